@@ -1,0 +1,98 @@
+# Tama: build, run and test. `make help` lists the targets; every variable below can be overridden.
+MODE     ?= release
+B        ?= build/$(MODE)
+CC       ?= gcc
+PREFIX   ?= /usr/local
+CFLAGS   ?= -O2 -g
+WARN     := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
+            -Wcast-qual -Wwrite-strings -Wundef -Wvla -Wformat=2 -Wswitch-enum -Wno-unused-parameter
+ifeq ($(WERROR),1)
+WARN     += -Werror
+endif
+PKGS     := libmicrohttpd libcurl lua5.4 sqlite3 jansson libsodium
+DEFS     := -std=c17 -include tama/banned.h -D_GNU_SOURCE -Iinclude -I$(B)/gen
+SAN_asan := -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
+SAN_tsan := -O1 -fno-omit-frame-pointer -fsanitize=thread
+TESTDEFS := $(if $(filter release,$(MODE)),,-DTAMA_TEST)
+ALLFLAGS  = $(CFLAGS) $(WARN) $(DEFS) $(TESTDEFS) $(SAN_$(MODE)) $(shell pkg-config --cflags $(PKGS))
+LIBS      = $(shell pkg-config --libs $(PKGS)) -lm -lpthread
+
+SRC      := $(wildcard src/*/*.c)
+MAIN     := src/cli/main.c
+OBJ      := $(SRC:%.c=$(B)/%.o)
+LIBOBJ   := $(filter-out $(B)/$(MAIN:.c=.o),$(OBJ)) $(B)/gen/embedded.o
+EMBED    := $(wildcard src/dialects/*/*.lua src/lua/*.lua src/store/*.sql)
+UNIT     := $(patsubst tests/unit/%.c,$(B)/unit/%,$(wildcard tests/unit/test_*.c))
+Q        := $(if $(V),,@)
+
+.PHONY: all run test unit lint fmt asan tsan bench simulate install clean help deps deps-test deps-bench
+all: $(B)/tama ## build the gateway (build/release/tama)
+
+run: deps ## install what is missing, build, play with a phone in the terminal (or a script without one)
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)scripts/run.sh $(B)/tama
+
+test: deps-test ## install what the tests need and run them all; ends with a line of counts
+	$(Q)$(MAKE) --no-print-directory MODE=test all unit
+	$(Q)python3 tests/run.py --build build/test
+
+unit: $(UNIT)
+
+lint: deps-test ## clang-format, clang-tidy, cppcheck, luacheck and the project's own checks
+	$(Q)scripts/lint.sh
+
+fmt: ## format the C sources in place
+	clang-format -i $(wildcard src/*/*.[ch] include/tama/*.h tests/*/*.[ch] bench/*.[ch])
+
+asan tsan: deps-test ## the tests under AddressSanitizer and UBSan, or ThreadSanitizer
+	$(Q)$(MAKE) --no-print-directory MODE=$@ all unit
+	$(Q)python3 tests/run.py --build build/$@ --mode $@
+
+simulate: deps-test ## the engine in its deterministic virtual world: SEED=n PURCHASES=n
+	$(Q)$(MAKE) --no-print-directory MODE=test unit
+	$(Q)build/test/unit/test_simulation $(SEED) $(PURCHASES)
+
+bench: deps-bench ## hops and purchases, side by side with the peers
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)bench/run.sh $(B)/tama
+
+install: all ## copy the binary, menus and configuration examples below $(DESTDIR)$(PREFIX)
+	install -D -m 755 $(B)/tama $(DESTDIR)$(PREFIX)/bin/tama
+	for f in $$(find menus config -type f); do install -D -m 644 $$f $(DESTDIR)$(PREFIX)/share/tama/$$f; done
+
+clean: ## remove build/
+	rm -rf build
+
+help: ## list the targets
+	@sed -nE 's/^([a-z -]+):.*## (.*)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-12s %s\n", $$1, $$2}'
+
+deps:
+	$(Q)scripts/deps.sh run
+deps-test:
+	$(Q)scripts/deps.sh run test
+deps-bench:
+	$(Q)scripts/deps.sh run test bench
+
+$(B)/tama: $(B)/$(MAIN:.c=.o) $(LIBOBJ)
+	@mkdir -p $(@D)
+	$(if $(V),,@echo "  LD $@")
+	$(Q)$(CC) $(ALLFLAGS) $(LDFLAGS) $^ $(LIBS) -o $@
+
+$(B)/gen/embedded.c: $(EMBED) scripts/embed.sh
+	@mkdir -p $(@D)
+	$(Q)scripts/embed.sh $(EMBED) > $@
+
+$(B)/gen/%.o: $(B)/gen/%.c
+	$(Q)$(CC) $(ALLFLAGS) -MMD -MP -c $< -o $@
+
+$(B)/%.o: %.c
+	@mkdir -p $(@D)
+	$(if $(V),,@echo "  CC $<")
+	$(Q)$(CC) $(ALLFLAGS) -MMD -MP -c $< -o $@
+
+$(B)/unit/%: tests/unit/%.c $(LIBOBJ)
+	@mkdir -p $(@D)
+	$(if $(V),,@echo "  LD $@")
+	$(Q)$(CC) $(ALLFLAGS) -Itests/unit $(LDFLAGS) -MMD -MP $< $(LIBOBJ) $(LIBS) -lcmocka -o $@
+
+-include $(OBJ:.o=.d) $(UNIT:=.d)

@@ -1,0 +1,39 @@
+/*
+ * GSM 03.38 text (3GPP TS 23.038 §6.2.1): what a phone's screen is counted in. A character of the
+ * default alphabet is one septet, one of the extension table (^ { } [ ] ~ \ | € and form feed) two.
+ * Lower-case ç, ê, î, ô, û, œ are in neither table.
+ */
+#ifndef TAMA_GSM7_H
+#define TAMA_GSM7_H
+
+#include "tama/arena.h"
+#include "tama/str.h"
+
+/* Septets of one code point: 1, 2, or 0 when GSM 03.38 does not have it. */
+unsigned gsm7_septets_of(uint32_t code_point);
+
+/*
+ * Septets of UTF-8 text, or -1 when a character is not in the tables or the text is not UTF-8.
+ */
+ptrdiff_t gsm7_septets(struct str utf8);
+
+/*
+ * The same text with what GSM 03.38 lacks replaced by what people read as the same: ç c, ê e, œ oe,
+ * typographic quotes and dashes, nbsp, … (sms-gsm-numbering.md B.5). What has no substitute
+ * becomes '?'. Only for our own texts, never for numbers or secrets. {NULL, 0} on arena overflow.
+ */
+struct str gsm7_transliterate(struct str utf8, struct arena *arena);
+
+/*
+ * For matching keywords: transliterated, upper-cased, zero-width characters dropped, runs of blanks
+ * squeezed to one, ends trimmed: " arrêt " gives "ARRET".
+ */
+struct str gsm7_fold(struct str utf8, struct arena *arena);
+
+/* Decodes one UTF-8 character at *at and moves *at past it; 0xFFFFFFFF on a malformed one. */
+uint32_t utf8_next(struct str s, size_t *at);
+
+/* Parts an SMS of so many septets takes: one up to 160, else 153 each, pairs never cut (B.3). */
+unsigned gsm7_sms_parts(struct str utf8);
+
+#endif

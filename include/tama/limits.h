@@ -1,0 +1,54 @@
+/* Every bound in one place. A queue, buffer, count or retry without a line here has no limit. */
+#ifndef TAMA_LIMITS_H
+#define TAMA_LIMITS_H
+
+/* HTTP in (reliability F-J8). */
+#define LIMIT_HTTP_HEADER_BYTES (8 * 1024)
+#define LIMIT_HTTP_FIELDS 64
+#define LIMIT_HTTP_BODY_BYTES (64 * 1024)
+#define LIMIT_HTTP_HEADER_MS 10000
+#define LIMIT_HTTP_BODY_MS 20000
+#define LIMIT_HTTP_IDLE_S 75
+#define LIMIT_HTTP_CONNECTIONS 4096
+#define LIMIT_HTTP_WORKERS 64
+
+/* HTTP out. */
+#define LIMIT_REPLY_BYTES (256 * 1024)
+#define LIMIT_WIRE_TRANSFERS 1024
+
+/* JSON from outside (reliability 5.1). */
+#define LIMIT_JSON_DEPTH 16
+#define LIMIT_JSON_KEYS 256
+
+/* One turn: a hop, an IPN, a reply. */
+#define LIMIT_TURN_BYTES (1024 * 1024)
+
+/* Lua (reliability 5.3). */
+#define LIMIT_LUA_BYTES (8 * 1024 * 1024)
+#define LIMIT_LUA_INSTRUCTIONS 2000000
+#define LIMIT_LUA_SUBJECT 4096
+#define LIMIT_LUA_PATTERN 64
+#define LIMIT_LUA_MATCH_STEPS 20000
+#define LIMIT_LUA_STRING (64 * 1024)
+
+/* Sessions. */
+#define LIMIT_SESSIONS 1000000
+#define LIMIT_SESSION_JOURNAL (4 * 1024)
+#define LIMIT_INPUT_BYTES 480
+#define LIMIT_PRETYPED 16
+#define LIMIT_SECRETS 4096
+#define LIMIT_SECRET_BYTES 16
+
+/* Screens. */
+#define LIMIT_SCREEN_SEPTETS 182
+#define LIMIT_OPTIONS 64
+
+/* Numbers (E.164: at most 15 digits). */
+#define MSISDN_MAX 15
+
+/* Engine. */
+#define LIMIT_ENGINE_QUEUE 8192
+#define LIMIT_ENGINE_BATCH 256
+#define LIMIT_OUTBOX_BATCH 256
+
+#endif
