@@ -1,0 +1,223 @@
+/*
+ * The configuration: a Lua file of declarations (config/demo.lua shows all of them), checked whole
+ * before any of it is used, then immutable. Each error names file:line and what would be right. A
+ * configuration is counted by references, so a reload swaps it under running turns: whoever works with
+ * one holds a reference until the work's answer has left.
+ *
+ * All pointers inside a configuration borrow from it.
+ */
+#ifndef TAMA_CONFIG_H
+#define TAMA_CONFIG_H
+
+#include "tama/err.h"
+#include "tama/money.h"
+#include "tama/msisdn.h"
+#include "tama/str.h"
+
+struct provider_profile;
+struct lua_gate;
+
+/* Which amounts can be bought, in minor units. */
+struct amount_rule {
+	int64_t min, max, step;
+	const int64_t *suggest; /* shown as options, rising */
+	size_t suggest_len;
+};
+
+enum wallet_confirm {
+	WALLET_NONE, /* this operator's wallet cannot pay here */
+	WALLET_OTP,  /* the person dials a code first and types what it answers (om_otp) */
+	WALLET_PUSH, /* a push arrives on the phone and asks for the secret code */
+	WALLET_DIAL, /* after a debit SMS the person dials a code to confirm */
+};
+
+struct country {
+	struct str name; /* "CI" */
+	struct numbering_plan plan;
+	const struct currency *currency;
+	struct str lang; /* "fr" */
+};
+
+struct operator_cfg {
+	struct str name;  /* "orange-ci" */
+	struct str title; /* "Orange" */
+	const struct country *country;
+	const struct str *prefixes; /* of the national significant number; the longest match guesses */
+	size_t prefixes_len;
+	const struct str *networks; /* MCC+MNC of a session's network: beats the prefix for "myself" */
+	size_t networks_len;
+	const struct str *aliases; /* folded words people type */
+	size_t aliases_len;
+	enum wallet_confirm confirm;
+	struct str dial;        /* code to dial for WALLET_OTP, WALLET_PUSH (may be empty) or WALLET_DIAL */
+	unsigned push_delay_ms; /* a push fails against an open USSD session */
+	bool out_of_service;
+};
+
+struct partner {
+	struct str name;
+	uint32_t id; /* stable: the partner column of every row; from the configuration, 1 or more */
+	struct str title;
+};
+
+struct account_field {
+	struct str name; /* "api_key", "app_key", "app_password", "user_id" */
+	struct str value; /* from a file; in locked memory; never logged */
+};
+
+/* An account of a partner at a provider. */
+struct account {
+	struct str name; /* "et-ci": also in /ipn/<account>/... */
+	const struct partner *partner;
+	const struct provider_profile *profile;
+	struct str base_url; /* without a trailing '/' */
+	struct str ipn_base; /* our public address as the provider sees it: "https://tama.example" */
+	const struct account_field *fields;
+	size_t fields_len;
+	struct str ipn_secret;       /* path segment for providers with one URL an account; may be empty */
+	struct str signature_secret; /* HMAC of the IPN's body; empty: not checked */
+	const struct str *sources;   /* addresses IPNs may come from; none: any */
+	size_t sources_len;
+	const struct currency *currency;
+	uint32_t spacing_ms;         /* between two calls for one (number, amount); 0: none */
+	const uint32_t *polls_ms;    /* status queries so long after the send; the last repeats daily to 7 d */
+	size_t polls_len;
+	bool out_of_service;
+};
+
+struct leg_service {
+	const struct operator_cfg *op;
+	struct str service; /* "125", or "MTNAIRTIMEUG/MTNAIRTIMEUG_MTNAIRTIMEUG" */
+};
+
+/* One leg of an offer. */
+struct offer_leg {
+	const struct account *account; /* NULL: the offer has no such leg */
+	struct str verb;               /* what the dialect's submit is told: "cashout", "airtime", ... */
+	const struct leg_service *services; /* by the payer's operator (collect) or beneficiary's (deliver) */
+	size_t services_len;
+};
+
+struct offer {
+	struct str name; /* "ci-airtime" */
+	struct str kind; /* what menus ask for: "airtime", "payment" */
+	const struct partner *partner;
+	const struct country *country;
+	struct amount_rule amount; /* of the face value */
+	int64_t fee_flat;
+	unsigned fee_permille; /* of the face value, rounded up to the step of `fee_step` */
+	int64_t fee_step;
+	unsigned cost_permille; /* what the provider takes, for the books */
+	struct offer_leg collect;
+	struct offer_leg deliver;
+	struct str paid_by; /* who pays where there is no collect leg: "float:NAME" */
+	bool out_of_service;
+};
+
+/* A folder with menu.lua and texts.<lang>.lua, read whole at load. */
+struct service_file {
+	struct str name; /* "menu.lua", "texts.fr.lua" */
+	struct str text;
+};
+
+struct service {
+	struct str name; /* "airtime" */
+	struct str dir;  /* for messages: "menus/airtime" */
+	const struct partner *partner;
+	const struct service_file *files;
+	size_t files_len;
+	uint8_t hash[16]; /* of the files, the catalogue and MENU_API_VERSION together */
+};
+
+enum channel_kind {
+	CHANNEL_USSD,
+	CHANNEL_SMS,
+};
+
+struct channel {
+	struct str name; /* in the path: /ussd/<name>/... */
+	uint32_t id;     /* index in config->channels */
+	enum channel_kind kind;
+	struct str dialect; /* "africastalking", "infobip", "kannel" */
+	const struct partner *partner;
+	const struct country *country;
+	const struct service *service;
+	struct str secret; /* path segment after the name; empty only if `open = true` was said */
+	const struct str *codes; /* USSD: "*384*22#"; SMS: short codes "36789" */
+	size_t codes_len;
+	struct str lang;
+	unsigned septets;    /* limit of a screen: 160 unless said otherwise */
+	unsigned timeout_ms; /* a session without a hop for so long has ended: 180000 */
+	unsigned resume_ms;  /* after that it can be resumed for so long: 600000 */
+	unsigned hop_ms;     /* our answer's deadline: 5000 */
+	unsigned in_flight;  /* hops of this channel at once */
+	const struct account_field *fields; /* SMS gateway: url, username, password, sender */
+	size_t fields_len;
+	bool out_of_service;
+};
+
+struct config {
+	struct str file;
+	struct str data_dir;
+	struct str listen_address;
+	uint16_t listen_port;
+	struct str admin_address;
+	uint16_t admin_port;
+	unsigned workers;     /* 0: one a processor */
+	unsigned connections;
+	bool allow_loopback;  /* providers and gateways on this machine: demo and tests only */
+	bool allow_http;      /* providers without TLS: demo and tests only */
+	struct str master_key; /* 32 bytes from a file: everything at rest derives from it */
+	const struct partner *partners;
+	size_t partners_len;
+	const struct country *countries;
+	size_t countries_len;
+	const struct operator_cfg *operators;
+	size_t operators_len;
+	const struct account *accounts;
+	size_t accounts_len;
+	const struct offer *offers;
+	size_t offers_len;
+	const struct service *services;
+	size_t services_len;
+	const struct channel *channels;
+	size_t channels_len;
+};
+
+/*
+ * Reads, checks and resolves the file. 0, with one reference held; TAMA_EINVAL with every problem found,
+ * one "file:line: message" a line, given to `problem` (may be NULL) and the first of them in err.
+ */
+typedef void (*config_problem_fn)(void *ctx, const char *line);
+int config_load(const char *file, config_problem_fn problem, void *ctx, const struct config **out,
+	struct err *err);
+
+const struct config *config_ref(const struct config *config);
+void config_unref(const struct config **config);
+
+const struct channel *config_channel(const struct config *config, struct str name);
+const struct account *config_account(const struct config *config, struct str name);
+const struct offer *config_offer(const struct config *config, struct str name);
+const struct operator_cfg *config_operator(const struct config *config, struct str name);
+const struct country *config_country(const struct config *config, struct str iso);
+const struct partner *config_partner(const struct config *config, uint32_t id);
+struct str account_field(const struct account *account, const char *name);
+struct str channel_field(const struct channel *channel, const char *name);
+
+/* The operator whose prefix is the longest match for the number, or NULL. */
+const struct operator_cfg *config_operator_guess(
+	const struct config *config, const struct country *country, const struct msisdn *number);
+/* The operator of a network code (MCC+MNC), or NULL. */
+const struct operator_cfg *config_operator_by_network(
+	const struct config *config, struct str network);
+
+/* The service or product id of a leg for an operator; {NULL, 0} when it is not sold. */
+struct str offer_leg_service(const struct offer_leg *leg, const struct operator_cfg *op);
+
+/* Fee of a face value: flat plus share, rounded up to fee_step. */
+int64_t offer_fee(const struct offer *offer, int64_t face_value);
+
+/* 0, or TAMA_EINVAL when the face value breaks the rule (range, step). */
+int amount_rule_check(const struct amount_rule *rule, int64_t face_value);
+
+#endif

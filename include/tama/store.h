@@ -1,0 +1,271 @@
+/*
+ * What rests on disk. One struct store is one read-write connection, used by the engine's thread
+ * only: it alone writes and it alone checkpoints (finding 5). Verbs are ours, not SQL; a driver
+ * (SQLite now) fills the table of functions. Every row and every verb carries the partner: a verb
+ * asked with the wrong partner finds nothing.
+ *
+ * Inside a transaction each event runs in a savepoint, so one refusal spoils no other. A commit
+ * answers 0 (durable), TAMA_EIO (certainly not) or TAMA_EDOUBT (finding 2: stop the process, reopen,
+ * look). Outputs live in the arena given and are plain: the store seals and opens what the schema
+ * keeps sealed.
+ */
+#ifndef TAMA_STORE_H
+#define TAMA_STORE_H
+
+#include "tama/arena.h"
+#include "tama/err.h"
+#include "tama/purchase.h"
+#include "tama/vault.h"
+
+struct store;
+
+#define UID_LEN 16
+
+/* Immutable intent, then derived state. */
+struct purchase_row {
+	uint64_t id; /* grows with time: milliseconds << 20 | counter */
+	uint32_t partner;
+	unsigned char uid[UID_LEN]; /* the session's */
+	uint8_t ordinal;            /* of the buy within the session, from 1 */
+	struct str ref;             /* UNIQUE within the partner */
+	struct str channel, offer;
+	struct str payer, beneficiary; /* E.164 digits; a person row each */
+	struct str payer_operator, operator_;
+	struct str lang;
+	int64_t face_value, fee, price, cost;
+	struct str currency;
+	bool has_collect, has_deliver;
+	unsigned char menu_hash[16];
+	struct str texts; /* the messages for each outcome, sealed at rest: engine.h packs them */
+	enum purchase_state state;
+	uint32_t version;
+	int64_t created_ms, updated_ms;
+};
+
+struct attempt_row {
+	uint64_t id;
+	uint32_t partner;
+	uint64_t purchase;
+	enum leg_kind leg;
+	uint8_t n; /* from 1 */
+	struct str account;
+	struct str our_ref; /* UNIQUE; what the provider echoes */
+	struct str verb, service;
+	struct str number; /* E.164 digits */
+	int64_t amount;
+	struct str currency;
+	bool needs_secret;
+	uint32_t secret; /* handle, valid in `incarnation_made` only */
+	uint64_t incarnation_made;
+	enum attempt_state state;
+	uint32_t version; /* compare-and-set */
+	uint64_t owner_incarnation; /* set by D2 */
+	uint32_t epoch;             /* grows by each claim */
+	unsigned char body_hash[VAULT_HASH_LEN];
+	struct str provider_id; /* empty until known */
+	uint32_t polls;
+	int64_t created_ms, sent_ms, updated_ms;
+};
+
+enum outbox_kind {
+	OUTBOX_SEND = 1, /* an attempt that is READY */
+	OUTBOX_POLL,     /* a status query */
+	OUTBOX_SMS,      /* a message; `body` is its text */
+	OUTBOX_DEADLINE, /* SENDING or UNKNOWN for too long */
+	OUTBOX_EXPIRE,   /* READY for too long */
+	OUTBOX_PROGRESS, /* tell the customer it is under way, if it still is */
+};
+
+struct outbox_row {
+	uint64_t id;
+	uint32_t partner;
+	enum outbox_kind kind;
+	uint64_t purchase; /* 0: an SMS that belongs to none */
+	uint64_t attempt;  /* 0 for SMS and PROGRESS */
+	uint32_t seq;      /* UNIQUE(purchase, kind, seq): exactly one final SMS */
+	int64_t due_ms;
+	uint32_t tries;
+	struct str channel; /* SMS: the channel it leaves by */
+	struct str to;      /* SMS: E.164 digits */
+	struct str body;    /* SMS: sealed at rest */
+	struct str dlr;     /* SMS: last delivery state told by the gateway: "", "buffered", ... */
+};
+
+enum inbox_kind {
+	INBOX_IPN = 1,
+	INBOX_REPLY,
+	INBOX_STATUS,
+};
+
+enum inbox_verdict {
+	VERDICT_APPLIED = 1,
+	VERDICT_DUPLICATE,
+	VERDICT_IGNORED,       /* non-final, or says nothing new */
+	VERDICT_MISMATCH,      /* a fact differs: parked */
+	VERDICT_CONTRADICTION, /* parked */
+	VERDICT_ORPHAN,        /* nothing we know: parked */
+	VERDICT_HINT,          /* asked for a confirming query */
+	VERDICT_MALFORMED,
+	VERDICT_IMPOSSIBLE,
+	VERDICT_PROPOSAL,
+};
+
+struct inbox_row {
+	uint64_t id;
+	uint32_t partner;
+	enum inbox_kind kind;
+	struct str account;
+	uint64_t attempt; /* 0: none matched */
+	unsigned char key[VAULT_HASH_LEN]; /* digest of (provider id, word, body): UNIQUE per account */
+	struct str raw; /* as it came, secrets redacted; sealed at rest */
+	enum inbox_verdict verdict;
+	struct str detail; /* which facts differ: no numbers */
+	int64_t received_ms;
+};
+
+struct event_row {
+	uint32_t partner;
+	uint64_t purchase;
+	uint64_t attempt; /* 0: of the purchase itself */
+	uint8_t from, to; /* attempt or purchase states */
+	const char *cause; /* attempt_event_name or a word of the engine */
+	uint64_t evidence; /* inbox id, 0 for none */
+	uint64_t incarnation;
+	int64_t at_ms;
+};
+
+struct ledger_row {
+	uint32_t partner;
+	uint64_t purchase;
+	uint64_t attempt;
+	struct str account; /* provider account, for per-account balances */
+	struct str currency;
+	const struct ledger_line *lines;
+	size_t lines_len;
+	int64_t at_ms;
+};
+
+/* A reply already given for a hop that bought. */
+struct hop_row {
+	uint32_t partner;
+	unsigned char uid[UID_LEN];
+	uint8_t ordinal;
+	struct str reply; /* sealed at rest: the engine's caller packs it */
+};
+
+struct store_counts {
+	uint64_t attempts[ATTEMPT_STATES]; /* open ones only are kept current: READY to UNKNOWN, REVIEW */
+	uint64_t parked;                   /* inbox rows with a verdict that waits for a person */
+	uint64_t outbox_due;
+	uint64_t refund_due;
+};
+
+struct store_ops {
+	void (*close)(struct store *);
+
+	int (*begin)(struct store *, struct err *);
+	int (*savepoint)(struct store *);
+	int (*release)(struct store *);
+	int (*rollback_to)(struct store *); /* the last savepoint */
+	int (*commit)(struct store *, struct err *);
+	void (*rollback)(struct store *);
+
+	/* This process's life: larger than any before. Set at open, in a commit of its own. */
+	uint64_t (*incarnation)(const struct store *);
+
+	/* TAMA_EEXIST when (partner, uid, ordinal) is there; TAMA_ECONFLICT when only the ref is taken. */
+	int (*purchase_insert)(struct store *, const struct purchase_row *);
+	int (*purchase_get)(struct store *, uint32_t partner, uint64_t id, struct arena *,
+		struct purchase_row *);
+	int (*purchase_by_key)(struct store *, uint32_t partner, const unsigned char uid[UID_LEN],
+		uint8_t ordinal, struct arena *, struct purchase_row *);
+	/* The newest of a payer; TAMA_ENOTFOUND. */
+	int (*purchase_last)(struct store *, uint32_t partner, struct str payer, struct arena *,
+		struct purchase_row *);
+	/* Compare-and-set on version; TAMA_ECONFLICT. */
+	int (*purchase_set_state)(struct store *, uint32_t partner, uint64_t id, uint32_t version,
+		enum purchase_state, int64_t now_ms);
+
+	int (*attempt_insert)(struct store *, const struct attempt_row *);
+	int (*attempt_get)(struct store *, uint32_t partner, uint64_t id, struct arena *,
+		struct attempt_row *);
+	int (*attempt_by_ref)(struct store *, uint32_t partner, struct str our_ref, struct arena *,
+		struct attempt_row *);
+	int (*attempt_by_provider_id)(struct store *, uint32_t partner, struct str account,
+		struct str provider_id, struct arena *, struct attempt_row *);
+	/* All of a purchase, oldest first; at most max. Returns how many, or negative. */
+	int (*attempt_list)(struct store *, uint32_t partner, uint64_t purchase, struct arena *,
+		struct attempt_row *, size_t max);
+	/* Writes state, owner, epoch, hash, provider_id, polls, times where version still is row->version,
+	 * and raises it by one; TAMA_ECONFLICT. */
+	int (*attempt_update)(struct store *, const struct attempt_row *);
+	/* Attempts SENDING under an older incarnation; at most max, oldest first. */
+	int (*attempt_orphans)(struct store *, struct arena *, struct attempt_row *, size_t max);
+
+	/* TAMA_EEXIST when (purchase, kind, seq) is there: the caller's way to "exactly one". */
+	int (*outbox_insert)(struct store *, const struct outbox_row *);
+	/* Due rows of every partner, oldest first, id > after within one due time. Returns how many. */
+	int (*outbox_due)(struct store *, int64_t now_ms, struct arena *, struct outbox_row *,
+		size_t max);
+	/* When the next row falls due; INT64_MAX for none. */
+	int (*outbox_next_due)(struct store *, int64_t after_ms, int64_t *due_ms_out);
+	int (*outbox_get)(struct store *, uint32_t partner, uint64_t id, struct arena *,
+		struct outbox_row *);
+	int (*outbox_set_due)(struct store *, uint32_t partner, uint64_t id, int64_t due_ms,
+		uint32_t tries);
+	int (*outbox_done)(struct store *, uint32_t partner, uint64_t id); /* removes; SMS are kept as sent */
+	int (*outbox_cancel)(struct store *, uint32_t partner, uint64_t attempt, enum outbox_kind);
+	int (*outbox_set_dlr)(struct store *, uint32_t partner, uint64_t id, const char *state);
+
+	/* TAMA_EEXIST for a duplicate (account, key): nothing is written. */
+	int (*inbox_insert)(struct store *, const struct inbox_row *);
+	/* Counts a further arrival of a duplicate. */
+	int (*inbox_repeat)(struct store *, uint32_t partner, struct str account,
+		const unsigned char key[VAULT_HASH_LEN]);
+
+	int (*event_append)(struct store *, const struct event_row *); /* seq and hash chain inside */
+	int (*ledger_post)(struct store *, const struct ledger_row *); /* asserts that it balances */
+
+	int (*hop_insert)(struct store *, const struct hop_row *);
+	int (*hop_get)(struct store *, uint32_t partner, const unsigned char uid[UID_LEN],
+		uint8_t ordinal, struct arena *, struct hop_row *);
+
+	/* The spacing gate. *free_ms_out is when the next call may go (<= now: at once). */
+	int (*spacing_get)(struct store *, uint32_t partner, struct str account, struct str number,
+		int64_t amount, int64_t *free_ms_out);
+	int (*spacing_set)(struct store *, uint32_t partner, struct str account, struct str number,
+		int64_t amount, int64_t free_ms);
+
+	int (*counts)(struct store *, struct store_counts *);
+};
+
+struct store {
+	const struct store_ops *ops;
+};
+
+struct store_config {
+	struct str dir;            /* the data directory: made if missing, 0700; locked by flock */
+	const struct vault *vault; /* must outlive the store */
+	bool in_memory;            /* tests and simulation: no lock, no disk */
+};
+
+/*
+ * Opens (creating or upgrading) DIR/tama.db and takes DIR/lock. Asserts WAL, synchronous=FULL,
+ * foreign keys and the schema version by reading them back; refuses a newer schema, a wrong key and a
+ * second process. 0; TAMA_EIO, TAMA_EINVAL, TAMA_ECONFLICT (locked) with a message.
+ */
+int store_sqlite_open(const struct store_config *config, struct store **out, struct err *err);
+
+/*
+ * Read-only look-ups for the reader thread, on a connection of its own that never writes or
+ * checkpoints (finding 5).
+ */
+struct store_reader;
+int store_reader_open(const struct store_config *config, struct store_reader **out, struct err *err);
+void store_reader_close(struct store_reader **reader);
+int store_reader_purchase_last(struct store_reader *reader, uint32_t partner, struct str payer,
+	struct arena *arena, struct purchase_row *out);
+int store_reader_purchase_by_ref(struct store_reader *reader, uint32_t partner, struct str ref,
+	struct arena *arena, struct purchase_row *out);
+
+#endif
