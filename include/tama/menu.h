@@ -46,6 +46,16 @@ struct menu_turn {
 	void *ctx;
 };
 
+/* What the person is told by SMS later, rendered when buying: the engine runs no script. */
+enum purchase_text {
+	TEXT_DELIVERED,
+	TEXT_CANCELLED,  /* refused: nothing was taken */
+	TEXT_EXPIRED,    /* never sent: nothing was taken */
+	TEXT_REFUND_DUE, /* paid and not delivered: we are on it, keep the reference */
+	TEXT_PROGRESS,   /* still under way */
+	PURCHASE_TEXTS,
+};
+
 /* What the menu wants to buy: checked against the catalogue by C, whatever the script said. */
 struct buy_intent {
 	const struct offer *offer;
@@ -56,6 +66,7 @@ struct buy_intent {
 	int64_t face_value, fee, price;
 	uint32_t secret; /* handle of the OTP, 0 for none */
 	struct str ref;  /* = turn->next_ref */
+	struct str texts[PURCHASE_TEXTS]; /* at most 160 septets each */
 };
 
 enum menu_outcome {

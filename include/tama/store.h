@@ -219,9 +219,10 @@ struct store_ops {
 
 	/* TAMA_EEXIST for a duplicate (account, key): nothing is written. */
 	int (*inbox_insert)(struct store *, const struct inbox_row *);
-	/* Counts a further arrival of a duplicate. */
+	/* Counts a further arrival of a duplicate and tells when the first came and what it got. */
 	int (*inbox_repeat)(struct store *, uint32_t partner, struct str account,
-		const unsigned char key[VAULT_HASH_LEN]);
+		const unsigned char key[VAULT_HASH_LEN], int64_t *first_ms_out,
+		enum inbox_verdict *verdict_out);
 
 	int (*event_append)(struct store *, const struct event_row *); /* seq and hash chain inside */
 	int (*ledger_post)(struct store *, const struct ledger_row *); /* asserts that it balances */
