@@ -1,12 +1,13 @@
 /*
  * The one owner of money. Events go in; each is decided by the pure machine (purchase.h) inside one
- * durable commit for all that waited; effects come out only after that commit. The engine never touches
- * clock, network or chance but through struct engine_world, so production and the simulation run the
- * same object code. One thread at a time.
+ * durable commit for all that waited; effects come out only after that commit. The engine never
+ * touches clock, network or chance but through struct engine_world, so production and the
+ * simulation run the same object code. One thread at a time.
  *
- * What is committed before what (reliability.md 2.3): D1 purchase, attempt READY, outbox row and hop
- * reply before the phone is answered; D2 SENDING before the first byte can leave; D3 a reply's evidence
- * before the next leg; D4 an IPN before its 200; D5 the final SMS row with the final state.
+ * What is committed before what (reliability.md 2.3): D1 purchase, attempt READY, outbox row and
+ * hop reply before the phone is answered; D2 SENDING before the first byte can leave; D3 a reply's
+ * evidence before the next leg; D4 an IPN before its 200; D5 the final SMS row with the final
+ * state.
  */
 #ifndef TAMA_ENGINE_H
 #define TAMA_ENGINE_H
@@ -21,12 +22,13 @@
 
 struct engine;
 
-/* ---- events in --------------------------------------------------------------------------------- */
+/* ---- events in ---------------------------------------------------------------------------------
+ */
 
 enum engine_event_kind {
 	ENGINE_BUY,
 	ENGINE_PREPARED, /* the wire has encoded a request (or cannot) */
-	ENGINE_RESULT,   /* a submit or a status query ended */
+	ENGINE_RESULT, /* a submit or a status query ended */
 	ENGINE_IPN,
 	ENGINE_SMS_RESULT,
 	ENGINE_DLR,
@@ -34,15 +36,15 @@ enum engine_event_kind {
 
 enum engine_outcome {
 	ENGINE_PENDING = 0,
-	ENGINE_DONE,       /* committed as asked */
-	ENGINE_REPEATED,   /* BUY: this key was bought before: its reply and ref are in the answer */
-	ENGINE_SPACED,     /* BUY: the provider wants a pause; until_ms tells when it works again */
-	ENGINE_REF_TAKEN,  /* BUY: draw another reference */
-	ENGINE_CLOSED,     /* BUY: offer, operator or account is out of service */
-	ENGINE_CANCELLED,  /* BUY: the hop's deadline came before the commit began */
-	ENGINE_NOT_DONE,   /* certainly not committed: try again */
-	ENGINE_IN_DOUBT,   /* may be committed: the process is about to stop */
-	ENGINE_NOT_YET,    /* IPN of nothing we know: stored, but ask the provider to come again */
+	ENGINE_DONE, /* committed as asked */
+	ENGINE_REPEATED, /* BUY: this key was bought before: its reply and ref are in the answer */
+	ENGINE_SPACED, /* BUY: the provider wants a pause; until_ms tells when it works again */
+	ENGINE_REF_TAKEN, /* BUY: draw another reference */
+	ENGINE_CLOSED, /* BUY: offer, operator or account is out of service */
+	ENGINE_CANCELLED, /* BUY: the hop's deadline came before the commit began */
+	ENGINE_NOT_DONE, /* certainly not committed: try again */
+	ENGINE_IN_DOUBT, /* may be committed: the process is about to stop */
+	ENGINE_NOT_YET, /* IPN of nothing we know: stored, but ask the provider to come again */
 };
 
 /*
@@ -64,7 +66,7 @@ struct engine_buy {
 	const struct buy_intent *intent; /* of the engine's configuration or one still referenced */
 	unsigned char menu_hash[16];
 	struct str hop_reply; /* what to answer when this key comes again */
-	atomic_int *claim;    /* NULL: no deadline */
+	atomic_int *claim; /* NULL: no deadline */
 	/* answer, in the event's arena */
 	struct str repeat_reply;
 	struct str repeat_ref;
@@ -78,9 +80,9 @@ struct engine_prepared {
 	uint32_t epoch;
 	enum {
 		PREPARED_OK,
-		PREPARED_LATER,       /* no token yet, queue full: ask again after a while */
+		PREPARED_LATER, /* no token yet, queue full: ask again after a while */
 		PREPARED_SECRET_LOST, /* never sendable: expires */
-		PREPARED_NEVER,       /* the dialect cannot say this request: expires, and an alarm */
+		PREPARED_NEVER, /* the dialect cannot say this request: expires, and an alarm */
 	} outcome;
 	unsigned char body_hash[VAULT_HASH_LEN];
 };
@@ -92,8 +94,8 @@ struct engine_result {
 	enum provider_call call; /* SUBMIT or STATUS */
 	struct transfer transfer;
 	struct facts facts;
-	struct str raw;          /* response body, secrets redacted */
-	const char *reason;      /* for the log */
+	struct str raw; /* response body, secrets redacted */
+	const char *reason; /* for the log */
 };
 
 struct engine_ipn {
@@ -119,7 +121,8 @@ struct engine_event {
 	struct engine_event *next; /* the queue's */
 	enum engine_event_kind kind;
 	enum engine_outcome outcome; /* set by the engine before done */
-	/* Called once, on the engine's thread, after the commit that decided. Owns the event then. */
+	/* Called once, on the engine's thread, after the commit that decided. Owns the event then.
+	 */
 	void (*done)(struct engine_event *event);
 	void *user;
 	struct arena arena; /* for answers; made by the producer */
@@ -133,7 +136,8 @@ struct engine_event {
 	} as;
 };
 
-/* ---- effects out ------------------------------------------------------------------------------- */
+/* ---- effects out -------------------------------------------------------------------------------
+ */
 
 /* What the wire must know of an attempt. Text borrows until the call returns: the wire copies. */
 struct wire_attempt {
@@ -156,8 +160,8 @@ struct wire_sms {
 };
 
 /*
- * The world. Each effect may fail softly: a false return means "not now", and the engine's own due row
- * brings it again. None may call back into the engine.
+ * The world. Each effect may fail softly: a false return means "not now", and the engine's own due
+ * row brings it again. None may call back into the engine.
  */
 struct engine_world {
 	void *ctx;
@@ -166,7 +170,8 @@ struct engine_world {
 	void (*random)(void *ctx, void *bytes, size_t n);
 	/* Encode and keep the request; answer with ENGINE_PREPARED. */
 	bool (*prepare)(void *ctx, const struct wire_attempt *attempt);
-	/* D2 is durable: send what was prepared under (attempt, epoch); answer with ENGINE_RESULT. */
+	/* D2 is durable: send what was prepared under (attempt, epoch); answer with ENGINE_RESULT.
+	 */
 	bool (*go)(void *ctx, uint64_t attempt, uint32_t epoch, int64_t claimed_boot_ms);
 	/* Forget what was prepared: the claim failed. */
 	void (*drop)(void *ctx, uint64_t attempt, uint32_t epoch);
@@ -174,8 +179,6 @@ struct engine_world {
 	bool (*send_sms)(void *ctx, const struct wire_sms *sms);
 	/* One line for the operator: counted by `what`, numbers masked by the caller. */
 	void (*alarm)(void *ctx, const char *what, struct str ref, const char *detail);
-	/* CRASH_POINT of test builds; NULL in production. */
-	void (*crash_point)(void *ctx, const char *name);
 };
 
 struct engine_stats {
@@ -189,8 +192,8 @@ struct engine_stats {
 
 /*
  * The engine borrows world and store until engine_free, and holds a reference to the configuration.
- * Marks attempts that an earlier incarnation left SENDING as UNKNOWN in the first step (their owner is
- * dead: we hold the lock).
+ * Marks attempts that an earlier incarnation left SENDING as UNKNOWN in the first step (their owner
+ * is dead: we hold the lock).
  */
 int engine_new(const struct engine_world *world, struct store *store, const struct config *config,
 	struct engine **out, struct err *err);
@@ -200,9 +203,10 @@ void engine_free(struct engine **engine);
 void engine_set_config(struct engine *engine, const struct config *config);
 
 /*
- * One group commit: the events (a list by ->next, at most LIMIT_ENGINE_BATCH), then whatever fell due.
- * Calls every event's done. Returns how many milliseconds until something falls due (0: more is due
- * already), or TAMA_EDOUBT: the process must stop and start again, and the engine does nothing more.
+ * One group commit: the events (a list by ->next, at most LIMIT_ENGINE_BATCH), then whatever fell
+ * due. Calls every event's done. Returns how many milliseconds until something falls due (0: more
+ * is due already), or TAMA_EDOUBT: the process must stop and start again, and the engine does
+ * nothing more.
  */
 int64_t engine_step(struct engine *engine, struct engine_event *events);
 

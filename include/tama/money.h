@@ -1,7 +1,7 @@
 /*
  * Amounts: int64_t minor units of a currency. XOF and UGX have no minor unit (ISO 4217), so there
- * one unit is one franc or shilling. No floating point anywhere; text from outside either is exactly
- * an amount or is refused, never rounded (promise 9).
+ * one unit is one franc or shilling. No floating point anywhere; text from outside either is
+ * exactly an amount or is refused, never rounded (promise 9).
  */
 #ifndef TAMA_MONEY_H
 #define TAMA_MONEY_H
@@ -12,8 +12,8 @@
 #define MONEY_MAX INT64_C(1000000000000)
 
 struct currency {
-	const char *code;     /* ISO 4217, "XOF" */
-	const char *symbol;   /* what a phone shows after the amount: "F", "UGX" */
+	const char *code; /* ISO 4217, "XOF" */
+	const char *symbol; /* what a phone shows after the amount: "F", "UGX" */
 	unsigned minor_units; /* decimals: 0 or 2 */
 };
 

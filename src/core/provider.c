@@ -5,7 +5,8 @@
 
 #include <string.h>
 
-/* ---- EasyTransfert ----------------------------------------------------------------------------- */
+/* ---- EasyTransfert -----------------------------------------------------------------------------
+ */
 
 /* Two pages disagree on the success word; anything unknown is pending (1.8, 1.12). */
 static const struct word_meaning easytransfert_words[] = {
@@ -42,7 +43,8 @@ static const struct leg_verb easytransfert_verbs[] = {
 	{NULL, false},
 };
 
-/* ---- Xente ------------------------------------------------------------------------------------- */
+/* ---- Xente -------------------------------------------------------------------------------------
+ */
 
 static const struct word_meaning xente_words[] = {
 	{"SUCCESSFULL", WORD_SUCCESS}, /* sic, 2.4 */
@@ -50,7 +52,8 @@ static const struct word_meaning xente_words[] = {
 	{"SUCCESS", WORD_SUCCESS},
 	{"COMPLETED", WORD_SUCCESS},
 	{"FAILED", WORD_FAILURE},
-	/* REVERSED may follow success or failure (2.7): whichever it was, the goods are not there. */
+	/* REVERSED may follow success or failure (2.7): whichever it was, the goods are not there.
+	 */
 	{"REVERSED", WORD_FAILURE},
 	{NULL, WORD_NONE},
 };
@@ -135,8 +138,8 @@ static bool differs(struct str fact, bool equal, bool require)
 	return fact.n == 0 ? require : !equal;
 }
 
-static bool amount_equal(const struct provider_profile *profile, struct str fact,
-	const struct attempt_terms *terms)
+static bool amount_equal(
+	const struct provider_profile *profile, struct str fact, const struct attempt_terms *terms)
 {
 	int64_t amount;
 

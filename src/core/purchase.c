@@ -6,11 +6,26 @@
 
 #include "tama/err.h"
 
-#define MOVE(state) {STEP_MOVE, ATTEMPT_##state}
-#define STAY {STEP_STAY, 0}
-#define CONTRADICTS {STEP_CONTRADICTION, 0}
-#define PROPOSES {STEP_PROPOSAL, 0}
-#define IMPOSSIBLE {STEP_IMPOSSIBLE, 0}
+#define MOVE(state)                                                                                \
+	{                                                                                          \
+		STEP_MOVE, ATTEMPT_##state                                                         \
+	}
+#define STAY                                                                                       \
+	{                                                                                          \
+		STEP_STAY, 0                                                                       \
+	}
+#define CONTRADICTS                                                                                \
+	{                                                                                          \
+		STEP_CONTRADICTION, 0                                                              \
+	}
+#define PROPOSES                                                                                   \
+	{                                                                                          \
+		STEP_PROPOSAL, 0                                                                   \
+	}
+#define IMPOSSIBLE                                                                                 \
+	{                                                                                          \
+		STEP_IMPOSSIBLE, 0                                                                 \
+	}
 
 /* clang-format off */
 static const struct attempt_step steps[ATTEMPT_STATES][ATTEMPT_EVENTS] = {
@@ -220,7 +235,8 @@ const char *leg_kind_name(enum leg_kind l)
 	return "?";
 }
 
-/* ---- the books --------------------------------------------------------------------------------- */
+/* ---- the books ---------------------------------------------------------------------------------
+ */
 
 static bool is_in_suspense(enum attempt_state s)
 {
@@ -247,7 +263,8 @@ static size_t collect_lines(enum attempt_state from, enum attempt_state to,
 		move(out, &n, LEDGER_SUSPENSE_UNKNOWN, LEDGER_CUSTOMER, t->price);
 	else if (is_in_suspense(from) && to == ATTEMPT_SUCCEEDED) {
 		move(out, &n, LEDGER_PROVIDER_FLOAT, LEDGER_SUSPENSE_UNKNOWN, t->price);
-		/* Without a deliver leg the partner delivers: the customer's money is earned here. */
+		/* Without a deliver leg the partner delivers: the customer's money is earned here.
+		 */
 		if (!t->has_deliver)
 			move(out, &n, LEDGER_CUSTOMER, LEDGER_REVENUE, t->price);
 	} else if (is_in_suspense(from) && !is_in_suspense(to))
