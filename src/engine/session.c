@@ -408,6 +408,9 @@ bool session_adopt(struct session_table *t, struct session *session, struct aren
 			continue;
 		}
 		take_over(session, &old);
+		/* Or a restart would bring it back and offer it once more. */
+		if (t->log != NULL)
+			session_log_append(t->log, (struct str){s->packed, s->packed_len}, true);
 		slot_free(t, s);
 		adopted = true;
 		break;
