@@ -1,6 +1,7 @@
 /*
- * OTPs on their way from a phone to a provider: in locked memory only, by handle, for ten minutes at
- * most. A handle means nothing to another process: what was not sent when this one died is never sent.
+ * OTPs on their way from a phone to a provider: in locked memory only, by handle, for ten minutes
+ * at most. A handle means nothing to another process: what was not sent when this one died is never
+ * sent.
  */
 #ifndef TAMA_SECRETS_H
 #define TAMA_SECRETS_H
