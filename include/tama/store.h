@@ -8,6 +8,14 @@
  * answers 0 (durable), TAMA_EIO (certainly not) or TAMA_EDOUBT (finding 2: stop the process, reopen,
  * look). Outputs live in the arena given and are plain: the store seals and opens what the schema
  * keeps sealed.
+ *
+ * What a verb may answer beyond what stands beside it: TAMA_ENOTFOUND when a row it names or leans on
+ * (the purchase of an attempt, the attempt of an outbox row) is not this partner's; TAMA_EINVAL when
+ * the row breaks a rule of the schema (an amount, a state); TAMA_EIO when the disk failed, after which
+ * the transaction can only be rolled back; TAMA_ENOMEM when the arena is full; TAMA_EAUTH when something
+ * sealed was not sealed by us. Outputs are untouched on failure (an array's content apart). After a
+ * failed write roll back to the savepoint: a part of it may be there. Writing outside a transaction is
+ * a bug and aborts.
  */
 #ifndef TAMA_STORE_H
 #define TAMA_STORE_H
@@ -156,17 +164,19 @@ struct hop_row {
 struct store_counts {
 	uint64_t attempts[ATTEMPT_STATES]; /* open ones only are kept current: READY to UNKNOWN, REVIEW */
 	uint64_t parked;                   /* inbox rows with a verdict that waits for a person */
-	uint64_t outbox_due;
+	uint64_t outbox_due;               /* owed, whether due yet or not */
 	uint64_t refund_due;
 };
 
 struct store_ops {
 	void (*close)(struct store *);
 
+	/* Takes the write lock. TAMA_EIO when another holds it; TAMA_EDOUBT for good after such a commit. */
 	int (*begin)(struct store *, struct err *);
-	int (*savepoint)(struct store *);
-	int (*release)(struct store *);
-	int (*rollback_to)(struct store *); /* the last savepoint */
+	int (*savepoint)(struct store *);   /* they nest */
+	int (*release)(struct store *);     /* keeps what was done since the last savepoint, drops that */
+	int (*rollback_to)(struct store *); /* undoes what was done since it and drops it as well */
+	/* Ends the transaction whatever it answers: there is nothing to roll back after it. */
 	int (*commit)(struct store *, struct err *);
 	void (*rollback)(struct store *);
 
@@ -186,11 +196,14 @@ struct store_ops {
 	int (*purchase_set_state)(struct store *, uint32_t partner, uint64_t id, uint32_t version,
 		enum purchase_state, int64_t now_ms);
 
+	/* TAMA_ECONFLICT when the leg has an attempt that may have executed: the store itself refuses a
+	 * second. TAMA_EEXIST when our_ref or (purchase, leg, n) is taken. */
 	int (*attempt_insert)(struct store *, const struct attempt_row *);
 	int (*attempt_get)(struct store *, uint32_t partner, uint64_t id, struct arena *,
 		struct attempt_row *);
 	int (*attempt_by_ref)(struct store *, uint32_t partner, struct str our_ref, struct arena *,
 		struct attempt_row *);
+	/* The newest, should a provider ever repeat an id. */
 	int (*attempt_by_provider_id)(struct store *, uint32_t partner, struct str account,
 		struct str provider_id, struct arena *, struct attempt_row *);
 	/* All of a purchase, oldest first; at most max. Returns how many, or negative. */
@@ -204,16 +217,17 @@ struct store_ops {
 
 	/* TAMA_EEXIST when (purchase, kind, seq) is there: the caller's way to "exactly one". */
 	int (*outbox_insert)(struct store *, const struct outbox_row *);
-	/* Due rows of every partner, oldest first, id > after within one due time. Returns how many. */
+	/* Due rows of every partner, by due time, then id. Returns how many. */
 	int (*outbox_due)(struct store *, int64_t now_ms, struct arena *, struct outbox_row *,
 		size_t max);
-	/* When the next row falls due; INT64_MAX for none. */
+	/* When the first row due later than after_ms falls due; INT64_MAX for none. */
 	int (*outbox_next_due)(struct store *, int64_t after_ms, int64_t *due_ms_out);
 	int (*outbox_get)(struct store *, uint32_t partner, uint64_t id, struct arena *,
 		struct outbox_row *);
 	int (*outbox_set_due)(struct store *, uint32_t partner, uint64_t id, int64_t due_ms,
 		uint32_t tries);
 	int (*outbox_done)(struct store *, uint32_t partner, uint64_t id); /* removes; SMS are kept as sent */
+	/* Removes an attempt's rows of a kind; 0 also when there are none. */
 	int (*outbox_cancel)(struct store *, uint32_t partner, uint64_t attempt, enum outbox_kind);
 	int (*outbox_set_dlr)(struct store *, uint32_t partner, uint64_t id, const char *state);
 
@@ -224,8 +238,10 @@ struct store_ops {
 		const unsigned char key[VAULT_HASH_LEN]);
 
 	int (*event_append)(struct store *, const struct event_row *); /* seq and hash chain inside */
-	int (*ledger_post)(struct store *, const struct ledger_row *); /* asserts that it balances */
+	/* Asserts that it balances. Lines of zero are left out; without lines nothing is posted. */
+	int (*ledger_post)(struct store *, const struct ledger_row *);
 
+	/* After its purchase: TAMA_ENOTFOUND when there is none of that key. TAMA_EEXIST. */
 	int (*hop_insert)(struct store *, const struct hop_row *);
 	int (*hop_get)(struct store *, uint32_t partner, const unsigned char uid[UID_LEN],
 		uint8_t ordinal, struct arena *, struct hop_row *);
@@ -251,8 +267,9 @@ struct store_config {
 
 /*
  * Opens (creating or upgrading) DIR/tama.db and takes DIR/lock. Asserts WAL, synchronous=FULL,
- * foreign keys and the schema version by reading them back; refuses a newer schema, a wrong key and a
- * second process. 0; TAMA_EIO, TAMA_EINVAL, TAMA_ECONFLICT (locked) with a message.
+ * foreign keys and the schema version by reading them back; refuses a newer schema, a wrong key, a
+ * directory or file that others may read, and a second process. 0; TAMA_EIO, TAMA_EINVAL, TAMA_EAUTH
+ * (the key), TAMA_ECONFLICT (locked) with a message.
  */
 int store_sqlite_open(const struct store_config *config, struct store **out, struct err *err);
 
@@ -261,6 +278,7 @@ int store_sqlite_open(const struct store_config *config, struct store **out, str
  * checkpoints (finding 5).
  */
 struct store_reader;
+/* On a store that exists: TAMA_EINVAL for one in memory or of another schema, TAMA_EIO, TAMA_EAUTH. */
 int store_reader_open(const struct store_config *config, struct store_reader **out, struct err *err);
 void store_reader_close(struct store_reader **reader);
 int store_reader_purchase_last(struct store_reader *reader, uint32_t partner, struct str payer,

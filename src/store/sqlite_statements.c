@@ -79,8 +79,9 @@ static const char *const texts[STATEMENTS] = {
 		ATTEMPT "WHERE a.partner = :partner AND a.account = :account"
 			" AND a.provider_id = :provider_id AND a.provider_id <> ''"
 			" ORDER BY a.id DESC LIMIT 1",
-	[ST_ATTEMPT_LIST] = ATTEMPT "WHERE a.partner = :partner AND a.purchase = :purchase"
-				    " ORDER BY a.id LIMIT :max",
+	/* The pluses keep the planner from walking all attempts of the partner in order of id. */
+	[ST_ATTEMPT_LIST] = ATTEMPT "WHERE +a.partner = :partner AND a.purchase = :purchase"
+				    " ORDER BY +a.id LIMIT :max",
 	[ST_ATTEMPT_ORPHANS] = ATTEMPT "WHERE a.state = 2 AND a.state IN (1, 2, 3, 4, 9)"
 				       " AND a.owner_incarnation < :incarnation"
 				       " ORDER BY a.id LIMIT :max",
