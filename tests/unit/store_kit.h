@@ -1,4 +1,5 @@
-/* What the store's tests start from: a vault, a directory of their own, rows to change a field of. */
+/* What the store's tests start from: a vault, a directory of their own, rows to change a field of.
+ */
 #ifndef TAMA_STORE_KIT_H
 #define TAMA_STORE_KIT_H
 
@@ -34,6 +35,13 @@ static inline void kit_open(struct kit *kit)
 
 	if (store_sqlite_open(&config, &kit->store, &err) != 0)
 		fail_msg("%s", err.text);
+}
+
+static inline void kit_open_memory(struct kit *kit)
+{
+	const struct store_config config = {.vault = kit->vault, .in_memory = true};
+
+	assert_int_equal(store_sqlite_open(&config, &kit->store, NULL), 0);
 }
 
 static inline void kit_close(struct kit *kit)
@@ -139,7 +147,8 @@ static inline struct attempt_row kit_attempt(const struct purchase_row *purchase
 	};
 }
 
-static inline struct outbox_row kit_sms(const struct purchase_row *purchase, uint64_t id, uint32_t seq)
+static inline struct outbox_row kit_sms(
+	const struct purchase_row *purchase, uint64_t id, uint32_t seq)
 {
 	return (struct outbox_row){
 		.id = id,
