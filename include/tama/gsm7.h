@@ -30,7 +30,10 @@ struct str gsm7_transliterate(struct str utf8, struct arena *arena);
  */
 struct str gsm7_fold(struct str utf8, struct arena *arena);
 
-/* Decodes one UTF-8 character at *at and moves *at past it; 0xFFFFFFFF on a malformed one. */
+/*
+ * Decodes one UTF-8 character at *at, which is below s.n, and moves *at past it. UINT32_MAX on a
+ * malformed one; *at then moves past one byte.
+ */
 uint32_t utf8_next(struct str s, size_t *at);
 
 /* Parts an SMS of so many septets takes: one up to 160, else 153 each, pairs never cut (B.3). */
