@@ -4,8 +4,9 @@
  *
  *   ANSWER   accepted answer of a question: question hash (u16), text
  *   SECRET   accepted secret: question hash (u16), handle (u32); the secret itself is never here
- *   REJECT   an answer refused at the pending question (kept for its reason and for the record)
- *   PAGE     the person asked for the next page of the pending question
+ *   REJECT   an answer refused at the pending question: question hash (u16), text (kept for its
+ *            reason and for the record)
+ *   PAGE     the person asked for the next page of the pending question: question hash (u16)
  *   EFFECT   result of an outside effect: effect hash (u16), value text
  *   PARK     the session was ended on purpose and goes on at the next question when redialled
  *   BUY      a purchase was committed: ordinal (u8), purchase id (u64), reference text
@@ -35,30 +36,33 @@ enum journal_kind {
 
 struct journal_entry {
 	enum journal_kind kind;
-	uint16_t hash;     /* ANSWER, SECRET, REJECT, PAGE, EFFECT: of the question or effect */
-	uint32_t handle;   /* SECRET */
-	uint8_t ordinal;   /* BUY, from 1 */
+	uint16_t hash; /* ANSWER, SECRET, REJECT, PAGE, EFFECT: of the question or effect */
+	uint32_t handle; /* SECRET */
+	uint8_t ordinal; /* BUY, from 1 */
 	uint64_t purchase; /* BUY */
-	struct str text;   /* ANSWER, REJECT, EFFECT, BUY (the reference) */
+	struct str text; /* ANSWER, REJECT, EFFECT, BUY (the reference) */
 };
 
-/* Appends an entry; the buffer's ceiling (LIMIT_SESSION_JOURNAL) bounds a session's life. */
+/*
+ * Appends an entry, wholly or not at all: the buffer's ceiling (LIMIT_SESSION_JOURNAL) bounds a
+ * session's life, and its overflow flag says when that has come.
+ */
 void journal_add(struct buf *journal, const struct journal_entry *entry);
 
 /*
- * Reads the entry at *at and moves *at past it. 1 when there was one, 0 at the end, TAMA_EINVAL when
- * the bytes are not a journal.
+ * Reads the entry at *at and moves *at past it. 1 when there was one, 0 at the end, TAMA_EINVAL
+ * when the bytes are not a journal; *at and *out are then untouched.
  */
 int journal_next(struct str journal, size_t *at, struct journal_entry *out);
 
 struct journal_steps {
 	struct journal_entry *steps; /* ANSWER, SECRET, EFFECT, PARK and BUY in force, in order */
 	size_t n;
-	unsigned page;             /* PAGEs since the last step: the page of the pending question */
-	bool was_rejected;         /* the last input at the pending question was refused */
+	unsigned page; /* PAGEs since the last step: the page of the pending question */
+	bool was_rejected; /* the last input at the pending question was refused */
 	struct journal_entry rejected;
-	unsigned buys;             /* BUYs in force */
-	bool can_go_back;          /* an ANSWER or SECRET stands after the last BUY */
+	unsigned buys; /* BUYs in force */
+	bool can_go_back; /* an ANSWER or SECRET stands after the last BUY */
 };
 
 /*

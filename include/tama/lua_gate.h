@@ -9,10 +9,10 @@
  *   patterns      pattern, subject and steps of the matcher are bounded (LIMIT_LUA_*): our own
  *                 find, match, gmatch and gsub, because a count hook does not run inside C
  *
- * Scripts see an allow-list of functions (docs/menus.md lists it): no load, pcall, coroutine, debug,
- * io, os, package, metatables, random or time. pairs walks in a fixed order (integers rising, then
- * strings by bytes, booleans); tostring of a table or function shows no address. Every script runs in
- * a fresh environment whose base tables are read-only.
+ * Scripts see an allow-list of functions (docs/menus.md lists it): no load, pcall, coroutine,
+ * debug, io, os, package, metatables, random or time. pairs walks in a fixed order (integers
+ * rising, then strings by bytes, booleans); tostring of a table or function shows no address. Every
+ * script runs in a fresh environment whose base tables are read-only.
  */
 #ifndef TAMA_LUA_GATE_H
 #define TAMA_LUA_GATE_H
@@ -27,7 +27,7 @@ struct lua_gate;
 struct lua_gate_stats {
 	uint64_t calls;
 	uint64_t stopped; /* by a budget */
-	size_t bytes;     /* held by the state now */
+	size_t bytes; /* held by the state now */
 };
 
 /* Makes a state with the sandboxed base library, generational collector. 0 or TAMA_ENOMEM. */
@@ -44,7 +44,8 @@ void *lua_gate_context(lua_State *L);
 
 /*
  * Compiles text (never bytecode) named chunk ("=menus/airtime/menu.lua" shows so in messages) and
- * pushes the function. [-0, +1] on success, [-0, +0] on failure with TAMA_ESCRIPT and file:line in err.
+ * pushes the function. [-0, +1] on success, [-0, +0] on failure with TAMA_ESCRIPT and file:line in
+ * err.
  */
 int lua_gate_load(struct lua_gate *gate, struct str source, const char *chunk, struct err *err);
 
@@ -55,16 +56,18 @@ int lua_gate_load(struct lua_gate *gate, struct str source, const char *chunk, s
 void lua_gate_fresh_env(struct lua_gate *gate, int extra);
 
 /*
- * Calls the function below its nargs arguments with a full instruction budget. 0 with nresults pushed
+ * Calls the function below its nargs arguments with a full instruction budget. 0 with nresults
+ * pushed
  * ([-(nargs + 1), +nresults]); TAMA_ESCRIPT or TAMA_ELIMIT with "file:line: message" and nothing
  * pushed ([-(nargs + 1), +0]). Asserts that the stack balances. Never raises.
  */
 int lua_gate_call(struct lua_gate *gate, int nargs, int nresults, struct err *err);
 
 /*
- * The same on a new Lua thread that may yield from a C function by lua_yield: that is how a menu stops
- * at a question. 0 as above; 1 when it yielded: the nresults are then the values yielded (filled with
- * nil or cut), and the thread is abandoned (idea 1: nothing of the running script is kept).
+ * The same on a new Lua thread that may yield from a C function by lua_yield: that is how a menu
+ * stops at a question. 0 as above; 1 when it yielded: the nresults are then the values yielded
+ * (filled with nil or cut), and the thread is abandoned (idea 1: nothing of the running script is
+ * kept).
  */
 int lua_gate_call_yielding(struct lua_gate *gate, int nargs, int nresults, struct err *err);
 
