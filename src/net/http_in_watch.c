@@ -19,6 +19,10 @@
 #define TICK_MAX_MS 1000
 #define TICK_MIN_MS 10
 
+/* States: of a connection before its first request, and of none. */
+#define CONN_FRESH ((uint64_t)CONN_AWAITS)
+#define CONN_NEVER_SEEN UINT64_MAX
+
 static enum conn_phase phase_of(uint64_t state)
 {
 	return (enum conn_phase)(state & 3);
@@ -54,13 +58,12 @@ static bool has_unread(int fd)
 /* A state not seen before: its clock starts, for a head when its first byte has come. */
 static void conn_note(struct http_conn *conn, uint64_t state, int64_t now_ms)
 {
-	bool is_first = conn->seen_state == UINT64_MAX;
 	conn->seen_state = state;
 	conn->late_from_ms = 0;
 	if (phase_of(state) == CONN_BODY)
 		conn->late_from_ms = now_ms + conn->worker->in->config.body_ms;
 	else if (phase_of(state) == CONN_AWAITS)
-		conn->seen_bytes = is_first ? 0 : bytes_received(conn->fd);
+		conn->seen_bytes = state == CONN_FRESH ? 0 : bytes_received(conn->fd);
 }
 
 static void conn_look(struct http_conn *conn, int64_t now_ms)
@@ -176,7 +179,7 @@ static struct http_conn *conn_new(struct http_worker *worker, struct MHD_Connect
 	tama_assert(conn != NULL && info != NULL);
 	conn->worker = worker;
 	conn->fd = info->connect_fd;
-	conn->seen_state = UINT64_MAX;
+	conn->seen_state = CONN_NEVER_SEEN;
 	info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
 	if (info != NULL && info->client_addr != NULL)
 		conn_name_peer(conn, info->client_addr);
