@@ -1,14 +1,13 @@
 /*
- * The life of a listener: one listening socket, of which each worker (a libmicrohttpd daemon with
- * one polling thread) has a duplicate. The socket is ours so that its address can be bound again at
- * once (reference libmicrohttpd.md trap 4) and does not block: several workers wake for one
- * connection, and all but one find nothing.
+ * The life of a listener: its socket, its workers (each a libmicrohttpd daemon with one polling
+ * thread and no socket of its own), its counters and its end. The socket is ours so that its
+ * address can be bound again at once (reference libmicrohttpd.md trap 4).
  */
 #include "http_in_priv.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <fcntl.h>
+#include <limits.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -89,22 +88,22 @@ static size_t leave_escaped(void *cls, struct MHD_Connection *mhd, char *text)
 
 static int worker_start(struct http_worker *worker, struct err *err)
 {
-	struct http_in *in = worker->in;
-	unsigned connections = in->config.connections / in->config.workers;
-	worker->listen_fd = fcntl(in->listen_fd, F_DUPFD_CLOEXEC, 0);
-	if (worker->listen_fd < 0)
-		return err_set(err, TAMA_EIO, "cannot duplicate a socket: %s", strerror(errno));
-	worker->daemon = MHD_start_daemon(
-		MHD_USE_POLL_INTERNAL_THREAD | MHD_USE_ITC | MHD_ALLOW_SUSPEND_RESUME, 0, NULL,
-		NULL, http_in_on_request, worker, MHD_OPTION_LISTEN_SOCKET, worker->listen_fd,
-		MHD_OPTION_CONNECTION_LIMIT, connections > 0 ? connections : 1U,
-		MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)LIMIT_HTTP_IDLE_S,
-		MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)POOL_BYTES, MHD_OPTION_URI_LOG_CALLBACK,
-		http_in_on_target, worker, MHD_OPTION_UNESCAPE_CALLBACK, leave_escaped, NULL,
-		MHD_OPTION_NOTIFY_COMPLETED, http_in_on_completed, worker,
-		MHD_OPTION_NOTIFY_CONNECTION, http_in_on_connection, worker, MHD_OPTION_END);
-	/* When it fails the library may have closed the socket or not; a leak is the lesser evil.
-	 */
+	const struct MHD_OptionItem options[] = {
+		/* How many connections there may be is the door's to say. */
+		{MHD_OPTION_CONNECTION_LIMIT, INT_MAX, NULL},
+		{MHD_OPTION_CONNECTION_TIMEOUT, LIMIT_HTTP_IDLE_S, NULL},
+		{MHD_OPTION_CONNECTION_MEMORY_LIMIT, POOL_BYTES, NULL},
+		{MHD_OPTION_URI_LOG_CALLBACK, (intptr_t)http_in_on_target, worker},
+		{MHD_OPTION_UNESCAPE_CALLBACK, (intptr_t)leave_escaped, NULL},
+		{MHD_OPTION_NOTIFY_COMPLETED, (intptr_t)http_in_on_completed, worker},
+		{MHD_OPTION_NOTIFY_CONNECTION, (intptr_t)http_in_on_connection, worker},
+		{MHD_OPTION_END, 0, NULL},
+	};
+	/* Poll, never epoll (trap 1); ITC, so that a resume wakes the worker (trap 2). */
+	const unsigned flags = MHD_USE_POLL_INTERNAL_THREAD | MHD_USE_ITC |
+			       MHD_ALLOW_SUSPEND_RESUME | MHD_USE_NO_LISTEN_SOCKET;
+	worker->daemon = MHD_start_daemon(flags, 0, NULL, NULL, http_in_on_request, worker,
+		MHD_OPTION_ARRAY, options, MHD_OPTION_END);
 	if (worker->daemon == NULL)
 		return err_set(err, TAMA_EIO, "cannot start a worker: %s", strerror(errno));
 	return 0;
@@ -115,7 +114,7 @@ static int start_all(struct http_in *in, struct err *err)
 	int rc = listen_open(in, err);
 	for (unsigned i = 0; rc == 0 && i < in->config.workers; i++)
 		rc = worker_start(&in->workers[i], err);
-	return rc == 0 ? http_in_watch_start(in, err) : rc;
+	return rc == 0 ? http_in_door_start(in, err) : rc;
 }
 
 static void sync_init(struct http_in *in)
@@ -136,11 +135,11 @@ static struct http_in *http_in_new(const struct http_in_config *config)
 	in->config.header_ms = config->header_ms > 0 ? config->header_ms : LIMIT_HTTP_HEADER_MS;
 	in->config.body_ms = config->body_ms > 0 ? config->body_ms : LIMIT_HTTP_BODY_MS;
 	in->listen_fd = -1;
+	in->wake_fd = -1;
 	sync_init(in);
 	for (unsigned i = 0; i < config->workers; i++) {
 		in->workers[i].in = in;
 		in->workers[i].index = i;
-		in->workers[i].listen_fd = -1;
 		tama_assert(pthread_mutex_init(&in->workers[i].lock, NULL) == 0);
 	}
 	return in;
@@ -180,11 +179,8 @@ static void wait_for_turns(struct http_in *in)
 
 static void worker_stop(struct http_worker *worker)
 {
-	if (worker->daemon != NULL) {
-		/* Quiesced, so the library leaves the socket to us. */
+	if (worker->daemon != NULL)
 		MHD_stop_daemon(worker->daemon);
-		(void)close(worker->listen_fd);
-	}
 	http_in_worker_free_turns(worker);
 	tama_assert(pthread_mutex_destroy(&worker->lock) == 0);
 }
@@ -192,7 +188,7 @@ static void worker_stop(struct http_worker *worker)
 int http_in_start(struct http_in **out, const struct http_in_config *config, struct err *err)
 {
 	tama_assert(config->workers >= 1 && config->workers <= LIMIT_HTTP_WORKERS);
-	tama_assert(config->handler != NULL && config->address.n > 0);
+	tama_assert(config->handler != NULL && config->connections > 0);
 	struct http_in *in = http_in_new(config);
 	int rc = start_all(in, err);
 	if (rc != 0)
@@ -223,15 +219,8 @@ void http_in_stats(const struct http_in *in, struct http_in_stats *out)
 
 void http_in_quiesce(struct http_in *in)
 {
-	if (atomic_exchange(&in->is_quiesced, true))
-		return;
-	for (unsigned i = 0; i < in->config.workers; i++) {
-		if (in->workers[i].daemon != NULL)
-			(void)MHD_quiesce_daemon(in->workers[i].daemon);
-	}
-	/* So that a peer is refused at once and does not wait in a queue that nobody serves. */
-	if (in->listen_fd >= 0)
-		(void)shutdown(in->listen_fd, SHUT_RDWR);
+	atomic_store(&in->is_quiesced, true);
+	http_in_door_shut(in);
 }
 
 void http_in_stop(struct http_in **handle)
@@ -241,11 +230,13 @@ void http_in_stop(struct http_in **handle)
 		return;
 	http_in_quiesce(in);
 	wait_for_turns(in);
-	http_in_watch_stop(in);
+	http_in_door_stop(in);
 	for (unsigned i = 0; i < in->config.workers; i++)
 		worker_stop(&in->workers[i]);
 	if (in->listen_fd >= 0)
 		(void)close(in->listen_fd);
+	if (in->wake_fd >= 0)
+		(void)close(in->wake_fd);
 	tama_assert(pthread_cond_destroy(&in->changed) == 0);
 	tama_assert(pthread_mutex_destroy(&in->lock) == 0);
 	free(in);

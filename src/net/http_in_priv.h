@@ -77,7 +77,6 @@ struct turn {
 struct http_worker {
 	struct http_in *in;
 	unsigned index;
-	int listen_fd;
 	struct MHD_Daemon *daemon;
 	struct turn *free;
 	unsigned free_len;
@@ -89,7 +88,7 @@ struct http_worker {
 	_Atomic uint64_t busy;
 	_Atomic uint64_t suspended;
 	_Atomic uint64_t accepted;
-	_Atomic uint64_t open;
+	_Atomic uint64_t open; /* counted by the door before the worker knows of it */
 	_Atomic uint64_t requests;
 	_Atomic uint64_t refused;
 	_Atomic uint64_t too_slow;
@@ -101,11 +100,15 @@ struct http_in {
 	int listen_fd;
 	_Atomic bool is_quiesced;
 	_Atomic bool is_stopping;
-	pthread_mutex_t lock; /* with `changed`: the waits of http_in_stop and of the watchdog */
+	pthread_mutex_t lock; /* with `changed`: the waits of http_in_stop */
 	pthread_cond_t changed;
-	bool watch_ends;
-	bool watch_runs;
-	pthread_t watch;
+	/* The door. */
+	int wake_fd;
+	_Atomic bool is_full; /* it waits for a connection to close */
+	_Atomic bool door_ends;
+	bool door_runs;
+	pthread_t door;
+	unsigned door_next; /* the worker it asks first */
 	struct http_worker workers[];
 };
 
@@ -136,7 +139,18 @@ void http_in_on_connection(void *cls, struct MHD_Connection *mhd, void **slot,
 /* The connection enters a phase; false when the watchdog was faster, then it is to be closed. */
 bool http_conn_enter(struct http_conn *conn, enum conn_phase phase);
 
-int http_in_watch_start(struct http_in *in, struct err *err);
-void http_in_watch_stop(struct http_in *in);
+/* Looks at every connection once; the door calls it every tick. */
+void http_in_watch(struct http_in *in);
+int64_t http_in_watch_tick_ms(const struct http_in *in);
+
+/* http_in_door.c: the thread that accepts and watches. */
+int http_in_door_start(struct http_in *in, struct err *err);
+void http_in_door_stop(struct http_in *in);
+
+/* No more connections, at once. */
+void http_in_door_shut(struct http_in *in);
+
+/* A worker has closed a connection: there is room for another. */
+void http_in_door_closed(struct http_worker *worker);
 
 #endif

@@ -82,21 +82,13 @@ static void conn_look(struct http_conn *conn, int64_t now_ms)
 		return;
 	if (!atomic_compare_exchange_strong(&conn->state, &state, state | CONN_SHUT))
 		return;
-	(void)shutdown(conn->fd, SHUT_RDWR);
 	atomic_fetch_add_explicit(&conn->worker->too_slow, 1, memory_order_relaxed);
+	(void)shutdown(conn->fd, SHUT_RDWR);
 }
 
-static void worker_look(struct http_worker *worker)
+int64_t http_in_watch_tick_ms(const struct http_in *in)
 {
-	tama_assert(pthread_mutex_lock(&worker->lock) == 0);
-	int64_t now_ms = http_in_now_ms();
-	for (struct http_conn *conn = worker->conns; conn != NULL; conn = conn->next)
-		conn_look(conn, now_ms);
-	tama_assert(pthread_mutex_unlock(&worker->lock) == 0);
-}
-
-static int64_t tick_ms(const struct http_in_config *config)
-{
+	const struct http_in_config *config = &in->config;
 	int64_t least = config->header_ms < config->body_ms ? config->header_ms : config->body_ms;
 	int64_t tick = least / 10;
 	if (tick > TICK_MAX_MS)
@@ -104,51 +96,16 @@ static int64_t tick_ms(const struct http_in_config *config)
 	return tick < TICK_MIN_MS ? TICK_MIN_MS : tick;
 }
 
-static struct timespec time_of(int64_t ms)
+void http_in_watch(struct http_in *in)
 {
-	return (struct timespec){.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
-}
-
-static void *watch_main(void *cls)
-{
-	struct http_in *in = cls;
-	int64_t next_ms = http_in_now_ms() + tick_ms(&in->config);
-	tama_assert(pthread_mutex_lock(&in->lock) == 0);
-	while (!in->watch_ends) {
-		struct timespec until = time_of(next_ms);
-		if (http_in_now_ms() < next_ms) {
-			(void)pthread_cond_timedwait(&in->changed, &in->lock, &until);
-			continue;
-		}
-		tama_assert(pthread_mutex_unlock(&in->lock) == 0);
-		for (unsigned i = 0; i < in->config.workers; i++)
-			worker_look(&in->workers[i]);
-		next_ms = http_in_now_ms() + tick_ms(&in->config);
-		tama_assert(pthread_mutex_lock(&in->lock) == 0);
+	int64_t now_ms = http_in_now_ms();
+	for (unsigned i = 0; i < in->config.workers; i++) {
+		struct http_worker *worker = &in->workers[i];
+		tama_assert(pthread_mutex_lock(&worker->lock) == 0);
+		for (struct http_conn *conn = worker->conns; conn != NULL; conn = conn->next)
+			conn_look(conn, now_ms);
+		tama_assert(pthread_mutex_unlock(&worker->lock) == 0);
 	}
-	tama_assert(pthread_mutex_unlock(&in->lock) == 0);
-	return NULL;
-}
-
-int http_in_watch_start(struct http_in *in, struct err *err)
-{
-	int rc = pthread_create(&in->watch, NULL, watch_main, in);
-	if (rc != 0)
-		return err_set(err, TAMA_EIO, "cannot start a thread: %s", strerror(rc));
-	in->watch_runs = true;
-	return 0;
-}
-
-void http_in_watch_stop(struct http_in *in)
-{
-	if (!in->watch_runs)
-		return;
-	tama_assert(pthread_mutex_lock(&in->lock) == 0);
-	in->watch_ends = true;
-	tama_assert(pthread_cond_broadcast(&in->changed) == 0);
-	tama_assert(pthread_mutex_unlock(&in->lock) == 0);
-	tama_assert(pthread_join(in->watch, NULL) == 0);
-	in->watch_runs = false;
 }
 
 /* "127.0.0.1", "::1"; an IPv4 peer of an IPv6 socket as IPv4. */
@@ -199,8 +156,6 @@ void http_in_on_connection(void *cls, struct MHD_Connection *mhd, void **slot,
 			conn->next->prev = conn;
 		worker->conns = conn;
 		tama_assert(pthread_mutex_unlock(&worker->lock) == 0);
-		atomic_fetch_add_explicit(&worker->accepted, 1, memory_order_relaxed);
-		atomic_fetch_add_explicit(&worker->open, 1, memory_order_relaxed);
 		return;
 	}
 	struct http_conn *conn = *slot;
@@ -215,6 +170,6 @@ void http_in_on_connection(void *cls, struct MHD_Connection *mhd, void **slot,
 	if (conn->next != NULL)
 		conn->next->prev = conn->prev;
 	tama_assert(pthread_mutex_unlock(&worker->lock) == 0);
-	atomic_fetch_sub_explicit(&worker->open, 1, memory_order_relaxed);
 	free(conn);
+	http_in_door_closed(worker);
 }

@@ -34,7 +34,7 @@ struct rig {
 	bool is_open; /* /hold may go on */
 	size_t sent; /* turns ended with their answer written */
 	size_t lost;
-	unsigned workers_seen; /* bits */
+	size_t by_worker[LIMIT_HTTP_WORKERS]; /* requests */
 };
 
 static inline int64_t rig_now_ms(void)
@@ -142,7 +142,7 @@ static inline enum http_verdict rig_handle(
 	struct rig *rig = ctx;
 	struct str path = turn->request.path;
 	pthread_mutex_lock(&rig->lock);
-	rig->workers_seen |= 1U << turn->worker;
+	rig->by_worker[turn->worker]++;
 	if (str_eq(path, STR("/smuggled")))
 		rig->smuggled++;
 	pthread_mutex_unlock(&rig->lock);
