@@ -63,6 +63,8 @@ static const struct refusal refusals[] = {
 		"GET /x HTTP/1.1\r\n Content-Length: 36\r\n" HOST "\r\n", 400),
 	CASE("NUL that hides a length",
 		"POST /x HTTP/1.1\r\n" HOST "X-A: b\0\0Content-Length: 36\r\n\r\n", 400),
+	CASE("NUL that hides a length between two fields",
+		"POST /x HTTP/1.1\r\nX-A: b\0\0Content-Length: 36\r\n" HOST "\r\n", 400),
 	CASE("NUL in a value", "GET /x HTTP/1.1\r\n" HOST "X-A: b\0c\r\n\r\n", 400),
 	CASE("NUL in the last value", "GET /x HTTP/1.1\r\n" HOST "X-A: b\0cdef\r\n\r\n", 400),
 	CASE("NUL in a name", "GET /x HTTP/1.1\r\n" HOST "X\0A: b\r\n\r\n", 400),
