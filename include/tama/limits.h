@@ -11,6 +11,7 @@
 #define LIMIT_HTTP_IDLE_S 75
 #define LIMIT_HTTP_CONNECTIONS 4096
 #define LIMIT_HTTP_WORKERS 64
+#define LIMIT_HTTP_LEAVE_MS 1000 /* for answers already given, when the listener stops */
 
 /* HTTP out. */
 #define LIMIT_REPLY_BYTES (256 * 1024)
