@@ -51,7 +51,10 @@ enum reply_class {
 	CLASS_QUERY,     /* a duplicate: ask by id, never failed */
 };
 
-/* For a money request (submit). alarm_out is set where a person must look: 3xx, 404. */
+/*
+ * For a money request (submit). alarm_out tells whether a person must look: 3xx, 404, and TLS
+ * failures (F-D3). An end or word outside its enum aborts.
+ */
 enum reply_class classify_submit(const struct transfer *transfer, enum reply_word word,
 	const struct classify_rules *rules, bool *alarm_out);
 
