@@ -13,7 +13,7 @@ enum transfer_end {
 	TRANSFER_DNS,          /* no address */
 	TRANSFER_CONNECT,      /* refused, unreachable, or not connected within the time */
 	TRANSFER_TLS,          /* handshake or certificate */
-	TRANSFER_NOT_STARTED,  /* refused by ourselves before any socket (bad URL, abandoned claim) */
+	TRANSFER_NOT_STARTED,  /* refused by ourselves before any byte (address, abandoned claim) */
 	TRANSFER_BROKEN,       /* reset, closed or cut anywhere after the connect */
 	TRANSFER_TIMEOUT,      /* total time over after the connect */
 	TRANSFER_TOO_LARGE,    /* response past LIMIT_REPLY_BYTES */
@@ -21,7 +21,7 @@ enum transfer_end {
 
 struct transfer {
 	enum transfer_end end;
-	uint64_t bytes_sent; /* request head and body bytes that left; 0 proves that none did */
+	uint64_t bytes_sent; /* 0 proves that no byte of the request left; above, body bytes may count twice */
 	unsigned status;     /* HTTP status; 0 when none was read */
 };
 
