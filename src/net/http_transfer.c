@@ -291,10 +291,10 @@ static enum transfer_end end_before_request(const struct http_transfer *t, CURLc
 		return TRANSFER_DNS;
 	if (t->sockets == 0)
 		return code == CURLE_OPERATION_TIMEDOUT ? TRANSFER_DNS : TRANSFER_NOT_STARTED;
-	curl_off_t connected = 0;
-	(void)curl_easy_getinfo(t->easy, CURLINFO_CONNECT_TIME_T, &connected);
-	/* Between a connection and the request there is nothing but TLS. */
-	return connected > 0 ? TRANSFER_TLS : TRANSFER_CONNECT;
+	/* Counted when TCP is through; CURLINFO_CONNECT_TIME stays 0 until TLS is. */
+	long connections = 0;
+	(void)curl_easy_getinfo(t->easy, CURLINFO_NUM_CONNECTS, &connections);
+	return connections > 0 ? TRANSFER_TLS : TRANSFER_CONNECT;
 }
 
 /*
