@@ -44,7 +44,7 @@ struct http_turn {
 
 enum http_verdict {
 	HTTP_NOW,   /* *reply is filled; its text may live in the turn's arena */
-	HTTP_LATER, /* somebody will call http_in_answer exactly once */
+	HTTP_LATER, /* somebody will call http_in_answer or http_in_continue exactly once */
 };
 
 /*
@@ -95,6 +95,12 @@ void http_in_stats(const struct http_in *in, struct http_in_stats *out);
  * listener again when this returns, even if the peer is gone.
  */
 void http_in_answer(struct http_turn *turn, const struct http_reply *reply);
+
+/*
+ * Calls the handler again for a turn that was HTTP_LATER, on the turn's own worker: from any thread,
+ * once for each HTTP_LATER. The handler tells a continued turn by turn->user, which it has set.
+ */
+void http_in_continue(struct http_turn *turn);
 
 /*
  * Draining: stops accepting connections (peers are refused at once), lets requests that a handler has

@@ -47,13 +47,17 @@ struct http_conn {
 	char peer_text[INET6_ADDRSTRLEN];
 };
 
-/* In this order; what is RUNNING may become PARKED or ANSWERED, what is PARKED only ANSWERED. */
+/*
+ * In this order; what is RUNNING may become PARKED, ANSWERED or CONTINUED, what is PARKED the latter
+ * two; CONTINUED becomes RUNNING again.
+ */
 enum turn_stage {
 	TURN_HEAD,
 	TURN_BODY,
 	TURN_RUNNING, /* the handler has it */
 	TURN_PARKED, /* suspended */
 	TURN_ANSWERED, /* `reply` holds what http_in_answer was given */
+	TURN_CONTINUED, /* the handler is to be called again */
 	TURN_QUEUED, /* the library has the response */
 };
 

@@ -220,30 +220,40 @@ static void owe_less(struct http_worker *worker)
 		http_in_signal(worker->in);
 }
 
-/* The handler said HTTP_LATER: suspends, unless the answer has come already. */
+/*
+ * The handler said HTTP_LATER: suspends, unless the answer (or the word to go on) came in between; the
+ * library then calls again once it has taken the connection back.
+ */
 static enum MHD_Result park(struct turn *turn)
 {
 	struct http_worker *worker = worker_of(turn);
-	if (atomic_load(&turn->stage) == TURN_ANSWERED) {
-		owe_less(worker);
-		return queue_reply(turn, &turn->reply, MHD_RESPMEM_PERSISTENT);
-	}
 	MHD_suspend_connection(turn->mhd);
 	atomic_fetch_add(&worker->suspended, 1);
-	int running = TURN_RUNNING;
-	if (atomic_compare_exchange_strong(&turn->stage, &running, TURN_PARKED))
+	int stage = TURN_RUNNING;
+	if (atomic_compare_exchange_strong(&turn->stage, &stage, TURN_PARKED))
 		return MHD_YES;
-	/* Answered in between; the library calls again once it has taken the connection back. */
 	atomic_fetch_sub(&worker->suspended, 1);
 	MHD_resume_connection(turn->mhd);
-	owe_less(worker);
+	if (stage == TURN_ANSWERED)
+		owe_less(worker);
 	return MHD_YES;
+}
+
+static enum MHD_Result handle(struct turn *turn)
+{
+	struct http_worker *worker = worker_of(turn);
+	const struct http_in_config *config = &worker->in->config;
+	struct http_reply reply = {0};
+	atomic_store(&turn->stage, TURN_RUNNING);
+	if (config->handler(config->ctx, &turn->pub, &reply) == HTTP_LATER)
+		return park(turn);
+	owe_less(worker);
+	return queue_reply(turn, &reply, MHD_RESPMEM_MUST_COPY);
 }
 
 static enum MHD_Result run(struct turn *turn)
 {
 	struct http_worker *worker = worker_of(turn);
-	const struct http_in_config *config = &worker->in->config;
 	if (turn->body_seen > LIMIT_HTTP_BODY_BYTES)
 		return refuse(turn, 413);
 	if (!http_conn_enter(turn->conn, CONN_BUSY))
@@ -257,12 +267,7 @@ static enum MHD_Result run(struct turn *turn)
 	atomic_fetch_add(&worker->busy, 1);
 	atomic_fetch_add_explicit(&worker->requests, 1, memory_order_relaxed);
 	turn->was_handled = true;
-	atomic_store(&turn->stage, TURN_RUNNING);
-	struct http_reply reply = {0};
-	if (config->handler(config->ctx, &turn->pub, &reply) == HTTP_LATER)
-		return park(turn);
-	owe_less(worker);
-	return queue_reply(turn, &reply, MHD_RESPMEM_MUST_COPY);
+	return handle(turn);
 }
 
 enum MHD_Result http_in_on_request(void *cls, struct MHD_Connection *mhd, const char *url,
@@ -283,6 +288,8 @@ enum MHD_Result http_in_on_request(void *cls, struct MHD_Connection *mhd, const 
 		return run(turn);
 	case TURN_ANSWERED:
 		return queue_reply(turn, &turn->reply, MHD_RESPMEM_PERSISTENT);
+	case TURN_CONTINUED:
+		return handle(turn);
 	case TURN_RUNNING:
 	case TURN_PARKED:
 	case TURN_QUEUED:
@@ -343,24 +350,43 @@ static bool reply_copy(struct turn *turn, const struct http_reply *reply)
 	return !arena_overflowed(arena);
 }
 
+/*
+ * The suspended connection goes back to its worker. Under the lock to the end, because http_in_stop may
+ * free all this right behind it.
+ */
+static void resume(struct http_worker *worker, struct MHD_Connection *mhd, bool is_answered)
+{
+	struct http_in *in = worker->in;
+	MHD_resume_connection(mhd);
+	tama_assert(pthread_mutex_lock(&in->lock) == 0);
+	atomic_fetch_sub(&worker->suspended, 1);
+	if (is_answered)
+		atomic_fetch_sub(&worker->owed, 1);
+	if (atomic_load(&in->is_stopping))
+		tama_assert(pthread_cond_broadcast(&in->changed) == 0);
+	tama_assert(pthread_mutex_unlock(&in->lock) == 0);
+}
+
 void http_in_answer(struct http_turn *pub, const struct http_reply *reply)
 {
 	struct turn *turn = turn_of(pub);
 	struct MHD_Connection *mhd = turn->mhd;
 	struct http_worker *worker = worker_of(turn);
-	struct http_in *in = worker->in;
 	if (!reply_copy(turn, reply))
 		turn->reply = (struct http_reply){.status = 500};
 	int was = atomic_exchange(&turn->stage, TURN_ANSWERED);
 	tama_assert(was == TURN_RUNNING || was == TURN_PARKED);
-	if (was == TURN_RUNNING)
-		return;
-	MHD_resume_connection(mhd);
-	/* Under the lock to the end, because http_in_stop may free all this right behind it. */
-	tama_assert(pthread_mutex_lock(&in->lock) == 0);
-	atomic_fetch_sub(&worker->suspended, 1);
-	atomic_fetch_sub(&worker->owed, 1);
-	if (atomic_load(&in->is_stopping))
-		tama_assert(pthread_cond_broadcast(&in->changed) == 0);
-	tama_assert(pthread_mutex_unlock(&in->lock) == 0);
+	if (was == TURN_PARKED)
+		resume(worker, mhd, true);
+}
+
+void http_in_continue(struct http_turn *pub)
+{
+	struct turn *turn = turn_of(pub);
+	struct MHD_Connection *mhd = turn->mhd;
+	struct http_worker *worker = worker_of(turn);
+	int was = atomic_exchange(&turn->stage, TURN_CONTINUED);
+	tama_assert(was == TURN_RUNNING || was == TURN_PARKED);
+	if (was == TURN_PARKED)
+		resume(worker, mhd, false);
 }
