@@ -99,7 +99,7 @@ static struct str field_hint(struct loader *loader, const struct field *fields, 
 {
 	struct str names[FIELDS_MAX];
 	size_t n = 0;
-	for (; fields[n].name != NULL && n < FIELDS_MAX; n++)
+	for (; n < FIELDS_MAX && fields[n].name != NULL; n++)
 		names[n] = str_c(fields[n].name);
 	return config_hint(loader, name, names, n);
 }
