@@ -3,7 +3,7 @@
  * where it is data, registry references where it is functions. Both ways of decoding fill the same
  * struct reading, which is checked in one place, so a function is believed no more than a mapping.
  *
- *   dialect_load.c   Lua tables to struct dialect, at load
+ *   dialect_load*.c  Lua tables to struct dialect, at load
  *   dialect_data.c   requests opened, routes, mappings and templates carried out; knows no Lua
  *   dialect_text.c   growing text in an arena; JSON and XML escapes
  *   dialect_value.c  tables that functions get and return; every returned field checked
