@@ -31,6 +31,14 @@ enum dialect_kind {
 int dialect_host_new(unsigned kinds, struct dialect_host **out, struct err *err);
 void dialect_host_free(struct dialect_host **host);
 
+/*
+ * Adds a dialect from its source: a partner's own, or one under test. chunk names it in messages
+ * and begins with '=' ("=my.lua"). 0; TAMA_ESCRIPT or TAMA_ELIMIT with file:line; TAMA_EEXIST when
+ * the host has one of that kind and name. The source is not needed afterwards.
+ */
+int dialect_host_add(
+	struct dialect_host *host, struct str source, const char *chunk, struct err *err);
+
 /* Whether there is such a dialect: for the configuration's check. */
 bool dialect_exists(struct dialect_host *host, enum dialect_kind kind, struct str name);
 

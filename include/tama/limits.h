@@ -15,10 +15,12 @@
 /* HTTP out. */
 #define LIMIT_REPLY_BYTES (256 * 1024)
 #define LIMIT_WIRE_TRANSFERS 1024
+#define LIMIT_WIRE_POOL 64 /* kept-alive connections */
 
 /* JSON from outside (reliability 5.1). */
 #define LIMIT_JSON_DEPTH 16
 #define LIMIT_JSON_KEYS 256
+#define LIMIT_JSON_VALUES 4096
 
 /* One turn: a hop, an IPN, a reply. */
 #define LIMIT_TURN_BYTES (1024 * 1024)
@@ -30,6 +32,8 @@
 #define LIMIT_LUA_PATTERN 64
 #define LIMIT_LUA_MATCH_STEPS 20000
 #define LIMIT_LUA_STRING (64 * 1024)
+#define LIMIT_LUA_ELEMENTS 4096
+#define LIMIT_LUA_CPU_MS 250
 
 /* Sessions. */
 #define LIMIT_SESSIONS 1000000
