@@ -158,12 +158,20 @@ enum sms_verdict dialect_sms_verdict(
  * are digits and our own references.
  */
 
+/* Which part of the provider's list to ask for. */
+struct provider_page {
+	uint32_t number; /* from 1 */
+	struct str from, to; /* days, "YYYY-MM-DD" */
+	struct str listed; /* only transactions of this status word; empty: all */
+};
+
 struct provider_terms {
 	const struct account *account;
 	struct str verb; /* "cashout", "airtime", ...; for queries the verb of the attempt */
 	struct attempt_terms terms;
 	struct str ipn_url;
 	bool has_otp;
+	struct provider_page page; /* of PROVIDER_LIST alone */
 };
 
 enum provider_call {
@@ -171,6 +179,12 @@ enum provider_call {
 	PROVIDER_STATUS, /* by provider id; TAMA_ENOTFOUND if the dialect needs one and it is
 			    unknown */
 	PROVIDER_BALANCE,
+	/*
+	 * Looks for our reference where the provider's id never reached us; TAMA_ENOTFOUND if this
+	 * provider has no list. The facts then have an id to ask by, and never a word. Valid facts
+	 * without an id: not on this page; the next may have it. Not valid: there is no next.
+	 */
+	PROVIDER_LIST,
 };
 
 /* Builds a request; method, absolute URL, fields and body with marks. */

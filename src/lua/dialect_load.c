@@ -128,7 +128,7 @@ static void load_provider(struct loader *load, int index)
 {
 	struct dialect *d = load->dialect;
 	load_check_keys(load, index,
-		"kind name title body submit status balance login token reply ipn "
+		"kind name title body submit status balance list login token reply ipn "
 		"ipn_reply");
 	static const struct {
 		enum dialect_function function;
@@ -137,6 +137,7 @@ static void load_provider(struct loader *load, int index)
 		{FUNCTION_SUBMIT, "submit"},
 		{FUNCTION_STATUS, "status"},
 		{FUNCTION_BALANCE, "balance"},
+		{FUNCTION_LIST, "list"},
 		{FUNCTION_LOGIN, "login"},
 		{FUNCTION_TOKEN, "token"},
 		{FUNCTION_REPLY, "reply"},

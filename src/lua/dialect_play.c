@@ -468,6 +468,16 @@ static int section_terms(struct play *play, struct str body)
 	play->terms.verb = line_value(play, body, "verb");
 	play->terms.ipn_url = line_value(play, body, "ipn_url");
 	play->terms.has_otp = line_value(play, body, "otp").p != NULL;
+	struct str page = line_value(play, body, "page");
+	int64_t page_number = 0;
+	if (page.p != NULL && (!str_to_i64(page, &page_number) || page_number > UINT32_MAX))
+		return err_set(play->err, TAMA_EINVAL, "line %d: a page is a number", play->line);
+	play->terms.page = (struct provider_page){
+		.number = (uint32_t)page_number,
+		.from = line_value(play, body, "from"),
+		.to = line_value(play, body, "to"),
+		.listed = line_value(play, body, "listed"),
+	};
 	t->our_ref = line_value(play, body, "our_ref");
 	t->provider_id = line_value(play, body, "provider_id");
 	t->national = line_value(play, body, "national");
@@ -511,6 +521,11 @@ static int section_status(struct play *play, struct str body)
 static int section_balance(struct play *play, struct str body)
 {
 	return request_of(play, body, PROVIDER_BALANCE);
+}
+
+static int section_list(struct play *play, struct str body)
+{
+	return request_of(play, body, PROVIDER_LIST);
 }
 
 static int section_login(struct play *play, struct str body)
@@ -568,6 +583,11 @@ static int section_answer_status(struct play *play, struct str body)
 static int section_answer_balance(struct play *play, struct str body)
 {
 	return answer_to(play, body, PROVIDER_BALANCE);
+}
+
+static int section_answer_list(struct play *play, struct str body)
+{
+	return answer_to(play, body, PROVIDER_LIST);
 }
 
 static int section_answer_login(struct play *play, struct str body)
@@ -639,10 +659,12 @@ static const struct section {
 	{"submit", OF_PROVIDER, section_submit},
 	{"status", OF_PROVIDER, section_status},
 	{"balance", OF_PROVIDER, section_balance},
+	{"list", OF_PROVIDER, section_list},
 	{"login", OF_PROVIDER, section_login},
 	{"answer submit", OF_PROVIDER, section_answer_submit},
 	{"answer status", OF_PROVIDER, section_answer_status},
 	{"answer balance", OF_PROVIDER, section_answer_balance},
+	{"answer list", OF_PROVIDER, section_answer_list},
 	{"answer login", OF_PROVIDER, section_answer_login},
 	{"facts", OF_PROVIDER, section_got},
 	{"token", OF_PROVIDER, section_got},

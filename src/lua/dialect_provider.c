@@ -27,8 +27,10 @@ struct provider_op {
 	struct str reason; /* set when the function said nil */
 };
 
-static const char *const call_names[] = {
-	[PROVIDER_SUBMIT] = "submit", [PROVIDER_STATUS] = "status", [PROVIDER_BALANCE] = "balance"};
+static const char *const call_names[] = {[PROVIDER_SUBMIT] = "submit",
+	[PROVIDER_STATUS] = "status",
+	[PROVIDER_BALANCE] = "balance",
+	[PROVIDER_LIST] = "list"};
 
 static const struct {
 	const char *name;
@@ -102,11 +104,22 @@ static void set_known(lua_State *L, const char *name, struct str s)
 		value_set(L, name, s);
 }
 
+static void push_page(lua_State *L, const struct provider_page *page)
+{
+	if (page->number == 0)
+		return;
+	lua_pushinteger(L, page->number);
+	lua_setfield(L, -2, "page");
+	set_known(L, "from", page->from);
+	set_known(L, "to", page->to);
+	set_known(L, "listed", page->listed);
+}
+
 static void push_terms(lua_State *L, const struct provider_terms *terms)
 {
 	const struct attempt_terms *t = &terms->terms;
 	char amount[MONEY_TEXT_MAX];
-	lua_createtable(L, 0, 16);
+	lua_createtable(L, 0, 20);
 	set_known(L, "verb", terms->verb);
 	set_known(L, "our_ref", t->our_ref);
 	set_known(L, "provider_id", t->provider_id);
@@ -115,6 +128,7 @@ static void push_terms(lua_State *L, const struct provider_terms *terms)
 	set_known(L, "service", t->service);
 	set_known(L, "ipn_url", terms->ipn_url);
 	value_set_bool(L, "has_otp", terms->has_otp);
+	push_page(L, &terms->page);
 	if (t->currency != NULL) {
 		money_format_wire(t->amount, t->currency, amount);
 		value_set(L, "amount", str_c(amount));
@@ -187,7 +201,8 @@ int dialect_provider_request(struct dialect_host *host, enum provider_call call,
 {
 	static const enum dialect_function functions[] = {[PROVIDER_SUBMIT] = FUNCTION_SUBMIT,
 		[PROVIDER_STATUS] = FUNCTION_STATUS,
-		[PROVIDER_BALANCE] = FUNCTION_BALANCE};
+		[PROVIDER_BALANCE] = FUNCTION_BALANCE,
+		[PROVIDER_LIST] = FUNCTION_LIST};
 	struct provider_op op = {.function = functions[call], .account = terms->account};
 	if (call != PROVIDER_BALANCE)
 		op.terms = terms;
