@@ -21,6 +21,7 @@
 /* JSON from outside (reliability 5.1). */
 #define LIMIT_JSON_DEPTH 16
 #define LIMIT_JSON_KEYS 256
+#define LIMIT_JSON_VALUES 4096
 
 /* One turn: a hop, an IPN, a reply. */
 #define LIMIT_TURN_BYTES (1024 * 1024)
