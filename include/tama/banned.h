@@ -10,6 +10,8 @@
 #include <string.h>
 #include <time.h>
 
+/* glibc makes it a macro, and a macro cannot be poisoned quietly. */
+#undef alloca
 #pragma GCC poison strcpy strcat sprintf vsprintf strncpy strncat strtok atoi atol atof gmtime localtime alloca
 
 #endif

@@ -25,15 +25,22 @@ ptrdiff_t gsm7_septets(struct str utf8);
 struct str gsm7_transliterate(struct str utf8, struct arena *arena);
 
 /*
- * For matching keywords: transliterated, upper-cased, zero-width characters dropped, runs of blanks
- * squeezed to one, ends trimmed: " arrêt " gives "ARRET".
+ * For matching keywords: transliterated with every accent dropped, upper-cased, zero-width characters
+ * dropped, runs of blanks and line ends squeezed to one blank, ends trimmed: " arrêt " gives "ARRET",
+ * "Crédit" gives "CREDIT".
  */
 struct str gsm7_fold(struct str utf8, struct arena *arena);
 
-/* Decodes one UTF-8 character at *at and moves *at past it; 0xFFFFFFFF on a malformed one. */
+/*
+ * Decodes one UTF-8 character at *at, which is below s.n, and moves *at past it. UINT32_MAX on a
+ * malformed one; *at then moves past one byte.
+ */
 uint32_t utf8_next(struct str s, size_t *at);
 
-/* Parts an SMS of so many septets takes: one up to 160, else 153 each, pairs never cut (B.3). */
+/*
+ * SMS parts the text takes: one up to 160 septets, else 153 each, pairs never cut (B.3). 0 when the
+ * text is not GSM 03.38.
+ */
 unsigned gsm7_sms_parts(struct str utf8);
 
 #endif

@@ -4,8 +4,9 @@
  *
  *   ANSWER   accepted answer of a question: question hash (u16), text
  *   SECRET   accepted secret: question hash (u16), handle (u32); the secret itself is never here
- *   REJECT   an answer refused at the pending question (kept for its reason and for the record)
- *   PAGE     the person asked for the next page of the pending question
+ *   REJECT   an answer refused at the pending question: question hash (u16), text (kept for its
+ *            reason and for the record)
+ *   PAGE     the person asked for the next page of the pending question: question hash (u16)
  *   EFFECT   result of an outside effect: effect hash (u16), value text
  *   PARK     the session was ended on purpose and goes on at the next question when redialled
  *   BUY      a purchase was committed: ordinal (u8), purchase id (u64), reference text
@@ -42,12 +43,15 @@ struct journal_entry {
 	struct str text;   /* ANSWER, REJECT, EFFECT, BUY (the reference) */
 };
 
-/* Appends an entry; the buffer's ceiling (LIMIT_SESSION_JOURNAL) bounds a session's life. */
+/*
+ * Appends an entry, wholly or not at all: the buffer's ceiling (LIMIT_SESSION_JOURNAL) bounds a
+ * session's life, and its overflow flag says when that has come.
+ */
 void journal_add(struct buf *journal, const struct journal_entry *entry);
 
 /*
  * Reads the entry at *at and moves *at past it. 1 when there was one, 0 at the end, TAMA_EINVAL when
- * the bytes are not a journal.
+ * the bytes are not a journal; *at and *out are then untouched.
  */
 int journal_next(struct str journal, size_t *at, struct journal_entry *out);
 

@@ -29,12 +29,16 @@ int money_parse_wire(struct str s, const struct currency *cur, int64_t *out);
 
 /*
  * Reads an amount a person typed, in whole units: "500", "1 000", "1.000", "1,000", "500F",
- * "FCFA 1000", "1000 XOF". In a currency with decimals a group mark is ambiguous and refused
- * (sms-gsm-numbering.md D.1). 0, or TAMA_EINVAL. Zero and negative amounts are refused.
+ * "FCFA 1000", "1000 XOF". In a currency with decimals '.' and ',' are ambiguous and refused
+ * (sms-gsm-numbering.md D.1). 0, or TAMA_EINVAL. Zero, negative amounts, decimals and leading zeros
+ * ("0.500", a telephone number) are refused.
  */
 int money_parse_typed(struct str s, const struct currency *cur, int64_t *out);
 
-/* As people read it: "1 500 F", "20 000 UGX", "12.50 KES". out needs MONEY_TEXT_MAX bytes. */
+/*
+ * As people read it: "1 500 F", "20 000 UGX", "12.50 KES", "100 KES" (decimals only when they are not
+ * zero). out needs MONEY_TEXT_MAX bytes.
+ */
 #define MONEY_TEXT_MAX 40
 void money_format(int64_t amount, const struct currency *cur, char out[static MONEY_TEXT_MAX]);
 

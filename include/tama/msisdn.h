@@ -26,16 +26,16 @@ struct numbering_plan {
 
 /*
  * Reads an MSISDN as an aggregator sends it: optional "tel:", '+' (or the blank that an unencoded
- * '+' becomes) and 7 to 15 digits, international. With a plan, a national form is completed.
- * 0, or TAMA_EINVAL and *out untouched.
+ * '+' becomes, or 00) and 7 to 15 digits, international. With a plan (it may be NULL), the national
+ * form of a mobile number is completed. 0, or TAMA_EINVAL and *out untouched.
  */
 int msisdn_parse_wire(struct str s, const struct numbering_plan *plan, struct msisdn *out);
 
 /*
  * Reads a number a person typed: national or international (+, 00), blanks, dots and hyphens
  * allowed, ASCII digits only, and it must be a mobile number of the plan. 0; TAMA_EINVAL when it is
- * not; TAMA_ENOTFOUND when it is a number of another country; TAMA_EDOUBT for an old 8-digit Ivorian
- * number, which cannot be completed from its digits alone (C "Recent changes").
+ * not; TAMA_ENOTFOUND when it is a number of another country, with + or 00; TAMA_EDOUBT for an old
+ * 8-digit Ivorian number, which cannot be completed from its digits alone (C "Recent changes").
  */
 int msisdn_parse_typed(struct str s, const struct numbering_plan *plan, struct msisdn *out);
 
@@ -43,11 +43,17 @@ int msisdn_parse_typed(struct str s, const struct numbering_plan *plan, struct m
 void msisdn_national(
 	const struct msisdn *m, const struct numbering_plan *plan, char out[static MSISDN_MAX + 2]);
 
-/* In groups for a screen: "07 01 02 03 04". out has room for twice the digits. */
+/*
+ * The national form in groups for a screen: "07 01 02 03 04"; "+256772123456" when it is not of the
+ * plan, which may be NULL. out has room for twice the digits.
+ */
 void msisdn_grouped(
 	const struct msisdn *m, const struct numbering_plan *plan, char out[static 2 * MSISDN_MAX + 2]);
 
-/* For logs: "+2250*******04": country-ish head and the last two digits, nothing between. */
+/*
+ * For logs: "+2250*******04": country-ish head and the last two digits, nothing between. Short
+ * numbers show less, below 8 digits nothing; what is not a digit is masked, what is beyond 15 left out.
+ */
 void msisdn_mask(struct str digits, char out[static MSISDN_MAX + 2]);
 
 #endif

@@ -15,9 +15,9 @@ struct screen {
 	struct str head;            /* the question */
 	const struct str *options;  /* without their numbers: option i is shown as "i. text" */
 	size_t options_len;
-	const struct str *foot;     /* whole lines such as "0. Retour"; dropped last, never paged */
+	const struct str *foot;     /* whole lines such as "0. Retour", on every page; see below */
 	size_t foot_len;
-	struct str more;            /* label of the next-page line: "98. Suite" */
+	struct str more;            /* the next-page line, shown when there is one: "98. Suite" */
 	unsigned limit;             /* septets, 20 to 1530 */
 	unsigned page;              /* 0 is the first; beyond the last shows the last */
 };
@@ -26,13 +26,16 @@ struct screen_page {
 	struct str text;      /* GSM 03.38 representable, at most limit septets */
 	unsigned septets;
 	unsigned pages;       /* how many there are */
-	size_t first_option;  /* index of the first option on this page */
+	size_t first_option;  /* index of the first option on this page, or of the next to come */
 	size_t options_shown;
 };
 
 /*
- * Renders one page. Texts are transliterated first. 0; TAMA_ENOMEM; TAMA_ELIMIT when it cannot be
- * done within the limit: an option, a foot or a single word that does not fit even alone.
+ * Renders one page. Reason and head flow over the pages as one text, then come the options; a
+ * non-breaking blank keeps words together. Foot lines give way, the last one first, only on a page
+ * where not even one word or option fits beside them. Texts are transliterated first. 0;
+ * TAMA_ENOMEM; TAMA_ELIMIT when it cannot be done within the limit: an option, a foot or a single
+ * word that does not fit even alone (with the next-page line, unless it ends the screen).
  */
 int screen_render(const struct screen *screen, struct arena *arena, struct screen_page *out);
 

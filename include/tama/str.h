@@ -62,7 +62,10 @@ struct str str_cut(struct str *rest, char sep);
 /* A whole decimal number from 0 to INT64_MAX with digits only; false (and *out untouched) else. */
 bool str_to_i64(struct str s, int64_t *out);
 
-/* True when the bytes are well-formed UTF-8 without NUL or other control characters but \n. */
+/*
+ * True when the bytes are well-formed UTF-8 without NUL or other control characters but \n, and
+ * without the marks that override the reading direction (reliability.md F-J3).
+ */
 bool str_is_clean_utf8(struct str s);
 
 #endif
