@@ -5,8 +5,8 @@
 
 #define MSISDN_MIN 7
 #define OLD_IVORIAN_LEN 8
-#define TYPED_DIGITS_MAX (MSISDN_MAX + 3) /* an MSISDN behind "00" or with a trunk prefix inside   \
-					   */
+/* An MSISDN behind "00" or with a trunk prefix inside. */
+#define TYPED_DIGITS_MAX (MSISDN_MAX + 3)
 
 static bool is_digits(struct str s)
 {

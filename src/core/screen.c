@@ -150,11 +150,8 @@ static struct span page_fill(const struct layout *layout, size_t begin)
 static int pages_lay(
 	const struct layout *layout, unsigned wanted, struct span *chosen, unsigned *pages_out)
 {
-	unsigned pages = 0;
-	if (layout->n == 0) {
-		*chosen = (struct span){0, 0, layout->foot_len};
-		pages = 1;
-	}
+	unsigned pages = layout->n == 0; /* a foot alone is a page too */
+	*chosen = (struct span){0, 0, layout->foot_len};
 	for (size_t begin = 0; begin < layout->n;) {
 		struct span span = page_fill(layout, begin);
 		if (span.end == begin)
