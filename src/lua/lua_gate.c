@@ -45,6 +45,7 @@ struct lua_gate {
 	enum refusal refusal;
 	bool is_limited; /* something of a script is running */
 	bool was_stopped;
+	int thread_ref;
 	int env_meta; /* reference: metatable of an environment without extra */
 	void *context;
 };
@@ -143,9 +144,14 @@ void lua_gate_stop(lua_State *L, const char *fmt, ...)
 	va_start(args, fmt);
 	(void)vsnprintf(text, sizeof(text), fmt, args);
 	va_end(args);
-	lua_gate_of(L)->was_stopped = true;
+	struct lua_gate *gate = lua_gate_of(L);
+	bool was_limited = gate->is_limited;
+	gate->was_stopped = true;
+	/* The message itself must not fail for want of budget. */
+	gate->is_limited = false;
 	/* The place is added later: here, in the hook, level 1 would be the caller. */
 	(void)lua_pushstring(L, text);
+	gate->is_limited = was_limited;
 	(void)lua_error(L);
 	abort(); /* lua_error does not return, which its type does not say */
 }
@@ -165,7 +171,7 @@ static int open_gate(lua_State *L)
 	lua_gate_read_only(L);
 	lua_rawseti(L, LUA_REGISTRYINDEX, LUA_RIDX_GLOBALS);
 	gate->thread = lua_newthread(L);
-	(void)luaL_ref(L, LUA_REGISTRYINDEX);
+	gate->thread_ref = luaL_ref(L, LUA_REGISTRYINDEX);
 	return 0;
 }
 
@@ -346,14 +352,15 @@ int lua_gate_load(struct lua_gate *gate, struct str source, const char *chunk, s
 		tama_assert(lua_gettop(L) == top + 1);
 		return 0;
 	}
-	int code = TAMA_ESCRIPT;
-	if (status == LUA_ERRMEM) {
-		gate->was_stopped = true;
-		code = err_set(err, TAMA_ELIMIT, "%s: %s",
-			chunk + (chunk[0] == '=' || chunk[0] == '@'), refusal_text(gate));
-	} else {
-		(void)err_set(err, code, "%s", lua_tostring(L, -1));
-	}
+	gate->was_stopped = status == LUA_ERRMEM;
+	int code = gate->was_stopped ? TAMA_ELIMIT : TAMA_ESCRIPT;
+	const char *text = gate->was_stopped ? refusal_text(gate) : lua_tostring(L, -1);
+	/* Out of memory and out of C stack come without a place. */
+	const char *name = chunk + (chunk[0] == '=' || chunk[0] == '@');
+	if (strncmp(text, name, strlen(name)) == 0)
+		(void)err_set(err, code, "%s", text);
+	else
+		(void)err_set(err, code, "%s: %s", name, text);
 	lua_settop(L, top);
 	(void)lua_gc(L, LUA_GCCOLLECT);
 	return code;
@@ -415,6 +422,21 @@ static void move_results(struct lua_gate *gate, int count, int nresults)
 		lua_pushnil(gate->L);
 }
 
+/*
+ * Leaves the thread as new. Resetting one is the cheaper way, but a thread whose hook raised never
+ * runs a hook again (Lua 5.4.4 forgets to allow it), so after an error there is another thread.
+ */
+static void renew_thread(struct lua_gate *gate, int status)
+{
+	if (status == LUA_OK || status == LUA_YIELD) {
+		(void)lua_resetthread(gate->thread);
+		lua_settop(gate->thread, 0);
+		return;
+	}
+	gate->thread = lua_newthread(gate->L);
+	lua_rawseti(gate->L, LUA_REGISTRYINDEX, gate->thread_ref);
+}
+
 /* 0, 1 when the script yielded and may, or an error; the thread is as new afterwards. */
 static int run(struct lua_gate *gate, int nargs, int nresults, bool may_yield, struct err *err)
 {
@@ -438,7 +460,7 @@ static int run(struct lua_gate *gate, int nargs, int nresults, bool may_yield, s
 		result = report(gate, status, err);
 	else
 		move_results(gate, count, nresults);
-	(void)lua_resetthread(thread);
+	renew_thread(gate, status);
 	if (gate->was_stopped) {
 		gate->stopped_calls++;
 		(void)lua_gc(L, LUA_GCCOLLECT);

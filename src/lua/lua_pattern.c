@@ -205,6 +205,9 @@ static bool class_has(unsigned char letter, unsigned char c)
 	case 'x':
 		is_in = isxdigit(c);
 		break;
+	case 'z': /* not in the manual any more, but Lua 5.4 knows it */
+		is_in = c == 0;
+		break;
 	default:
 		return letter == c;
 	}

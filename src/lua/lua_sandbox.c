@@ -13,7 +13,8 @@ static const char *const math_names[] = {"abs", "acos", "asin", "atan", "ceil", 
 	"floor", "fmod", "huge", "log", "max", "maxinteger", "min", "mininteger", "modf", "pi",
 	"rad", "sin", "sqrt", "tan", "tointeger", "type", "ult", NULL};
 
-static const char *const utf8_names[] = {"char", "codepoint", "codes", "len", "offset", NULL};
+static const char *const utf8_names[] = {
+	"char", "charpattern", "codepoint", "codes", "len", "offset", NULL};
 
 /* [-0, +n, e] Bytes of text per unit: the slowest of these functions take about 1 ns a byte. */
 static int charged_call(lua_State *L)
@@ -128,12 +129,10 @@ static void push_utf8(lua_State *L)
 {
 	push_library(L, luaopen_utf8, utf8_names);
 	for (const char *const *name = utf8_names; *name != NULL; name++) {
-		lua_getfield(L, -1, *name);
-		lua_sandbox_charge_for_text(L);
+		if (lua_getfield(L, -1, *name) == LUA_TFUNCTION)
+			lua_sandbox_charge_for_text(L);
 		lua_setfield(L, -2, *name);
 	}
-	lua_pushlstring(L, LUA_UTF8_CHARPATTERN, sizeof(LUA_UTF8_CHARPATTERN) - 1);
-	lua_setfield(L, -2, "charpattern");
 }
 
 static void set_read_only(lua_State *L, const char *name)

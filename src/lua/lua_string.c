@@ -286,7 +286,7 @@ static int string_rep(lua_State *L)
 	}
 	if (each > LIMIT_LUA_STRING || (lua_Unsigned)n > LIMIT_LUA_STRING / each + 1)
 		lua_gate_stop(L, "rep makes more than %d bytes", LIMIT_LUA_STRING);
-	lua_gate_charge(L, (size_t)n);
+	lua_gate_charge(L, (size_t)n / 4);
 	return lua_tocfunction(L, lua_upvalueindex(1))(L);
 }
 
