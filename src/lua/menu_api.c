@@ -6,8 +6,6 @@
 
 #include "tama/gsm7.h"
 
-#include <sodium.h>
-
 #define USAGE_CHOOSE "choose(prompt, { { label, value }, ... } [, vars])"
 #define USAGE_ASK "ask(prompt [, { vars =, min =, max =, digits =, check = }])"
 #define USAGE_AMOUNT "ask_amount(prompt, offer [, vars])"

@@ -766,6 +766,7 @@ static int buy_commit(lua_State *L)
 		.text = run->quote.ref};
 	menu_run_add(run, &buy);
 	run->has_bought = true;
+	run->out->intent = run->quote;
 	/* What was typed before the purchase was known is no answer to what follows it. */
 	run->input_at = run->inputs_len;
 	push_purchase(L, run);

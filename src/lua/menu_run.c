@@ -5,7 +5,7 @@
  */
 #include "menu_priv.h"
 
-#include "tama/gsm7.h"
+#include "tama/screen.h"
 
 #include <stdarg.h>
 
@@ -258,7 +258,6 @@ static int finish(struct menu_run *run, struct err *err)
 	if (run->has_bought) {
 		out->is_end = out->outcome != MENU_ASK;
 		out->outcome = MENU_BUY;
-		out->intent = run->quote;
 	}
 	return 0;
 }
