@@ -12,6 +12,7 @@
 
 /* glibc makes it a macro, and a macro cannot be poisoned quietly. */
 #undef alloca
-#pragma GCC poison strcpy strcat sprintf vsprintf strncpy strncat strtok atoi atol atof gmtime localtime alloca
+#pragma GCC poison strcpy strcat sprintf vsprintf strncpy strncat strtok atoi atol atof gmtime     \
+	localtime alloca
 
 #endif

@@ -1,8 +1,8 @@
 /*
  * The configuration: a Lua file of declarations (config/demo.lua shows all of them), checked whole
  * before any of it is used, then immutable. Each error names file:line and what would be right. A
- * configuration is counted by references, so a reload swaps it under running turns: whoever works with
- * one holds a reference until the work's answer has left.
+ * configuration is counted by references, so a reload swaps it under running turns: whoever works
+ * with one holds a reference until the work's answer has left.
  *
  * All pointers inside a configuration borrow from it.
  */
@@ -26,7 +26,7 @@ struct amount_rule {
 
 enum wallet_confirm {
 	WALLET_NONE, /* this operator's wallet cannot pay here */
-	WALLET_OTP,  /* the person dials a code first and types what it answers (om_otp) */
+	WALLET_OTP, /* the person dials a code first and types what it answers (om_otp) */
 	WALLET_PUSH, /* a push arrives on the phone and asks for the secret code */
 	WALLET_DIAL, /* after a debit SMS the person dials a code to confirm */
 };
@@ -39,24 +39,28 @@ struct country {
 };
 
 struct operator_cfg {
-	struct str name;  /* "orange-ci" */
+	struct str name; /* "orange-ci" */
 	struct str title; /* "Orange" */
 	const struct country *country;
-	const struct str *prefixes; /* of the national significant number; the longest match guesses */
+	const struct str
+		*prefixes; /* of the national significant number; the longest match guesses */
 	size_t prefixes_len;
-	const struct str *networks; /* MCC+MNC of a session's network: beats the prefix for "myself" */
+	const struct str
+		*networks; /* MCC+MNC of a session's network: beats the prefix for "myself" */
 	size_t networks_len;
 	const struct str *aliases; /* folded words people type */
 	size_t aliases_len;
 	enum wallet_confirm confirm;
-	struct str dial;        /* code to dial for WALLET_OTP, WALLET_PUSH (may be empty) or WALLET_DIAL */
+	struct str
+		dial; /* code to dial for WALLET_OTP, WALLET_PUSH (may be empty) or WALLET_DIAL */
 	unsigned push_delay_ms; /* a push fails against an open USSD session */
 	bool out_of_service;
 };
 
 struct partner {
 	struct str name;
-	uint32_t id; /* stable: the partner column of every row; from the configuration, 1 or more */
+	uint32_t
+		id; /* stable: the partner column of every row; from the configuration, 1 or more */
 	struct str title;
 };
 
@@ -71,16 +75,19 @@ struct account {
 	const struct partner *partner;
 	const struct provider_profile *profile;
 	struct str base_url; /* without a trailing '/' */
-	struct str ipn_base; /* our public address as the provider sees it: "https://tama.example" */
+	struct str
+		ipn_base; /* our public address as the provider sees it: "https://tama.example" */
 	const struct account_field *fields;
 	size_t fields_len;
-	struct str ipn_secret;       /* path segment for providers with one URL an account; may be empty */
+	struct str
+		ipn_secret; /* path segment for providers with one URL an account; may be empty */
 	struct str signature_secret; /* HMAC of the IPN's body; empty: not checked */
-	const struct str *sources;   /* addresses IPNs may come from; none: any */
+	const struct str *sources; /* addresses IPNs may come from; none: any */
 	size_t sources_len;
 	const struct currency *currency;
-	uint32_t spacing_ms;         /* between two calls for one (number, amount); 0: none */
-	const uint32_t *polls_ms;    /* status queries so long after the send; the last repeats daily to 7 d */
+	uint32_t spacing_ms; /* between two calls for one (number, amount); 0: none */
+	const uint32_t *
+		polls_ms; /* status queries so long after the send; the last repeats daily to 7 d */
 	size_t polls_len;
 	bool out_of_service;
 };
@@ -93,8 +100,9 @@ struct leg_service {
 /* One leg of an offer. */
 struct offer_leg {
 	const struct account *account; /* NULL: the offer has no such leg */
-	struct str verb;               /* what the dialect's submit is told: "cashout", "airtime", ... */
-	const struct leg_service *services; /* by the payer's operator (collect) or beneficiary's (deliver) */
+	struct str verb; /* what the dialect's submit is told: "cashout", "airtime", ... */
+	const struct leg_service
+		*services; /* by the payer's operator (collect) or beneficiary's (deliver) */
 	size_t services_len;
 };
 
@@ -122,7 +130,7 @@ struct service_file {
 
 struct service {
 	struct str name; /* "airtime" */
-	struct str dir;  /* for messages: "menus/airtime" */
+	struct str dir; /* for messages: "menus/airtime" */
 	const struct partner *partner;
 	const struct service_file *files;
 	size_t files_len;
@@ -136,7 +144,7 @@ enum channel_kind {
 
 struct channel {
 	struct str name; /* in the path: /ussd/<name>/... */
-	uint32_t id;     /* index in config->channels */
+	uint32_t id; /* index in config->channels */
 	enum channel_kind kind;
 	struct str dialect; /* "africastalking", "infobip", "kannel" */
 	const struct partner *partner;
@@ -146,11 +154,11 @@ struct channel {
 	const struct str *codes; /* USSD: "*384*22#"; SMS: short codes "36789" */
 	size_t codes_len;
 	struct str lang;
-	unsigned septets;    /* limit of a screen: 160 unless said otherwise */
+	unsigned septets; /* limit of a screen: 160 unless said otherwise */
 	unsigned timeout_ms; /* a session without a hop for so long has ended: 180000 */
-	unsigned resume_ms;  /* after that it can be resumed for so long: 600000 */
-	unsigned hop_ms;     /* our answer's deadline: 5000 */
-	unsigned in_flight;  /* hops of this channel at once */
+	unsigned resume_ms; /* after that it can be resumed for so long: 600000 */
+	unsigned hop_ms; /* our answer's deadline: 5000 */
+	unsigned in_flight; /* hops of this channel at once */
 	const struct account_field *fields; /* SMS gateway: url, username, password, sender */
 	size_t fields_len;
 	bool out_of_service;
@@ -163,10 +171,10 @@ struct config {
 	uint16_t listen_port;
 	struct str admin_address;
 	uint16_t admin_port;
-	unsigned workers;     /* 0: one a processor */
+	unsigned workers; /* 0: one a processor */
 	unsigned connections;
-	bool allow_loopback;  /* providers and gateways on this machine: demo and tests only */
-	bool allow_http;      /* providers without TLS: demo and tests only */
+	bool allow_loopback; /* providers and gateways on this machine: demo and tests only */
+	bool allow_http; /* providers without TLS: demo and tests only */
 	struct str master_key; /* 32 bytes from a file: everything at rest derives from it */
 	const struct partner *partners;
 	size_t partners_len;
@@ -185,8 +193,9 @@ struct config {
 };
 
 /*
- * Reads, checks and resolves the file. 0, with one reference held; TAMA_EINVAL with every problem found,
- * one "file:line: message" a line, given to `problem` (may be NULL) and the first of them in err.
+ * Reads, checks and resolves the file. 0, with one reference held; TAMA_EINVAL with every problem
+ * found, one "file:line: message" a line, given to `problem` (may be NULL) and the first of them in
+ * err.
  */
 typedef void (*config_problem_fn)(void *ctx, const char *line);
 int config_load(const char *file, config_problem_fn problem, void *ctx, const struct config **out,
@@ -210,6 +219,10 @@ const struct operator_cfg *config_operator_guess(
 /* The operator of a network code (MCC+MNC), or NULL. */
 const struct operator_cfg *config_operator_by_network(
 	const struct config *config, struct str network);
+
+/* The SMS channel by which a partner's receipts leave in a country, in service; NULL for none. */
+const struct channel *config_sms_route(
+	const struct config *config, uint32_t partner, const struct country *country);
 
 /* The service or product id of a leg for an operator; {NULL, 0} when it is not sold. */
 struct str offer_leg_service(const struct offer_leg *leg, const struct operator_cfg *op);

@@ -1,11 +1,11 @@
 /*
- * The dialect host: wire formats in Lua (docs/dialects.md is the author's manual). A host is one Lua
- * gate with the dialects one thread needs; use it from that thread only. A dialect whose decode and
- * encode are data is carried out in C without running Lua.
+ * The dialect host: wire formats in Lua (docs/dialects.md is the author's manual). A host is one
+ * Lua gate with the dialects one thread needs; use it from that thread only. A dialect whose decode
+ * and encode are data is carried out in C without running Lua.
  *
- * Nothing a dialect returns is believed further than its shape: C checks types, lengths and characters,
- * and errors come back as TAMA_EINVAL (the bytes were not of this format), TAMA_ESCRIPT or TAMA_ELIMIT
- * (the dialect itself failed). Results live in the arena given.
+ * Nothing a dialect returns is believed further than its shape: C checks types, lengths and
+ * characters, and errors come back as TAMA_EINVAL (the bytes were not of this format), TAMA_ESCRIPT
+ * or TAMA_ELIMIT (the dialect itself failed). Results live in the arena given.
  */
 #ifndef TAMA_DIALECT_H
 #define TAMA_DIALECT_H
@@ -25,8 +25,8 @@ enum dialect_kind {
 };
 
 /*
- * A host with the standard dialects of the kinds asked for (bits 1 << kind). 0, or TAMA_ESCRIPT with
- * file:line when one does not load.
+ * A host with the standard dialects of the kinds asked for (bits 1 << kind). 0, or TAMA_ESCRIPT
+ * with file:line when one does not load.
  */
 int dialect_host_new(unsigned kinds, struct dialect_host **out, struct err *err);
 void dialect_host_free(struct dialect_host **host);
@@ -34,57 +34,60 @@ void dialect_host_free(struct dialect_host **host);
 /* Whether there is such a dialect: for the configuration's check. */
 bool dialect_exists(struct dialect_host *host, enum dialect_kind kind, struct str name);
 
-/* ---- USSD ------------------------------------------------------------------------------------- */
+/* ---- USSD -------------------------------------------------------------------------------------
+ */
 
 enum hop_event {
-	HOP_AUTO,    /* new or input: the session's id, seen or not, decides (CON/END family) */
+	HOP_AUTO, /* new or input: the session's id, seen or not, decides (CON/END family) */
 	HOP_NEW,
 	HOP_INPUT,
 	HOP_CANCEL,
 	HOP_TIMEOUT,
-	HOP_REPORT,  /* end-of-session notice after the fact */
-	HOP_PROBE,   /* is this session alive? */
+	HOP_REPORT, /* end-of-session notice after the fact */
+	HOP_PROBE, /* is this session alive? */
 };
 
 struct ussd_event {
 	enum hop_event event;
 	struct str session; /* the aggregator's id; empty: the MSISDN is the key */
-	struct str msisdn;  /* as it came */
-	struct str code;    /* as it came; may carry extra dialled digits */
+	struct str msisdn; /* as it came */
+	struct str code; /* as it came; may carry extra dialled digits */
 	struct str input;
 	bool has_input;
 	bool is_cumulative; /* input is all inputs so far, joined by '*' */
-	struct str hop_id;  /* per-hop id or Sequence: the same again is a repeat */
+	struct str hop_id; /* per-hop id or Sequence: the same again is a repeat */
 	struct str network;
-	struct str state;   /* client state carried by the aggregator */
-	struct str echo;    /* what encode must see again: opaque text */
+	struct str state; /* client state carried by the aggregator */
+	struct str echo; /* what encode must see again: opaque text */
 };
 
 struct ussd_reply {
 	struct str text;
 	bool is_end;
-	bool is_error;      /* an error of ours or malformed input, told inside the protocol */
-	bool is_alive;      /* for HOP_PROBE */
+	bool is_error; /* an error of ours or malformed input, told inside the protocol */
+	bool is_alive; /* for HOP_PROBE */
 };
 
 /*
- * Reads a callback. `rest` is the raw path after the channel's name and secret ("/session/1/start").
- * 0; TAMA_EINVAL when the request is not of this format (err says which field).
+ * Reads a callback. `rest` is the raw path after the channel's name and secret
+ * ("/session/1/start"). 0; TAMA_EINVAL when the request is not of this format (err says which
+ * field).
  */
 int dialect_ussd_decode(struct dialect_host *host, struct str dialect,
 	const struct http_request *request, struct str rest, struct arena *arena,
 	struct ussd_event *out, struct err *err);
 
 /*
- * Renders the answer. event is NULL when decoding failed: TAMA_EINVAL then means that the format has no
- * way to say it and the edge answers 400. call_out->url is empty unless the format answers by a
- * second request (asynchronous family).
+ * Renders the answer. event is NULL when decoding failed: TAMA_EINVAL then means that the format
+ * has no way to say it and the edge answers 400. call_out->url is empty unless the format answers
+ * by a second request (asynchronous family).
  */
 int dialect_ussd_encode(struct dialect_host *host, struct str dialect,
 	const struct ussd_event *event, const struct ussd_reply *reply, struct arena *arena,
 	struct http_reply *out, struct http_call *call_out);
 
-/* ---- SMS -------------------------------------------------------------------------------------- */
+/* ---- SMS --------------------------------------------------------------------------------------
+ */
 
 enum sms_event_kind {
 	SMS_MO,
@@ -92,18 +95,18 @@ enum sms_event_kind {
 };
 
 enum dlr_state {
-	DLR_BUFFERED,  /* 4, 8: on its way */
+	DLR_BUFFERED, /* 4, 8: on its way */
 	DLR_DELIVERED, /* final */
-	DLR_FAILED,    /* final */
+	DLR_FAILED, /* final */
 };
 
 struct sms_event {
 	enum sms_event_kind kind;
-	struct str id;   /* the gateway's: an MO of the same id is the same message */
+	struct str id; /* the gateway's: an MO of the same id is the same message */
 	struct str from; /* raw */
 	struct str to;
 	struct str text; /* UTF-8 */
-	struct str ref;  /* DLR: our outbox reference */
+	struct str ref; /* DLR: our outbox reference */
 	enum dlr_state state;
 };
 
@@ -116,9 +119,9 @@ int dialect_sms_reply(struct dialect_host *host, struct str dialect, struct str 
 	struct arena *arena, struct http_reply *out);
 
 struct sms_message {
-	struct str to;      /* E.164 digits */
-	struct str text;    /* GSM 03.38 representable, or UCS-2 is chosen by the dialect */
-	struct str ref;     /* our outbox reference, for the DLR */
+	struct str to; /* E.164 digits */
+	struct str text; /* GSM 03.38 representable, or UCS-2 is chosen by the dialect */
+	struct str ref; /* our outbox reference, for the DLR */
 	struct str dlr_url; /* where reports go */
 };
 
@@ -128,22 +131,23 @@ int dialect_sms_submit(struct dialect_host *host, const struct channel *channel,
 	struct err *err);
 
 enum sms_verdict {
-	SMS_SENT,    /* the gateway took it */
+	SMS_SENT, /* the gateway took it */
 	SMS_REFUSED, /* it will never take this one */
-	SMS_RETRY,   /* not now; trying again is safe */
-	SMS_DOUBT,   /* may have been taken: one more try at most (reliability D5) */
+	SMS_RETRY, /* not now; trying again is safe */
+	SMS_DOUBT, /* may have been taken: one more try at most (reliability D5) */
 };
 
-enum sms_verdict dialect_sms_verdict(struct dialect_host *host, struct str dialect,
-	unsigned status, struct str body);
+enum sms_verdict dialect_sms_verdict(
+	struct dialect_host *host, struct str dialect, unsigned status, struct str body);
 
-/* ---- Providers -------------------------------------------------------------------------------- */
+/* ---- Providers --------------------------------------------------------------------------------
+ */
 
 /*
  * Marks for secrets. A dialect never sees a secret: it writes the mark "{{name}}" where the secret
  * belongs ("{{api_key}}", "{{otp}}", "{{token}}"), and C puts the value in after hashing the body,
- * JSON-escaped inside a body, just before sending. Marks in data from outside cannot occur: terms are
- * digits and our own references.
+ * JSON-escaped inside a body, just before sending. Marks in data from outside cannot occur: terms
+ * are digits and our own references.
  */
 
 struct provider_terms {
@@ -156,7 +160,8 @@ struct provider_terms {
 
 enum provider_call {
 	PROVIDER_SUBMIT,
-	PROVIDER_STATUS,  /* by provider id; TAMA_ENOTFOUND if the dialect needs one and it is unknown */
+	PROVIDER_STATUS, /* by provider id; TAMA_ENOTFOUND if the dialect needs one and it is
+			    unknown */
 	PROVIDER_BALANCE,
 };
 
@@ -187,8 +192,8 @@ int dialect_provider_token(struct dialect_host *host, const struct account *acco
 
 /* Reads an IPN. `rest` is the raw path after /ipn/<account>/<secret>. */
 int dialect_provider_ipn(struct dialect_host *host, const struct account *account,
-	const struct http_request *request, struct str rest, struct arena *arena,
-	struct facts *out, struct err *err);
+	const struct http_request *request, struct str rest, struct arena *arena, struct facts *out,
+	struct err *err);
 
 /* The 200 that a provider wants to see after the commit. */
 int dialect_provider_ipn_reply(struct dialect_host *host, const struct account *account,

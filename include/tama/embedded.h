@@ -5,7 +5,8 @@
 #include <stddef.h>
 
 struct embedded_file {
-	const char *name; /* path below src/: "dialects/ussd/africastalking.lua"; NULL ends the table */
+	const char *
+		name; /* path below src/: "dialects/ussd/africastalking.lua"; NULL ends the table */
 	const char *data; /* NUL-terminated; the NUL is not counted */
 	size_t len;
 };

@@ -25,9 +25,9 @@ ptrdiff_t gsm7_septets(struct str utf8);
 struct str gsm7_transliterate(struct str utf8, struct arena *arena);
 
 /*
- * For matching keywords: transliterated with every accent dropped, upper-cased, zero-width characters
- * dropped, runs of blanks and line ends squeezed to one blank, ends trimmed: " arrêt " gives "ARRET",
- * "Crédit" gives "CREDIT".
+ * For matching keywords: transliterated with every accent dropped, upper-cased, zero-width
+ * characters dropped, runs of blanks and line ends squeezed to one blank, ends trimmed: " arrêt "
+ * gives "ARRET", "Crédit" gives "CREDIT".
  */
 struct str gsm7_fold(struct str utf8, struct arena *arena);
 

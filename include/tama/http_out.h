@@ -17,10 +17,11 @@ struct http_out;
 
 struct http_out_result {
 	struct transfer transfer;
-	struct str type;  /* Content-Type of the response */
-	struct str body;  /* borrowed until the callback returns; at most LIMIT_REPLY_BYTES */
+	struct str type; /* Content-Type of the response */
+	struct str body; /* borrowed until the callback returns; at most LIMIT_REPLY_BYTES */
 	uint64_t retry_after_s; /* Retry-After in seconds, 0 when absent or not a number */
-	const char *reason; /* for the log: libcurl's words, no URL, no body; static or until return */
+	const char
+		*reason; /* for the log: libcurl's words, no URL, no body; static or until return */
 };
 
 typedef void (*http_out_done_fn)(void *ctx, const struct http_out_result *result);
@@ -33,19 +34,20 @@ typedef bool (*http_out_ready_fn)(void *ctx);
 
 struct http_out_request {
 	const struct http_call *call; /* copied */
-	bool is_money;                /* fresh connection, never reused */
-	unsigned connect_ms;          /* 0: 5000 */
-	unsigned total_ms;            /* 0: 45000 */
-	http_out_ready_fn ready;      /* may be NULL */
+	bool is_money; /* fresh connection, never reused */
+	unsigned connect_ms; /* 0: 5000 */
+	unsigned total_ms; /* 0: 45000 */
+	http_out_ready_fn ready; /* may be NULL */
 	http_out_done_fn done;
 	void *ctx;
 };
 
 struct http_out_config {
 	/*
-	 * Where a call may go (SSRF guard): unless allow_loopback, a resolved address that is loopback,
-	 * private (RFC 1918, fc00::/7), link-local or a mapped form of these is refused at the socket and
-	 * ends as TRANSFER_NOT_STARTED. Test and demo configurations allow loopback.
+	 * Where a call may go (SSRF guard): unless allow_loopback, a resolved address that is
+	 * loopback, private (RFC 1918, fc00::/7), link-local or a mapped form of these is refused
+	 * at the socket and ends as TRANSFER_NOT_STARTED. Test and demo configurations allow
+	 * loopback.
 	 */
 	bool allow_loopback;
 	bool allow_http; /* else only https */

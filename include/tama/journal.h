@@ -36,11 +36,11 @@ enum journal_kind {
 
 struct journal_entry {
 	enum journal_kind kind;
-	uint16_t hash;     /* ANSWER, SECRET, REJECT, PAGE, EFFECT: of the question or effect */
-	uint32_t handle;   /* SECRET */
-	uint8_t ordinal;   /* BUY, from 1 */
+	uint16_t hash; /* ANSWER, SECRET, REJECT, PAGE, EFFECT: of the question or effect */
+	uint32_t handle; /* SECRET */
+	uint8_t ordinal; /* BUY, from 1 */
 	uint64_t purchase; /* BUY */
-	struct str text;   /* ANSWER, REJECT, EFFECT, BUY (the reference) */
+	struct str text; /* ANSWER, REJECT, EFFECT, BUY (the reference) */
 };
 
 /*
@@ -50,19 +50,19 @@ struct journal_entry {
 void journal_add(struct buf *journal, const struct journal_entry *entry);
 
 /*
- * Reads the entry at *at and moves *at past it. 1 when there was one, 0 at the end, TAMA_EINVAL when
- * the bytes are not a journal; *at and *out are then untouched.
+ * Reads the entry at *at and moves *at past it. 1 when there was one, 0 at the end, TAMA_EINVAL
+ * when the bytes are not a journal; *at and *out are then untouched.
  */
 int journal_next(struct str journal, size_t *at, struct journal_entry *out);
 
 struct journal_steps {
 	struct journal_entry *steps; /* ANSWER, SECRET, EFFECT, PARK and BUY in force, in order */
 	size_t n;
-	unsigned page;             /* PAGEs since the last step: the page of the pending question */
-	bool was_rejected;         /* the last input at the pending question was refused */
+	unsigned page; /* PAGEs since the last step: the page of the pending question */
+	bool was_rejected; /* the last input at the pending question was refused */
 	struct journal_entry rejected;
-	unsigned buys;             /* BUYs in force */
-	bool can_go_back;          /* an ANSWER or SECRET stands after the last BUY */
+	unsigned buys; /* BUYs in force */
+	bool can_go_back; /* an ANSWER or SECRET stands after the last BUY */
 };
 
 /*

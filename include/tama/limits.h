@@ -52,5 +52,19 @@
 #define LIMIT_ENGINE_QUEUE 8192
 #define LIMIT_ENGINE_BATCH 256
 #define LIMIT_OUTBOX_BATCH 256
+#define LIMIT_ATTEMPTS 250 /* of one leg: only NOT_SENT ones can be many */
+
+/* A purchase in time (reliability 2.7), milliseconds. */
+#define LIMIT_LEASE_MS (60 * 1000) /* an effect handed out is handed out again after this */
+#define LIMIT_READY_MS (10 * 60 * 1000) /* never sent by then: expired */
+#define LIMIT_DELIVER_READY_MS (60 * 60 * 1000) /* the money is in: try longer */
+#define LIMIT_CLAIM_MS (10 * 1000) /* T_send: an older claim is abandoned by its owner */
+#define LIMIT_SENDING_MS (85 * 1000) /* T_send + HTTP 45 s + 30 s */
+#define LIMIT_REVIEW_BLIND_MS (6 * 3600 * 1000) /* UNKNOWN without the provider's id */
+#define LIMIT_REVIEW_MS (24 * 3600 * 1000) /* UNKNOWN with it */
+#define LIMIT_POLL_MS (7 * 24 * 3600 * (int64_t)1000)
+#define LIMIT_PROGRESS_MS (3 * 60 * 1000)
+#define LIMIT_SMS_MS (24 * 3600 * 1000)
+#define LIMIT_ORPHAN_MS (15 * 60 * 1000) /* so long a provider is asked to come again */
 
 #endif

@@ -1,7 +1,7 @@
 /*
  * Amounts: int64_t minor units of a currency. XOF and UGX have no minor unit (ISO 4217), so there
- * one unit is one franc or shilling. No floating point anywhere; text from outside either is exactly
- * an amount or is refused, never rounded (promise 9).
+ * one unit is one franc or shilling. No floating point anywhere; text from outside either is
+ * exactly an amount or is refused, never rounded (promise 9).
  */
 #ifndef TAMA_MONEY_H
 #define TAMA_MONEY_H
@@ -12,8 +12,8 @@
 #define MONEY_MAX INT64_C(1000000000000)
 
 struct currency {
-	const char *code;     /* ISO 4217, "XOF" */
-	const char *symbol;   /* what a phone shows after the amount: "F", "UGX" */
+	const char *code; /* ISO 4217, "XOF" */
+	const char *symbol; /* what a phone shows after the amount: "F", "UGX" */
 	unsigned minor_units; /* decimals: 0 or 2 */
 };
 
@@ -36,8 +36,8 @@ int money_parse_wire(struct str s, const struct currency *cur, int64_t *out);
 int money_parse_typed(struct str s, const struct currency *cur, int64_t *out);
 
 /*
- * As people read it: "1 500 F", "20 000 UGX", "12.50 KES", "100 KES" (decimals only when they are not
- * zero). out needs MONEY_TEXT_MAX bytes.
+ * As people read it: "1 500 F", "20 000 UGX", "12.50 KES", "100 KES" (decimals only when they are
+ * not zero). out needs MONEY_TEXT_MAX bytes.
  */
 #define MONEY_TEXT_MAX 40
 void money_format(int64_t amount, const struct currency *cur, char out[static MONEY_TEXT_MAX]);

@@ -15,13 +15,13 @@ struct msisdn {
 
 /* What one country's numbers look like. Borrowed from the configuration. */
 struct numbering_plan {
-	struct str iso;           /* "CI" */
-	struct str cc;            /* country code: "225" */
-	struct str trunk;         /* "0" or empty */
-	unsigned nsn_len;         /* digits of the national significant number */
+	struct str iso; /* "CI" */
+	struct str cc; /* country code: "225" */
+	struct str trunk; /* "0" or empty */
+	unsigned nsn_len; /* digits of the national significant number */
 	const struct str *mobile; /* prefixes of the NSN that are mobile: "01", "05", "07" */
 	size_t mobile_len;
-	struct str groups;        /* how a number is read: "22222" = 07 01 02 03 04 */
+	struct str groups; /* how a number is read: "22222" = 07 01 02 03 04 */
 };
 
 /*
@@ -39,7 +39,8 @@ int msisdn_parse_wire(struct str s, const struct numbering_plan *plan, struct ms
  */
 int msisdn_parse_typed(struct str s, const struct numbering_plan *plan, struct msisdn *out);
 
-/* The national form, trunk prefix included: "0701020304", "0772123456". Empty if not of the plan. */
+/* The national form, trunk prefix included: "0701020304", "0772123456". Empty if not of the plan.
+ */
 void msisdn_national(
 	const struct msisdn *m, const struct numbering_plan *plan, char out[static MSISDN_MAX + 2]);
 
@@ -47,12 +48,13 @@ void msisdn_national(
  * The national form in groups for a screen: "07 01 02 03 04"; "+256772123456" when it is not of the
  * plan, which may be NULL. out has room for twice the digits.
  */
-void msisdn_grouped(
-	const struct msisdn *m, const struct numbering_plan *plan, char out[static 2 * MSISDN_MAX + 2]);
+void msisdn_grouped(const struct msisdn *m, const struct numbering_plan *plan,
+	char out[static 2 * MSISDN_MAX + 2]);
 
 /*
  * For logs: "+2250*******04": country-ish head and the last two digits, nothing between. Short
- * numbers show less, below 8 digits nothing; what is not a digit is masked, what is beyond 15 left out.
+ * numbers show less, below 8 digits nothing; what is not a digit is masked, what is beyond 15 left
+ * out.
  */
 void msisdn_mask(struct str digits, char out[static MSISDN_MAX + 2]);
 

@@ -11,16 +11,16 @@
 
 /* What a dialect read in a reply or an IPN. Text as it came; empty means absent. */
 struct facts {
-	struct str word;     /* status word: "SUCCESSFUL" */
-	struct str id;       /* the provider's transaction id */
-	struct str our_ref;  /* our reference, echoed */
-	struct str amount;   /* decimal text, never a float */
+	struct str word; /* status word: "SUCCESSFUL" */
+	struct str id; /* the provider's transaction id */
+	struct str our_ref; /* our reference, echoed */
+	struct str amount; /* decimal text, never a float */
 	struct str currency;
-	struct str number;   /* who pays or receives */
-	struct str service;  /* service or product id */
-	struct str code;     /* error code or documented error text */
-	struct str text;     /* words for the payer */
-	bool is_valid;       /* the body had the documented shape */
+	struct str number; /* who pays or receives */
+	struct str service; /* service or product id */
+	struct str code; /* error code or documented error text */
+	struct str text; /* words for the payer */
+	bool is_valid; /* the body had the documented shape */
 };
 
 enum match_fact {
@@ -46,20 +46,23 @@ struct provider_profile {
 	enum provider_class class;
 	struct classify_rules rules;
 	const struct word_meaning *words; /* status words; anything else is WORD_PENDING */
-	const struct word_meaning *codes; /* error codes: WORD_REFUSED or WORD_DUPLICATE; else WORD_NONE */
-	unsigned reply_must_match;  /* enum match_fact: of an immediate reply, where present */
-	unsigned ipn_must_match;    /* all of these must be present in an IPN and equal the attempt's */
-	bool ipn_needs_query;       /* an IPN only triggers a status query, whose answer is the evidence */
-	bool ref_in_path;           /* takes an IPN address per request: per-attempt secret path */
-	bool amount_signed;         /* a payout's amount is negative in queries (Xente) */
-	uint32_t first_poll_ms;     /* no status query before this after the send */
-	uint32_t spacing_ms;        /* default between two calls for one number and amount */
+	const struct word_meaning
+		*codes; /* error codes: WORD_REFUSED or WORD_DUPLICATE; else WORD_NONE */
+	unsigned reply_must_match; /* enum match_fact: of an immediate reply, where present */
+	unsigned
+		ipn_must_match; /* all of these must be present in an IPN and equal the attempt's */
+	bool ipn_needs_query; /* an IPN only triggers a status query, whose answer is the evidence
+			       */
+	bool ref_in_path; /* takes an IPN address per request: per-attempt secret path */
+	bool amount_signed; /* a payout's amount is negative in queries (Xente) */
+	uint32_t first_poll_ms; /* no status query before this after the send */
+	uint32_t spacing_ms; /* default between two calls for one number and amount */
 	const struct leg_verb *verbs; /* what an offer's leg may say */
 };
 
 struct leg_verb {
-	const char *name;  /* "cashout" */
-	bool is_collect;   /* takes money from the customer */
+	const char *name; /* "cashout" */
+	bool is_collect; /* takes money from the customer */
 };
 
 /* By name, or NULL. */
@@ -80,9 +83,9 @@ struct attempt_terms {
 };
 
 /*
- * Bits of `must` that are absent from the facts or differ. With require = false absent facts pass (an
- * immediate reply); with true they do not (an IPN). 0 means that all match. An amount that is not
- * exactly one is a mismatch, never rounded.
+ * Bits of `must` that are absent from the facts or differ. With require = false absent facts pass
+ * (an immediate reply); with true they do not (an IPN). 0 means that all match. An amount that is
+ * not exactly one is a mismatch, never rounded.
  */
 unsigned provider_mismatch(const struct provider_profile *profile, const struct facts *facts,
 	const struct attempt_terms *terms, unsigned must, bool require);

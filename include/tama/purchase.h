@@ -1,7 +1,8 @@
 /*
  * The purchase state machine of reliability.md section 2, pure: tables and functions of values, no
- * clock, no I/O. A purchase has up to two legs so far (COLLECT, DELIVER; REFUND has its number); a leg
- * has attempts; only attempts move. The purchase's state is derived, stored, and asserted equal.
+ * clock, no I/O. A purchase has up to two legs so far (COLLECT, DELIVER; REFUND has its number); a
+ * leg has attempts; only attempts move. The purchase's state is derived, stored, and asserted
+ * equal.
  */
 #ifndef TAMA_PURCHASE_H
 #define TAMA_PURCHASE_H
@@ -19,35 +20,35 @@ enum leg_kind {
 /* Stored as these numbers: never renumber. */
 enum attempt_state {
 	ATTEMPT_READY = 1, /* durable, no byte has ever been sent */
-	ATTEMPT_SENDING,   /* from here on it may have executed */
+	ATTEMPT_SENDING, /* from here on it may have executed */
 	ATTEMPT_ACCEPTED,
 	ATTEMPT_UNKNOWN,
-	ATTEMPT_NOT_SENT,  /* proven: nothing left this host */
+	ATTEMPT_NOT_SENT, /* proven: nothing left this host */
 	ATTEMPT_SUCCEEDED,
-	ATTEMPT_FAILED,    /* proven */
-	ATTEMPT_EXPIRED,   /* never sent and never will be */
-	ATTEMPT_REVIEW,    /* the deadline of UNKNOWN: a person decides */
+	ATTEMPT_FAILED, /* proven */
+	ATTEMPT_EXPIRED, /* never sent and never will be */
+	ATTEMPT_REVIEW, /* the deadline of UNKNOWN: a person decides */
 	ATTEMPT_STATES,
 };
 
 enum attempt_event {
-	AEV_CLAIM,     /* D2 */
-	AEV_EXPIRE,    /* READY for too long, or its secret is lost */
-	AEV_NOT_SENT,  /* the owner's own proof */
+	AEV_CLAIM, /* D2 */
+	AEV_EXPIRE, /* READY for too long, or its secret is lost */
+	AEV_NOT_SENT, /* the owner's own proof */
 	AEV_ACCEPTED,
-	AEV_DOUBT,     /* timeout, reset, garbage, owner dead */
-	AEV_SUCCESS,   /* evidence that matches */
-	AEV_FAILURE,   /* evidence that matches */
-	AEV_DEADLINE,  /* nobody could say in time */
+	AEV_DOUBT, /* timeout, reset, garbage, owner dead */
+	AEV_SUCCESS, /* evidence that matches */
+	AEV_FAILURE, /* evidence that matches */
+	AEV_DEADLINE, /* nobody could say in time */
 	ATTEMPT_EVENTS,
 };
 
 enum step_kind {
-	STEP_MOVE,          /* to `next` */
-	STEP_STAY,          /* a duplicate or news of nothing: count and store */
+	STEP_MOVE, /* to `next` */
+	STEP_STAY, /* a duplicate or news of nothing: count and store */
 	STEP_CONTRADICTION, /* two trustworthy facts disagree: park, count, never act */
-	STEP_PROPOSAL,      /* evidence that only a person may act upon (FAILED while in REVIEW) */
-	STEP_IMPOSSIBLE,    /* our bug, a restored store or a forgery: park and alarm */
+	STEP_PROPOSAL, /* evidence that only a person may act upon (FAILED while in REVIEW) */
+	STEP_IMPOSSIBLE, /* our bug, a restored store or a forgery: park and alarm */
 };
 
 struct attempt_step {
@@ -67,11 +68,11 @@ bool attempt_is_open(enum attempt_state state);
 enum purchase_state {
 	PURCHASE_CONFIRMED = 1,
 	PURCHASE_COLLECTING,
-	PURCHASE_COLLECTED,  /* final where the offer has no deliver leg */
+	PURCHASE_COLLECTED, /* final where the offer has no deliver leg */
 	PURCHASE_DELIVERING,
-	PURCHASE_DELIVERED,  /* final */
-	PURCHASE_CANCELLED,  /* final: nothing collected, nothing delivered */
-	PURCHASE_EXPIRED,    /* final: never sent */
+	PURCHASE_DELIVERED, /* final */
+	PURCHASE_CANCELLED, /* final: nothing collected, nothing delivered */
+	PURCHASE_EXPIRED, /* final: never sent */
 	PURCHASE_REFUND_DUE, /* collected, proven undelivered: parked until refunds exist */
 	PURCHASE_REVIEW,
 	PURCHASE_STATES,
@@ -97,7 +98,8 @@ const char *attempt_event_name(enum attempt_event e);
 const char *purchase_state_name(enum purchase_state s);
 const char *leg_kind_name(enum leg_kind l);
 
-/* ---- the books --------------------------------------------------------------------------------- */
+/* ---- the books ---------------------------------------------------------------------------------
+ */
 
 /* Accounts of reliability.md 2.1. Stored as these numbers. */
 enum ledger_account {
@@ -122,9 +124,9 @@ struct ledger_terms {
 };
 
 /*
- * The lines that a move of a leg posts; their sum is always zero. Returns how many (0 for moves that
- * change nothing of value). Entering SENDING puts the amount in suspense; leaving it for a final state
- * takes it out again one way or the other; UNKNOWN and REVIEW leave it there.
+ * The lines that a move of a leg posts; their sum is always zero. Returns how many (0 for moves
+ * that change nothing of value). Entering SENDING puts the amount in suspense; leaving it for a
+ * final state takes it out again one way or the other; UNKNOWN and REVIEW leave it there.
  */
 size_t ledger_lines(enum leg_kind leg, enum attempt_state from, enum attempt_state to,
 	const struct ledger_terms *terms, struct ledger_line out[static LEDGER_LINES_MAX]);

@@ -1,8 +1,8 @@
 /*
  * Lays out what a phone shows, within the channel's limit of septets. A screen is a head (the
- * question, with the reason of a refusal before it), numbered options, and a foot (back, home). What
- * does not fit goes to the next page, reached by the key "98"; nothing is ever cut inside a word,
- * an option or an escape pair (promise 6).
+ * question, with the reason of a refusal before it), numbered options, and a foot (back, home).
+ * What does not fit goes to the next page, reached by the key "98"; nothing is ever cut inside a
+ * word, an option or an escape pair (promise 6).
  */
 #ifndef TAMA_SCREEN_H
 #define TAMA_SCREEN_H
@@ -11,22 +11,22 @@
 #include "tama/str.h"
 
 struct screen {
-	struct str reason;          /* why the last input was refused; may be empty */
-	struct str head;            /* the question */
-	const struct str *options;  /* without their numbers: option i is shown as "i. text" */
+	struct str reason; /* why the last input was refused; may be empty */
+	struct str head; /* the question */
+	const struct str *options; /* without their numbers: option i is shown as "i. text" */
 	size_t options_len;
-	const struct str *foot;     /* whole lines such as "0. Retour", on every page; see below */
+	const struct str *foot; /* whole lines such as "0. Retour", on every page; see below */
 	size_t foot_len;
-	struct str more;            /* the next-page line, shown when there is one: "98. Suite" */
-	unsigned limit;             /* septets, 20 to 1530 */
-	unsigned page;              /* 0 is the first; beyond the last shows the last */
+	struct str more; /* the next-page line, shown when there is one: "98. Suite" */
+	unsigned limit; /* septets, 20 to 1530 */
+	unsigned page; /* 0 is the first; beyond the last shows the last */
 };
 
 struct screen_page {
-	struct str text;      /* GSM 03.38 representable, at most limit septets */
+	struct str text; /* GSM 03.38 representable, at most limit septets */
 	unsigned septets;
-	unsigned pages;       /* how many there are */
-	size_t first_option;  /* index of the first option on this page, or of the next to come */
+	unsigned pages; /* how many there are */
+	size_t first_option; /* index of the first option on this page, or of the next to come */
 	size_t options_shown;
 };
 

@@ -1,8 +1,8 @@
 /*
- * Everything cryptographic, on libsodium: sealing what rests on disk, keyed hashes to find people by,
- * MACs of IPN addresses, random references. All keys derive from the master key (32 bytes, from a
- * file), one for each purpose, so that no output of one serves as another. Keys live in locked memory.
- * A vault is immutable after vault_new and may be used from any thread.
+ * Everything cryptographic, on libsodium: sealing what rests on disk, keyed hashes to find people
+ * by, MACs of IPN addresses, random references. All keys derive from the master key (32 bytes, from
+ * a file), one for each purpose, so that no output of one serves as another. Keys live in locked
+ * memory. A vault is immutable after vault_new and may be used from any thread.
  */
 #ifndef TAMA_VAULT_H
 #define TAMA_VAULT_H
@@ -17,22 +17,24 @@ int vault_new(struct str master_key, struct vault **out, struct err *err);
 void vault_free(struct vault **vault);
 
 enum vault_purpose {
-	VAULT_MSISDN,   /* numbers at rest */
-	VAULT_INBOX,    /* raw IPNs, replies, MOs */
-	VAULT_OUTBOX,   /* message bodies */
-	VAULT_SESSION,  /* journals and the session log */
-	VAULT_HOP,      /* stored hop replies */
+	VAULT_MSISDN, /* numbers at rest */
+	VAULT_INBOX, /* raw IPNs, replies, MOs */
+	VAULT_OUTBOX, /* message bodies */
+	VAULT_SESSION, /* journals and the session log */
+	VAULT_HOP, /* stored hop replies */
 	VAULT_PURPOSES,
 };
 
 /* XChaCha20-Poly1305 with a random nonce: sealed text is this much longer than the plain. */
 #define VAULT_OVERHEAD 40
 
-/* out has room for plain.n + VAULT_OVERHEAD. `context` is authenticated too (a row's id); may be empty. */
+/* out has room for plain.n + VAULT_OVERHEAD. `context` is authenticated too (a row's id); may be
+ * empty. */
 void vault_seal(const struct vault *vault, enum vault_purpose purpose, struct str context,
 	struct str plain, unsigned char *out);
 
-/* out has room for sealed.n - VAULT_OVERHEAD. 0, or TAMA_EAUTH when it is not ours or was changed. */
+/* out has room for sealed.n - VAULT_OVERHEAD. 0, or TAMA_EAUTH when it is not ours or was changed.
+ */
 int vault_open(const struct vault *vault, enum vault_purpose purpose, struct str context,
 	struct str sealed, unsigned char *out);
 

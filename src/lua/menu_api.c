@@ -1,6 +1,6 @@
 /*
- * The functions below the prelude that ask, look up and end. Each works on the turn that is running;
- * where a function stops the run it does not come back.
+ * The functions below the prelude that ask, look up and end. Each works on the turn that is
+ * running; where a function stops the run it does not come back.
  */
 #include "menu_priv.h"
 
@@ -22,7 +22,8 @@ static int push_answer(lua_State *L, struct str answer)
 	return 1;
 }
 
-/* ---- choose ------------------------------------------------------------------------------------ */
+/* ---- choose ------------------------------------------------------------------------------------
+ */
 
 static void choice_fill(lua_State *L, struct menu_run *run, struct question *q)
 {
@@ -73,7 +74,8 @@ static int api_pick(lua_State *L)
 	return 1;
 }
 
-/* ---- ask --------------------------------------------------------------------------------------- */
+/* ---- ask ---------------------------------------------------------------------------------------
+ */
 
 static lua_Integer option_integer(lua_State *L, const char *name, lua_Integer otherwise)
 {
@@ -142,7 +144,8 @@ static int api_ask(lua_State *L)
 		if (n < (size_t)option_integer(L, "min", 1) ||
 			n > (size_t)option_integer(L, "max", TEXT_MAX) ||
 			(is_digits && !is_all_digits(answer))) {
-			(void)question_refuse(L, &q, answer, menu_words(menu_run_of(L), "bad_text"));
+			(void)question_refuse(
+				L, &q, answer, menu_words(menu_run_of(L), "bad_text"));
 			return lua_yield(L, 0);
 		}
 	}
@@ -183,7 +186,8 @@ static int api_changed(lua_State *L)
 	return menu_stop_changed(L);
 }
 
-/* ---- numbers and amounts ----------------------------------------------------------------------- */
+/* ---- numbers and amounts -----------------------------------------------------------------------
+ */
 
 static void prompt_fill(lua_State *L, struct menu_run *run, struct question *q)
 {
@@ -298,7 +302,8 @@ static int ask_amount(lua_State *L, struct question *q)
 	return 1;
 }
 
-/* [-0, +1, e] amount(prompt, offer, vars): minor units, or nothing when "another amount" was chosen */
+/* [-0, +1, e] amount(prompt, offer, vars): minor units, or nothing when "another amount" was chosen
+ */
 static int api_amount(lua_State *L)
 {
 	struct question q = {.kind = QUESTION_AMOUNT, .fill = amount_fill, .read = amount_read};
@@ -315,7 +320,8 @@ static int api_other_amount(lua_State *L)
 	return ask_amount(L, &q);
 }
 
-/* ---- effects ----------------------------------------------------------------------------------- */
+/* ---- effects -----------------------------------------------------------------------------------
+ */
 
 /* [-0, +1, e] now(): Unix seconds, the same on every replay */
 static int api_now(lua_State *L)
@@ -325,7 +331,8 @@ static int api_now(lua_State *L)
 	int64_t seconds;
 	int rc = menu_effect_find(run, "now", STR(""), &value);
 	if (rc == 0) {
-		value = arena_printf(run->arena, "%llu", (unsigned long long)run->turn->now_ms / 1000);
+		value = arena_printf(
+			run->arena, "%llu", (unsigned long long)run->turn->now_ms / 1000);
 		menu_effect_add(run, "now", STR(""), value);
 	}
 	if (rc < 0 || !str_to_i64(value, &seconds))
@@ -386,7 +393,8 @@ static int api_lookup(lua_State *L)
 	return 1;
 }
 
-/* ---- the session ------------------------------------------------------------------------------- */
+/* ---- the session -------------------------------------------------------------------------------
+ */
 
 static void set_text(lua_State *L, const char *key, struct str value)
 {
@@ -505,7 +513,8 @@ static int api_type(lua_State *L)
 	return 0;
 }
 
-/* ---- words of a keyword message ---------------------------------------------------------------- */
+/* ---- words of a keyword message ----------------------------------------------------------------
+ */
 
 struct reading {
 	struct str amount;
@@ -588,7 +597,8 @@ static int api_amount_and_number(lua_State *L)
 	return 3;
 }
 
-/* ---- showing and ending ------------------------------------------------------------------------ */
+/* ---- showing and ending ------------------------------------------------------------------------
+ */
 
 /* [-0, +1, e] money(amount): "1 500 F" */
 static int api_money(lua_State *L)
@@ -629,7 +639,8 @@ static int api_finish(lua_State *L)
 static int api_no_bye(lua_State *L)
 {
 	const struct menu_run *run = menu_run_of(L);
-	return luaL_error(L, "%s/menu.lua: run() ended without bye(text)", run->turn->service->dir.p);
+	return luaL_error(
+		L, "%s/menu.lua: run() ended without bye(text)", run->turn->service->dir.p);
 }
 
 const luaL_Reg menu_api_functions[] = {

@@ -1,7 +1,8 @@
 /*
  * The functions below buy(): whose operator it is, what it costs, the confirmation, the code, the
- * purchase. What a script says is only a wish here: offer, amount, numbers and operators are checked
- * against catalogue and numbering plan, and fee and price are worked out, without it (F-I10).
+ * purchase. What a script says is only a wish here: offer, amount, numbers and operators are
+ * checked against catalogue and numbering plan, and fee and price are worked out, without it
+ * (F-I10).
  */
 #include "menu_priv.h"
 
@@ -33,7 +34,8 @@ static const char *const outcome_keys[PURCHASE_TEXTS] = {
 	[TEXT_PROGRESS] = "sms_progress",
 };
 
-/* ---- operators --------------------------------------------------------------------------------- */
+/* ---- operators ---------------------------------------------------------------------------------
+ */
 
 static const struct operator_cfg *settled(const struct menu_run *run, const struct msisdn *number)
 {
@@ -73,8 +75,8 @@ static const struct operator_cfg *guess(const struct menu_run *run, const struct
 }
 
 /*
- * [-0, +2, e] guess(number): the operator or nil, and whether it is out of service. Recorded, because
- * switches and the network that a hop names may change between two hops.
+ * [-0, +2, e] guess(number): the operator or nil, and whether it is out of service. Recorded,
+ * because switches and the network that a hop names may change between two hops.
  */
 static int buy_guess(lua_State *L)
 {
@@ -177,9 +179,9 @@ static int buy_ask_operator(lua_State *L)
 	struct str answer;
 	menu_check_number(L, 1, USAGE_OPERATOR, &list.number);
 	list.guess = catalogue_operator(L, 2);
-	const char *key = list.guess == NULL	  ? "operator_ask"
+	const char *key = list.guess == NULL	? "operator_ask"
 			  : lua_toboolean(L, 3) ? "operator_out"
-						  : "operator_is";
+						: "operator_is";
 	struct question q = {.kind = QUESTION_OPERATOR,
 		.key = str_c(key),
 		.fill = operator_fill,
@@ -195,7 +197,8 @@ static int buy_ask_operator(lua_State *L)
 	return 1;
 }
 
-/* ---- offers ------------------------------------------------------------------------------------ */
+/* ---- offers ------------------------------------------------------------------------------------
+ */
 
 /* The offer as a person reads it: a text of the service, or its name. */
 static struct str offer_label(struct menu_run *run, const struct offer *offer)
@@ -294,7 +297,8 @@ static int buy_offer(lua_State *L)
 	return 1;
 }
 
-/* ---- the quote --------------------------------------------------------------------------------- */
+/* ---- the quote ---------------------------------------------------------------------------------
+ */
 
 static const struct offer *check_offer(lua_State *L)
 {
@@ -329,8 +333,8 @@ static int buy_want(lua_State *L)
 		lua_replace(L, 4);
 	}
 	int kind = lua_getfield(L, 2, "otp");
-	if (kind != LUA_TNIL && (run->secret == 0 ||
-					lua_touserdata(L, -1) != (void *)(uintptr_t)run->secret))
+	if (kind != LUA_TNIL &&
+		(run->secret == 0 || lua_touserdata(L, -1) != (void *)(uintptr_t)run->secret))
 		menu_misuse(L, "%s: otp is what ask_otp() gave just before", USAGE_BUY);
 	lua_pushboolean(L, kind != LUA_TNIL);
 	lua_remove(L, -2);
@@ -448,7 +452,8 @@ static int buy_refit(lua_State *L)
 	return 2;
 }
 
-/* ---- what the person reads --------------------------------------------------------------------- */
+/* ---- what the person reads ---------------------------------------------------------------------
+ */
 
 static struct str what_of(struct menu_run *run, const struct offer *offer)
 {
@@ -504,7 +509,8 @@ static struct str outcome_text(struct menu_run *run, const char *key)
 	return run->quote.ref;
 }
 
-/* ---- the confirmation -------------------------------------------------------------------------- */
+/* ---- the confirmation --------------------------------------------------------------------------
+ */
 
 static void confirm_fill(lua_State *L, struct menu_run *run, struct question *q)
 {
@@ -573,7 +579,8 @@ static int nonce_of(struct menu_run *run, struct str *nonce)
 		return rc;
 	*nonce = run->turn->nonce;
 	if (nonce->n == 0)
-		*nonce = arena_printf(run->arena, "%04u", (unsigned)randombytes_uniform(NONCE_VALUES));
+		*nonce = arena_printf(
+			run->arena, "%04u", (unsigned)randombytes_uniform(NONCE_VALUES));
 	menu_effect_add(run, "nonce", STR(""), *nonce);
 	return 0;
 }
@@ -625,7 +632,8 @@ static int buy_which(lua_State *L)
 	return 1;
 }
 
-/* ---- the code ---------------------------------------------------------------------------------- */
+/* ---- the code ----------------------------------------------------------------------------------
+ */
 
 /* [-0, +1, e] needs_code() */
 static int buy_needs_code(lua_State *L)
@@ -636,8 +644,8 @@ static int buy_needs_code(lua_State *L)
 }
 
 /*
- * [-0, +0, e] park(): a phone cannot dial for the code during our session, so it ends and goes on when
- * redialled. By SMS nothing is in the way.
+ * [-0, +0, e] park(): a phone cannot dial for the code during our session, so it ends and goes on
+ * when redialled. By SMS nothing is in the way.
  */
 static int buy_park(lua_State *L)
 {
@@ -687,10 +695,8 @@ static bool code_read(
 static int buy_code(lua_State *L)
 {
 	struct menu_run *run = menu_run_of(L);
-	struct question q = {.kind = QUESTION_SECRET,
-		.fill = code_fill,
-		.read = code_read,
-		.is_secret = true};
+	struct question q = {
+		.kind = QUESTION_SECRET, .fill = code_fill, .read = code_read, .is_secret = true};
 	struct str answer;
 	lua_settop(L, 2);
 	question_prompt(L, &q, "ask_otp(prompt [, vars])", run->turn->is_sms ? "otp_sms" : "otp");
@@ -700,7 +706,8 @@ static int buy_code(lua_State *L)
 	return 1;
 }
 
-/* ---- the purchase ------------------------------------------------------------------------------ */
+/* ---- the purchase ------------------------------------------------------------------------------
+ */
 
 /* What the person has to do now for the wallet to pay. */
 static struct str next_of(struct menu_run *run)
@@ -761,9 +768,8 @@ static int buy_commit(lua_State *L)
 	run->quote.secret = run->secret;
 	for (size_t i = 0; i < PURCHASE_TEXTS; i++)
 		run->quote.texts[i] = outcome_text(run, outcome_keys[i]);
-	const struct journal_entry buy = {.kind = JOURNAL_BUY,
-		.ordinal = (uint8_t)(run->buys + 1),
-		.text = run->quote.ref};
+	const struct journal_entry buy = {
+		.kind = JOURNAL_BUY, .ordinal = (uint8_t)(run->buys + 1), .text = run->quote.ref};
 	menu_run_add(run, &buy);
 	run->has_bought = true;
 	run->out->intent = run->quote;

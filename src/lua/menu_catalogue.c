@@ -1,6 +1,7 @@
 /*
  * Operators and offers as scripts see them: objects that only read. One object stands for one entry
- * of the configuration for as long as the state lives, so comparing them works and none is made twice.
+ * of the configuration for as long as the state lives, so comparing them works and none is made
+ * twice.
  */
 #include "menu_priv.h"
 
@@ -37,8 +38,8 @@ bool offer_is_in_service(const struct offer *offer)
 	       (deliver == NULL || !deliver->out_of_service);
 }
 
-const struct offer *offer_next(const struct menu_run *run, const struct offer *last, struct str kind,
-	const struct operator_cfg *op)
+const struct offer *offer_next(const struct menu_run *run, const struct offer *last,
+	struct str kind, const struct operator_cfg *op)
 {
 	const struct config *config = run->host->config;
 	size_t i = last != NULL ? (size_t)(last - config->offers) + 1 : 0;
@@ -55,7 +56,8 @@ bool operator_is_sold(const struct menu_run *run, const struct operator_cfg *op)
 {
 	if (op->out_of_service || op->country != run->turn->channel->country)
 		return false;
-	for (const struct offer *offer = NULL; (offer = offer_next(run, offer, STR(""), op)) != NULL;)
+	for (const struct offer *offer = NULL;
+		(offer = offer_next(run, offer, STR(""), op)) != NULL;)
 		if (offer_is_in_service(offer))
 			return true;
 	return false;
@@ -98,7 +100,8 @@ static void push_str(lua_State *L, struct str s)
 	lua_pushlstring(L, s.n > 0 ? s.p : "", s.n);
 }
 
-/* [-0, +1, e] operator.name, operator.title, operator.<kind>: the first offer of that kind, or nil */
+/* [-0, +1, e] operator.name, operator.title, operator.<kind>: the first offer of that kind, or nil
+ */
 static int operator_index(lua_State *L)
 {
 	const struct operator_cfg *op = catalogue_operator(L, 1);
@@ -111,7 +114,8 @@ static int operator_index(lua_State *L)
 	else if (has_kind(run, field))
 		catalogue_push_offer(L, offer_next(run, NULL, field, op));
 	else
-		menu_misuse(L, "an operator has name, title and the kinds of offers, not \"%s\"", field.p);
+		menu_misuse(L, "an operator has name, title and the kinds of offers, not \"%s\"",
+			field.p);
 	return 1;
 }
 

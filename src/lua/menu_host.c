@@ -1,6 +1,7 @@
 /*
- * Services made ready to run: one Lua gate a partner, each menu compiled once, its texts read, and for
- * each language a table of what its scripts see. All of that is made once; a turn only reads it.
+ * Services made ready to run: one Lua gate a partner, each menu compiled once, its texts read, and
+ * for each language a table of what its scripts see. All of that is made once; a turn only reads
+ * it.
  */
 #include "menu_priv.h"
 
@@ -64,7 +65,8 @@ static struct menu_partner *partner_of(struct menu_host *host, const struct part
 	return NULL;
 }
 
-/* ---- the protected half: runs through the gate, may raise -------------------------------------- */
+/* ---- the protected half: runs through the gate, may raise --------------------------------------
+ */
 
 static void push_functions(lua_State *L)
 {
@@ -122,7 +124,8 @@ static int missing_text(lua_State *L)
 	return 1;
 }
 
-/* Adds the words that lang has for every key of the sets: tables words and keys are below the top. */
+/* Adds the words that lang has for every key of the sets: tables words and keys are below the top.
+ */
 static void add_words(
 	lua_State *L, const struct opening *opening, const struct text_sets *sets, struct str lang)
 {
@@ -176,7 +179,8 @@ static int open_menu(lua_State *L)
 	return 0;
 }
 
-/* ---- the unprotected half ---------------------------------------------------------------------- */
+/* ---- the unprotected half ----------------------------------------------------------------------
+ */
 
 /* Compiles source and hands it to a function of the protected half. */
 static int open_chunk(struct opening *opening, lua_CFunction function, struct str source,
@@ -194,13 +198,14 @@ static int open_chunk(struct opening *opening, lua_CFunction function, struct st
 	return lua_gate_call(gate, 2, 0, err);
 }
 
-static int open_embedded(
-	struct opening *opening, lua_CFunction function, const char *name, const char *chunk, struct err *err)
+static int open_embedded(struct opening *opening, lua_CFunction function, const char *name,
+	const char *chunk, struct err *err)
 {
 	const struct embedded_file *file = embedded_find(name);
 	tama_assert(file != NULL);
 	opening->file = str_c(name);
-	return open_chunk(opening, function, (struct str){file->data, file->len}, str_c(chunk), err);
+	return open_chunk(
+		opening, function, (struct str){file->data, file->len}, str_c(chunk), err);
 }
 
 static bool text_contains(struct str text, const char *part)
@@ -235,15 +240,16 @@ static int open_service_texts(struct opening *opening, struct err *err)
 	struct menu_host *host = opening->host;
 	struct menu_service *out = opening->service;
 	const struct service *service = out->service;
-	out->texts.sets = arena_alloc(&host->arena, service->files_len * sizeof(out->texts.sets[0]));
+	out->texts.sets =
+		arena_alloc(&host->arena, service->files_len * sizeof(out->texts.sets[0]));
 	for (size_t i = 0; i < service->files_len && out->texts.sets != NULL; i++) {
 		const struct service_file *file = &service->files[i];
 		struct text_set *set = &out->texts.sets[out->texts.n];
 		set->lang = lang_of_file(file->name);
 		if (set->lang.n == 0)
 			continue;
-		struct str chunk = arena_printf(&host->arena, "=%.*s/%.*s", STR_ARG(service->dir),
-			STR_ARG(file->name));
+		struct str chunk = arena_printf(
+			&host->arena, "=%.*s/%.*s", STR_ARG(service->dir), STR_ARG(file->name));
 		if (chunk.p == NULL)
 			break;
 		opening->file = str_from(chunk, 1);
@@ -313,8 +319,10 @@ static int open_partner_gate(struct menu_host *host, struct menu_partner *partne
 static int open_all(struct menu_host *host, struct err *err)
 {
 	const struct config *config = host->config;
-	host->partners = arena_alloc(&host->arena, config->partners_len * sizeof(host->partners[0]));
-	host->services = arena_alloc(&host->arena, config->services_len * sizeof(host->services[0]));
+	host->partners =
+		arena_alloc(&host->arena, config->partners_len * sizeof(host->partners[0]));
+	host->services =
+		arena_alloc(&host->arena, config->services_len * sizeof(host->services[0]));
 	host->texts.sets = arena_alloc(&host->arena, 2 * sizeof(host->texts.sets[0]));
 	if (host->partners == NULL || host->services == NULL || host->texts.sets == NULL)
 		return err_set(err, TAMA_ENOMEM, "too many services");

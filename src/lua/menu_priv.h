@@ -1,8 +1,8 @@
 /*
- * What the files of the menu host share. menu_host.c compiles services, menu_texts.c finds and fills
- * texts, menu_run.c replays a turn, menu_question.c asks one question, menu_api.c and menu_buy.c are
- * the functions that the prelude (menu.lua) is made of, menu_catalogue.c shows operators and offers to
- * scripts.
+ * What the files of the menu host share. menu_host.c compiles services, menu_texts.c finds and
+ * fills texts, menu_run.c replays a turn, menu_question.c asks one question, menu_api.c and
+ * menu_buy.c are the functions that the prelude (menu.lua) is made of, menu_catalogue.c shows
+ * operators and offers to scripts.
  */
 #ifndef TAMA_MENU_PRIV_H
 #define TAMA_MENU_PRIV_H
@@ -19,11 +19,12 @@
 #define MENU_PRELUDE "menu functions"
 
 #define LIMIT_MENU_OPERATORS 8 /* numbers whose operator one session settles */
-#define LIMIT_MENU_REFUSALS 3  /* wrong codes by SMS before the purchase is given up */
+#define LIMIT_MENU_REFUSALS 3 /* wrong codes by SMS before the purchase is given up */
 #define LIMIT_MENU_TEXTS (4 * 1024 * 1024)
 #define SMS_SEPTETS 160
 
-/* ---- texts ------------------------------------------------------------------------------------- */
+/* ---- texts -------------------------------------------------------------------------------------
+ */
 
 struct text_entry {
 	struct str key;
@@ -43,8 +44,8 @@ struct text_sets {
 };
 
 /*
- * Reads the table of texts at the top of the stack into set. [-0, +0, e] Raises on anything but text
- * by name, and on a full arena.
+ * Reads the table of texts at the top of the stack into set. [-0, +0, e] Raises on anything but
+ * text by name, and on a full arena.
  */
 void text_set_read(lua_State *L, struct arena *arena, struct str file, struct text_set *set);
 
@@ -53,8 +54,8 @@ bool text_find(const struct menu_host *host, const struct text_sets *service, st
 	struct str key, struct str *words);
 
 /*
- * Replaces each ${name} of words: by the list, then by the fields of the table at index (0: none) of
- * L, where a missing one is a misuse. Without L it stays. {NULL, 0} on arena overflow.
+ * Replaces each ${name} of words: by the list, then by the fields of the table at index (0: none)
+ * of L, where a missing one is a misuse. Without L it stays. {NULL, 0} on arena overflow.
  */
 struct text_vars {
 	const struct menu_var *list;
@@ -64,13 +65,14 @@ struct text_vars {
 };
 struct str text_fill(struct str words, const struct text_vars *vars, struct arena *arena);
 
-/* ---- host -------------------------------------------------------------------------------------- */
+/* ---- host --------------------------------------------------------------------------------------
+ */
 
 /* What the scripts of a service see in one language: references into the partner's state. */
 struct menu_lang {
 	struct str lang;
 	int globals; /* functions and texts; environments read through to it */
-	int keys;    /* words to key: what a question is known by */
+	int keys; /* words to key: what a question is known by */
 };
 
 struct menu_service {
@@ -86,7 +88,7 @@ struct menu_partner {
 	const struct partner *partner;
 	struct lua_gate *gate;
 	int prelude; /* table of the prelude's functions */
-	int drive;   /* its function that runs a service */
+	int drive; /* its function that runs a service */
 };
 
 struct menu_host {
@@ -101,7 +103,8 @@ struct menu_host {
 
 struct menu_service *menu_service_of(const struct menu_host *host, const struct service *service);
 
-/* ---- one turn ---------------------------------------------------------------------------------- */
+/* ---- one turn ----------------------------------------------------------------------------------
+ */
 
 struct settled_operator {
 	struct msisdn number;
@@ -118,10 +121,10 @@ struct menu_run {
 	struct menu_result *out;
 
 	struct journal_steps steps;
-	size_t at;         /* steps passed */
+	size_t at; /* steps passed */
 	unsigned position; /* questions and effects passed: part of what they are known by */
-	unsigned answers;  /* after the last purchase: what back and home can drop */
-	unsigned page;     /* of the pending question */
+	unsigned answers; /* after the last purchase: what back and home can drop */
+	unsigned page; /* of the pending question */
 	unsigned buys;
 
 	const struct menu_input *inputs;
@@ -131,9 +134,9 @@ struct menu_run {
 	bool effect_used;
 
 	bool is_restarted; /* back or home: replay from the start */
-	bool is_changed;   /* the menu asks something else than the journal answers */
-	bool has_bought;   /* in this turn */
-	bool has_secret;   /* a secret was given and no purchase made yet */
+	bool is_changed; /* the menu asks something else than the journal answers */
+	bool has_bought; /* in this turn */
+	bool has_secret; /* a secret was given and no purchase made yet */
 	struct str reason; /* shown before the next question */
 
 	uint32_t secret;
@@ -184,7 +187,8 @@ struct str menu_check_text(lua_State *L, int index, const char *usage);
 struct str menu_money(const struct menu_run *run, int64_t amount);
 struct str menu_grouped(const struct menu_run *run, const struct msisdn *number);
 
-/* ---- questions --------------------------------------------------------------------------------- */
+/* ---- questions ---------------------------------------------------------------------------------
+ */
 
 enum question_kind {
 	QUESTION_CHOICE = 1,
@@ -203,8 +207,8 @@ enum question_kind {
 struct question;
 
 /*
- * Judges an input: true and what the journal keeps in *out, or false and why it is refused, as shown.
- * May not raise.
+ * Judges an input: true and what the journal keeps in *out, or false and why it is refused, as
+ * shown. May not raise.
  */
 typedef bool (*question_read_fn)(
 	struct menu_run *run, const struct question *q, struct str input, struct str *out);
@@ -228,8 +232,8 @@ struct question {
 
 enum asked {
 	ASKED_ANSWER, /* the journal's, or one just accepted */
-	ASKED_INPUT,  /* to be judged by the prelude: then question_accept or question_refuse */
-	ASKED_STOP,   /* return lua_yield(L, 0) */
+	ASKED_INPUT, /* to be judged by the prelude: then question_accept or question_refuse */
+	ASKED_STOP, /* return lua_yield(L, 0) */
 };
 
 enum asked question_ask(lua_State *L, struct question *q, struct str *answer);
@@ -244,10 +248,12 @@ void question_head(lua_State *L, struct question *q, const struct text_vars *var
 /* Room for so many options of the question; NULL on arena overflow. */
 struct str *question_options(struct menu_run *run, struct question *q, size_t n);
 
-/* An option's number from 1 to n; 0 when the input is none. Words that equal an option's count too. */
+/* An option's number from 1 to n; 0 when the input is none. Words that equal an option's count too.
+ */
 size_t question_option(struct menu_run *run, const struct question *q, struct str input);
 
-/* ---- catalogue --------------------------------------------------------------------------------- */
+/* ---- catalogue ---------------------------------------------------------------------------------
+ */
 
 /* Makes the objects that stand for the partner's operators and offers. [-0, +0, e] */
 void catalogue_open(lua_State *L, const struct config *config, const struct partner *partner);
@@ -262,12 +268,13 @@ bool offer_is_ours(const struct menu_run *run, const struct offer *offer);
 bool offer_sells(const struct offer *offer, const struct operator_cfg *op);
 bool offer_is_in_service(const struct offer *offer);
 /* An offer of ours for the operator, kind empty for any; after `last` (NULL: the first). */
-const struct offer *offer_next(const struct menu_run *run, const struct offer *last, struct str kind,
-	const struct operator_cfg *op);
+const struct offer *offer_next(const struct menu_run *run, const struct offer *last,
+	struct str kind, const struct operator_cfg *op);
 /* In service, in the channel's country, and something of ours in service is sold for it. */
 bool operator_is_sold(const struct menu_run *run, const struct operator_cfg *op);
 
-/* ---- functions of the prelude ------------------------------------------------------------------ */
+/* ---- functions of the prelude ------------------------------------------------------------------
+ */
 
 extern const luaL_Reg menu_api_functions[];
 extern const luaL_Reg menu_buy_functions[];

@@ -120,7 +120,8 @@ static void render(lua_State *L, struct question *q, struct str reason, struct s
 		.page = run->page,
 	};
 	if (screen_render(&screen, run->arena, page) == TAMA_ELIMIT)
-		menu_misuse(L, "the question does not fit on a screen of %u characters", screen.limit);
+		menu_misuse(
+			L, "the question does not fit on a screen of %u characters", screen.limit);
 }
 
 static enum asked show(lua_State *L, struct question *q, struct str reason)
@@ -136,7 +137,8 @@ static enum asked show(lua_State *L, struct question *q, struct str reason)
 	return ASKED_STOP;
 }
 
-static void note(struct menu_run *run, enum journal_kind kind, const struct question *q, struct str text)
+static void note(
+	struct menu_run *run, enum journal_kind kind, const struct question *q, struct str text)
 {
 	/* What was typed at a confirmation or a secret may be a secret. */
 	const struct journal_entry entry = {.kind = kind,
@@ -184,7 +186,8 @@ enum asked question_refuse(lua_State *L, struct question *q, struct str input, s
 
 void question_accept(struct menu_run *run, const struct question *q, struct str answer)
 {
-	const struct journal_entry entry = {.kind = JOURNAL_ANSWER, .hash = q->hash, .text = answer};
+	const struct journal_entry entry = {
+		.kind = JOURNAL_ANSWER, .hash = q->hash, .text = answer};
 	menu_run_add(run, &entry);
 	run->reason = STR("");
 }
@@ -254,8 +257,8 @@ static enum asked take_input(lua_State *L, struct question *q, struct str input,
 	return judge(L, q, input, answer);
 }
 
-static enum asked replay_answer(
-	struct menu_run *run, const struct question *q, const struct journal_entry *step, struct str *answer)
+static enum asked replay_answer(struct menu_run *run, const struct question *q,
+	const struct journal_entry *step, struct str *answer)
 {
 	enum journal_kind kind = q->is_secret ? JOURNAL_SECRET : JOURNAL_ANSWER;
 	if (step->kind != kind || step->hash != q->hash) {

@@ -1,7 +1,7 @@
 /*
- * One turn: the journal is folded into steps and the menu runs from its first line; each function that
- * asks or records takes its step, and the first that has none takes an input or stops the run. Back and
- * home append their mark and the run begins again.
+ * One turn: the journal is folded into steps and the menu runs from its first line; each function
+ * that asks or records takes its step, and the first that has none takes an input or stops the run.
+ * Back and home append their mark and the run begins again.
  */
 #include "menu_priv.h"
 
@@ -14,7 +14,8 @@ struct menu_run *menu_run_of(lua_State *L)
 	return lua_gate_context(L);
 }
 
-/* ---- steps ------------------------------------------------------------------------------------- */
+/* ---- steps -------------------------------------------------------------------------------------
+ */
 
 const struct journal_entry *menu_run_step(const struct menu_run *run)
 {
@@ -90,7 +91,8 @@ void menu_effect_add(struct menu_run *run, const char *name, struct str args, st
 	menu_run_add(run, &entry);
 }
 
-/* ---- stopping ---------------------------------------------------------------------------------- */
+/* ---- stopping ----------------------------------------------------------------------------------
+ */
 
 int menu_stop_changed(lua_State *L)
 {
@@ -118,7 +120,8 @@ int menu_stop_key(lua_State *L, const char *key, const struct menu_var *vars, si
 	return menu_stop(L, MENU_END, menu_words_with(menu_run_of(L), key, vars, n));
 }
 
-/* ---- what all functions need ------------------------------------------------------------------- */
+/* ---- what all functions need -------------------------------------------------------------------
+ */
 
 struct str menu_words(const struct menu_run *run, const char *key)
 {
@@ -166,7 +169,8 @@ struct str menu_check_text(lua_State *L, int index, const char *usage)
 void menu_check_number(lua_State *L, int index, const char *usage, struct msisdn *out)
 {
 	struct str s = menu_check_text(L, index, usage);
-	if (s.n > MSISDN_MAX || msisdn_parse_wire(s, NULL, out) != 0 || !str_eq(s, str_c(out->digits)))
+	if (s.n > MSISDN_MAX || msisdn_parse_wire(s, NULL, out) != 0 ||
+		!str_eq(s, str_c(out->digits)))
 		menu_misuse(L, "%s: a number is what call.msisdn or ask_msisdn() gives", usage);
 }
 
@@ -184,7 +188,8 @@ struct str menu_grouped(const struct menu_run *run, const struct msisdn *number)
 	return arena_str(run->arena, str_c(text));
 }
 
-/* ---- the turn ---------------------------------------------------------------------------------- */
+/* ---- the turn ----------------------------------------------------------------------------------
+ */
 
 static const struct menu_lang *lang_of(const struct menu_service *service, struct str lang)
 {
@@ -249,7 +254,8 @@ static int finish(struct menu_run *run, struct err *err)
 		return err_set(err, TAMA_ENOMEM, "the turn needs too much memory");
 	if (run->turn->journal->overflowed)
 		return err_set(err, TAMA_ENOMEM, "the session's journal is full");
-	out->inputs_used = run->input_at < run->turn->inputs_len ? run->input_at : run->turn->inputs_len;
+	out->inputs_used =
+		run->input_at < run->turn->inputs_len ? run->input_at : run->turn->inputs_len;
 	if (run->amount > 0 && run->op != NULL) {
 		struct str amount = menu_money(run, run->amount);
 		out->summary = arena_printf(
@@ -262,8 +268,8 @@ static int finish(struct menu_run *run, struct err *err)
 	return 0;
 }
 
-static struct menu_run run_init(
-	struct menu_host *host, const struct menu_turn *turn, struct arena *arena, struct menu_result *out)
+static struct menu_run run_init(struct menu_host *host, const struct menu_turn *turn,
+	struct arena *arena, struct menu_result *out)
 {
 	struct menu_service *service = menu_service_of(host, turn->service);
 	tama_assert(service != NULL);

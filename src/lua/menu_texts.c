@@ -1,7 +1,7 @@
 /*
- * Texts: words by key and language. A service's file wins over the gateway's own in the same language,
- * and the person's language over any other: somebody who reads French is better served by our French
- * words than by the service's English ones.
+ * Texts: words by key and language. A service's file wins over the gateway's own in the same
+ * language, and the person's language over any other: somebody who reads French is better served by
+ * our French words than by the service's English ones.
  */
 #include "menu_priv.h"
 
@@ -59,7 +59,8 @@ void text_set_read(lua_State *L, struct arena *arena, struct str file, struct te
 	lua_pop(L, 1);
 }
 
-static bool find_in(const struct text_sets *sets, struct str lang, struct str key, struct str *words)
+static bool find_in(
+	const struct text_sets *sets, struct str lang, struct str key, struct str *words)
 {
 	for (size_t i = 0; sets != NULL && i < sets->n; i++) {
 		const struct text_set *set = &sets->sets[i];
@@ -81,7 +82,8 @@ bool text_find(const struct menu_host *host, const struct text_sets *service, st
 {
 	const struct str fallback = STR(FALLBACK_LANG);
 	if (find_in(service, lang, key, words) || find_in(&host->texts, lang, key, words) ||
-		find_in(service, fallback, key, words) || find_in(&host->texts, fallback, key, words))
+		find_in(service, fallback, key, words) ||
+		find_in(&host->texts, fallback, key, words))
 		return true;
 	for (size_t i = 0; service != NULL && i < service->n; i++)
 		if (find_in(service, service->sets[i].lang, key, words))
@@ -100,7 +102,8 @@ static bool is_name(struct str s, struct str *name, size_t *len)
 	return true;
 }
 
-static bool value_of(const struct text_vars *vars, struct str name, struct arena *arena, struct str *out)
+static bool value_of(
+	const struct text_vars *vars, struct str name, struct arena *arena, struct str *out)
 {
 	for (size_t i = 0; i < vars->n; i++)
 		if (str_eq(name, str_c(vars->list[i].name))) {
@@ -115,8 +118,9 @@ static bool value_of(const struct text_vars *vars, struct str name, struct arena
 	if (vars->index != 0 && lua_istable(vars->L, vars->index))
 		kind = lua_getfield(vars->L, vars->index, key);
 	if (kind != LUA_TSTRING && !(kind == LUA_TNUMBER && lua_isinteger(vars->L, -1)))
-		menu_misuse(vars->L, "the text needs ${%s}: pass { %s = ... }, a text or a whole number",
-			key, key);
+		menu_misuse(vars->L,
+			"the text needs ${%s}: pass { %s = ... }, a text or a whole number", key,
+			key);
 	struct str value;
 	value.p = lua_tolstring(vars->L, -1, &value.n);
 	*out = arena_str(arena, value);
@@ -125,7 +129,8 @@ static bool value_of(const struct text_vars *vars, struct str name, struct arena
 }
 
 /* Two passes over the same words: how long it becomes, then the text itself. */
-static size_t fill_pass(struct str words, const struct text_vars *vars, struct arena *arena, char *out)
+static size_t fill_pass(
+	struct str words, const struct text_vars *vars, struct arena *arena, char *out)
 {
 	size_t n = 0;
 	for (size_t i = 0; i < words.n;) {
@@ -152,7 +157,6 @@ struct str text_fill(struct str words, const struct text_vars *vars, struct aren
 		return (struct str){NULL, 0};
 	return (struct str){out, fill_pass(words, vars, arena, out)};
 }
-
 
 struct str menu_text(struct menu_host *host, const struct service *service, struct str lang,
 	const char *key, struct arena *arena)

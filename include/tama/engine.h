@@ -1,0 +1,215 @@
+/*
+ * The one owner of money. Events go in; each is decided by the pure machine (purchase.h) inside one
+ * durable commit for all that waited; effects come out only after that commit. The engine never
+ * touches clock, network or chance but through struct engine_world, so production and the
+ * simulation run the same object code. One thread at a time.
+ *
+ * What is committed before what (reliability.md 2.3): D1 purchase, attempt READY, outbox row and
+ * hop reply before the phone is answered; D2 SENDING before the first byte can leave; D3 a reply's
+ * evidence before the next leg; D4 an IPN before its 200; D5 the final SMS row with the final
+ * state.
+ */
+#ifndef TAMA_ENGINE_H
+#define TAMA_ENGINE_H
+
+#include "tama/classify.h"
+#include "tama/config.h"
+#include "tama/dialect.h"
+#include "tama/menu.h"
+#include "tama/store.h"
+
+#include <stdatomic.h>
+
+struct engine;
+
+/* ---- events in ---------------------------------------------------------------------------------
+ */
+
+enum engine_event_kind {
+	ENGINE_BUY,
+	ENGINE_PREPARED, /* the wire has encoded a request (or cannot) */
+	ENGINE_RESULT, /* a submit or a status query ended */
+	ENGINE_IPN,
+	ENGINE_SMS_RESULT,
+	ENGINE_DLR,
+};
+
+enum engine_outcome {
+	ENGINE_PENDING = 0,
+	ENGINE_DONE, /* committed as asked */
+	ENGINE_REPEATED, /* BUY: this key was bought before: its reply and ref are in the answer */
+	ENGINE_SPACED, /* BUY: the provider wants a pause; until_ms tells when it works again */
+	ENGINE_REF_TAKEN, /* BUY: draw another reference */
+	ENGINE_CLOSED, /* BUY: offer, operator or account is out of service */
+	ENGINE_CANCELLED, /* BUY: the hop's deadline came before the commit began */
+	ENGINE_NOT_DONE, /* certainly not committed: try again */
+	ENGINE_IN_DOUBT, /* may be committed: the process is about to stop */
+	ENGINE_NOT_YET, /* IPN of nothing we know: stored, but ask the provider to come again */
+};
+
+/*
+ * Both sides of a hop's deadline meet in one word: the engine takes it from WAITING to COMMITTING
+ * before it begins; the deadline takes it from WAITING to CANCELLED. Whoever is first wins.
+ */
+enum engine_claim {
+	CLAIM_WAITING,
+	CLAIM_COMMITTING,
+	CLAIM_CANCELLED,
+};
+
+struct engine_buy {
+	uint32_t partner;
+	unsigned char uid[UID_LEN];
+	uint8_t ordinal;
+	struct str channel;
+	struct str lang;
+	const struct buy_intent *intent; /* of the engine's configuration or one still referenced */
+	unsigned char menu_hash[16];
+	struct str hop_reply; /* what to answer when this key comes again */
+	atomic_int *claim; /* NULL: no deadline */
+	/* answer, in the event's arena */
+	struct str repeat_reply;
+	struct str repeat_ref;
+	uint64_t purchase;
+	int64_t until_ms;
+};
+
+struct engine_prepared {
+	uint64_t attempt;
+	uint32_t partner;
+	uint32_t epoch;
+	enum {
+		PREPARED_OK,
+		PREPARED_LATER, /* no token yet, queue full: ask again after a while */
+		PREPARED_SECRET_LOST, /* never sendable: expires */
+		PREPARED_NEVER, /* the dialect cannot say this request: expires, and an alarm */
+	} outcome;
+	unsigned char body_hash[VAULT_HASH_LEN];
+};
+
+struct engine_result {
+	uint64_t attempt;
+	uint32_t partner;
+	uint32_t epoch;
+	enum provider_call call; /* SUBMIT or STATUS */
+	struct transfer transfer;
+	struct facts facts;
+	struct str raw; /* response body, secrets redacted */
+	const char *reason; /* for the log */
+};
+
+struct engine_ipn {
+	const struct account *account;
+	struct str path_ref; /* reference from a verified per-attempt path; empty else */
+	struct facts facts;
+	struct str raw;
+};
+
+struct engine_sms_result {
+	uint64_t outbox;
+	uint32_t partner;
+	enum sms_verdict verdict;
+};
+
+struct engine_dlr {
+	uint64_t outbox;
+	uint32_t partner;
+	enum dlr_state state;
+};
+
+struct engine_event {
+	struct engine_event *next; /* the queue's */
+	enum engine_event_kind kind;
+	enum engine_outcome outcome; /* set by the engine before done */
+	/* Called once, on the engine's thread, after the commit that decided. Owns the event then.
+	 */
+	void (*done)(struct engine_event *event);
+	void *user;
+	struct arena arena; /* for answers; made by the producer */
+	union {
+		struct engine_buy buy;
+		struct engine_prepared prepared;
+		struct engine_result result;
+		struct engine_ipn ipn;
+		struct engine_sms_result sms;
+		struct engine_dlr dlr;
+	} as;
+};
+
+/* ---- effects out -------------------------------------------------------------------------------
+ */
+
+/* What the wire must know of an attempt. Text borrows until the call returns: the wire copies. */
+struct wire_attempt {
+	uint64_t attempt;
+	uint32_t partner;
+	uint32_t epoch; /* of this claim */
+	struct str account, verb, service, our_ref, provider_id;
+	struct str number;
+	int64_t amount;
+	struct str currency;
+	bool needs_secret;
+	uint32_t secret;
+	bool secret_is_ours; /* the handle belongs to this incarnation */
+};
+
+struct wire_sms {
+	uint64_t outbox;
+	uint32_t partner;
+	struct str channel, to, text;
+};
+
+/*
+ * The world. Each effect may fail softly: a false return means "not now", and the engine's own due
+ * row brings it again. None may call back into the engine.
+ */
+struct engine_world {
+	void *ctx;
+	int64_t (*wall_ms)(void *ctx);
+	int64_t (*boot_ms)(void *ctx); /* CLOCK_BOOTTIME: grows while suspended */
+	void (*random)(void *ctx, void *bytes, size_t n);
+	/* Encode and keep the request; answer with ENGINE_PREPARED. */
+	bool (*prepare)(void *ctx, const struct wire_attempt *attempt);
+	/* D2 is durable: send what was prepared under (attempt, epoch); answer with ENGINE_RESULT.
+	 */
+	bool (*go)(void *ctx, uint64_t attempt, uint32_t epoch, int64_t claimed_boot_ms);
+	/* Forget what was prepared: the claim failed. */
+	void (*drop)(void *ctx, uint64_t attempt, uint32_t epoch);
+	bool (*query)(void *ctx, const struct wire_attempt *attempt);
+	bool (*send_sms)(void *ctx, const struct wire_sms *sms);
+	/* One line for the operator: counted by `what`, numbers masked by the caller. */
+	void (*alarm)(void *ctx, const char *what, struct str ref, const char *detail);
+};
+
+struct engine_stats {
+	uint64_t commits, events;
+	uint64_t bought, repeated, spaced, cancelled;
+	uint64_t sent, not_sent, unknown;
+	uint64_t succeeded, failed, expired;
+	uint64_t ipns, ipn_duplicates, ipn_parked, orphans, contradictions, mismatches;
+	uint64_t polls, sms_rows, sms_sent;
+};
+
+/*
+ * The engine borrows world and store until engine_free, and holds a reference to the configuration.
+ * Marks attempts that an earlier incarnation left SENDING as UNKNOWN in the first step (their owner
+ * is dead: we hold the lock).
+ */
+int engine_new(const struct engine_world *world, struct store *store, const struct config *config,
+	struct engine **out, struct err *err);
+void engine_free(struct engine **engine);
+
+/* A reload: the engine takes its own reference. */
+void engine_set_config(struct engine *engine, const struct config *config);
+
+/*
+ * One group commit: the events (a list by ->next, at most LIMIT_ENGINE_BATCH), then whatever fell
+ * due. Calls every event's done. Returns how many milliseconds until something falls due (0: more
+ * is due already), or TAMA_EDOUBT: the process must stop and start again, and the engine does
+ * nothing more.
+ */
+int64_t engine_step(struct engine *engine, struct engine_event *events);
+
+void engine_stats(const struct engine *engine, struct engine_stats *out);
+
+#endif

@@ -1,0 +1,205 @@
+/* D1: what a person confirmed becomes a purchase, an attempt READY, its row and the hop's reply. */
+#include "engine_priv.h"
+
+#include "tama/crash.h"
+#include "tama/limits.h"
+
+static void fill_purchase(struct engine *e, const struct engine_buy *buy, struct purchase_row *p)
+{
+	const struct buy_intent *intent = buy->intent;
+	const struct offer *offer = intent->offer;
+
+	*p = (struct purchase_row){
+		.id = engine_next_id(e),
+		.partner = buy->partner,
+		.ordinal = buy->ordinal,
+		.ref = intent->ref,
+		.channel = buy->channel,
+		.offer = offer->name,
+		.payer = str_c(intent->payer.digits),
+		.beneficiary = str_c(intent->beneficiary.digits),
+		.operator_ = intent->operator_->name,
+		.lang = buy->lang,
+		.face_value = intent->face_value,
+		.fee = intent->fee,
+		.price = intent->price,
+		.cost = intent->face_value * offer->cost_permille / 1000,
+		.currency = str_c(offer->country->currency->code),
+		.has_collect = offer->collect.account != NULL,
+		.has_deliver = offer->deliver.account != NULL,
+		.texts = texts_pack(intent->texts, &e->arena),
+		.state = PURCHASE_CONFIRMED,
+		.created_ms = e->now_ms,
+		.updated_ms = e->now_ms,
+	};
+	if (intent->payer_operator != NULL)
+		p->payer_operator = intent->payer_operator->name;
+	memcpy(p->uid, buy->uid, UID_LEN);
+	memcpy(p->menu_hash, buy->menu_hash, sizeof(p->menu_hash));
+}
+
+static void fill_attempt(struct engine *e, const struct purchase_row *p,
+	const struct buy_intent *intent, struct attempt_row *a)
+{
+	const struct offer_leg *leg =
+		p->has_collect ? &intent->offer->collect : &intent->offer->deliver;
+	const struct operator_cfg *op = p->has_collect ? intent->payer_operator : intent->operator_;
+	unsigned char chance[2 * REF_LEN];
+	char ref[2 * REF_LEN + 1];
+
+	e->world.random(e->world.ctx, chance, sizeof(chance));
+	vault_reference(chance, ref);
+	vault_reference(chance + REF_LEN, ref + REF_LEN);
+	*a = (struct attempt_row){
+		.leg = p->has_collect ? LEG_COLLECT : LEG_DELIVER,
+		.n = 1,
+		.account = leg->account->name,
+		.our_ref = arena_str(&e->arena, str_c(ref)),
+		.verb = leg->verb,
+		.service = offer_leg_service(leg, op),
+		.number = p->has_collect ? p->payer : p->beneficiary,
+		.amount = p->has_collect ? p->price : p->face_value,
+		.currency = p->currency,
+		.needs_secret = intent->secret != 0,
+		.secret = intent->secret,
+		.incarnation_made = e->incarnation,
+	};
+}
+
+/* Switches may have been thrown since the menu was walked: the engine's configuration decides. */
+static bool is_closed(struct engine *e, const struct engine_buy *buy)
+{
+	const struct buy_intent *intent = buy->intent;
+	const struct offer *offer = config_offer(e->config, intent->offer->name);
+	const struct operator_cfg *op = config_operator(e->config, intent->operator_->name);
+
+	if (offer == NULL || op == NULL || offer->partner->id != buy->partner)
+		return true;
+	if (offer->out_of_service || op->out_of_service)
+		return true;
+	if (offer->collect.account != NULL && offer->collect.account->out_of_service)
+		return true;
+	if (offer->deliver.account != NULL && offer->deliver.account->out_of_service)
+		return true;
+	return intent->payer_operator != NULL && intent->payer_operator->out_of_service;
+}
+
+static int repeat(struct engine *e, struct engine_event *event, const struct purchase_row *p)
+{
+	struct engine_buy *buy = &event->as.buy;
+	struct hop_row hop;
+	int rc = STORE(e, hop_get, buy->partner, buy->uid, buy->ordinal, &e->arena, &hop);
+
+	if (rc != 0)
+		return rc;
+	buy->repeat_reply = arena_str(&event->arena, hop.reply);
+	buy->repeat_ref = arena_str(&event->arena, p->ref);
+	buy->purchase = p->id;
+	event->outcome = ENGINE_REPEATED;
+	e->stats.repeated++;
+	return 0;
+}
+
+static int insert_rows(struct engine *e, const struct engine_buy *buy, const struct purchase_row *p,
+	struct attempt_row *a, int64_t due_ms)
+{
+	struct hop_row hop = {
+		.partner = buy->partner, .ordinal = buy->ordinal, .reply = buy->hop_reply};
+	struct event_row confirmed = {.partner = p->partner,
+		.purchase = p->id,
+		.to = PURCHASE_CONFIRMED,
+		.cause = "confirmed",
+		.incarnation = e->incarnation,
+		.at_ms = e->now_ms};
+	struct outbox_row progress = {.id = engine_next_id(e),
+		.partner = p->partner,
+		.kind = OUTBOX_PROGRESS,
+		.purchase = p->id,
+		.seq = SMS_SEQ_PROGRESS,
+		.due_ms = e->now_ms + LIMIT_PROGRESS_MS};
+	int rc;
+
+	memcpy(hop.uid, buy->uid, UID_LEN);
+	rc = leg_start(e, p, a, due_ms);
+	if (rc == 0)
+		rc = STORE(e, event_append, &confirmed);
+	if (rc == 0)
+		rc = STORE(e, hop_insert, &hop);
+	if (rc == 0)
+		rc = STORE(e, outbox_insert, &progress);
+	return rc;
+}
+
+/* A push fails against an open session, so it waits until the END screen has had time to leave. */
+static int64_t first_due(const struct engine *e, const struct buy_intent *intent, bool collects)
+{
+	const struct operator_cfg *op = intent->payer_operator;
+
+	if (!collects || op == NULL || op->confirm == WALLET_OTP)
+		return e->now_ms;
+	return e->now_ms + op->push_delay_ms;
+}
+
+static int buy_new(struct engine *e, struct engine_event *event)
+{
+	struct engine_buy *buy = &event->as.buy;
+	struct purchase_row p;
+	struct attempt_row a;
+	int64_t free_ms;
+	int rc;
+
+	fill_purchase(e, buy, &p);
+	fill_attempt(e, &p, buy->intent, &a);
+	if (a.service.n == 0) {
+		event->outcome = ENGINE_CLOSED;
+		return 0;
+	}
+	rc = STORE(e, spacing_get, p.partner, a.account, a.number, a.amount, &free_ms);
+	if (rc != 0)
+		return rc;
+	if (free_ms > e->now_ms) {
+		event->outcome = ENGINE_SPACED;
+		buy->until_ms = free_ms;
+		e->stats.spaced++;
+		return 0;
+	}
+	rc = STORE(e, purchase_insert, &p);
+	if (rc == TAMA_ECONFLICT) {
+		event->outcome = ENGINE_REF_TAKEN;
+		return 0;
+	}
+	if (rc != 0)
+		return rc;
+	rc = insert_rows(e, buy, &p, &a, first_due(e, buy->intent, p.has_collect));
+	if (rc != 0)
+		return rc;
+	buy->purchase = p.id;
+	event->outcome = ENGINE_DONE;
+	e->stats.bought++;
+	return 0;
+}
+
+int handle_buy(struct engine *e, struct engine_event *event)
+{
+	struct engine_buy *buy = &event->as.buy;
+	struct purchase_row p;
+	int waiting = CLAIM_WAITING;
+	int rc;
+
+	if (buy->claim != NULL &&
+		!atomic_compare_exchange_strong(buy->claim, &waiting, CLAIM_COMMITTING)) {
+		event->outcome = ENGINE_CANCELLED;
+		e->stats.cancelled++;
+		return 0;
+	}
+	rc = STORE(e, purchase_by_key, buy->partner, buy->uid, buy->ordinal, &e->arena, &p);
+	if (rc == 0)
+		return repeat(e, event, &p);
+	if (rc != TAMA_ENOTFOUND)
+		return rc;
+	if (is_closed(e, buy)) {
+		event->outcome = ENGINE_CLOSED;
+		return 0;
+	}
+	return buy_new(e, event);
+}

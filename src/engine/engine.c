@@ -1,0 +1,329 @@
+/* The step: one transaction for all that waited, effects after it, and what fell due in between. */
+#include "engine_priv.h"
+
+#include "tama/crash.h"
+#include "tama/limits.h"
+
+/* A step's rows, answers aside: a full batch of events with bodies of a few KiB each fits. */
+#define STEP_BYTES ((size_t)64 * 1024 * 1024)
+
+uint64_t engine_next_id(struct engine *e)
+{
+	uint64_t id = (uint64_t)e->now_ms << 20;
+
+	if (id <= e->last_id)
+		id = e->last_id + 1;
+	e->last_id = id;
+	return id;
+}
+
+struct effect *engine_effect(struct engine *e, enum effect_kind kind)
+{
+	struct effect *effect = arena_alloc(&e->arena, sizeof(*effect));
+
+	if (effect == NULL)
+		return NULL;
+	effect->kind = kind;
+	*e->effects_end = effect;
+	e->effects_end = &effect->next;
+	return effect;
+}
+
+void engine_alarm(struct engine *e, const char *what, struct str ref, const char *detail)
+{
+	struct effect *effect = engine_effect(e, EFFECT_ALARM);
+
+	if (effect == NULL)
+		return;
+	effect->what = what;
+	effect->ref = arena_str(&e->arena, ref);
+	effect->detail = detail;
+}
+
+const struct account *engine_account(struct engine *e, const struct attempt_row *attempt)
+{
+	const struct account *account = config_account(e->config, attempt->account);
+
+	return account != NULL && account->partner->id == attempt->partner ? account : NULL;
+}
+
+static void effect_run(struct engine *e, const struct effect *effect)
+{
+	const struct engine_world *w = &e->world;
+
+	switch (effect->kind) {
+	case EFFECT_PREPARE:
+		(void)w->prepare(w->ctx, &effect->wire);
+		break;
+	case EFFECT_GO:
+		CRASH_POINT("K12");
+		(void)w->go(w->ctx, effect->wire.attempt, effect->wire.epoch, w->boot_ms(w->ctx));
+		break;
+	case EFFECT_DROP:
+		w->drop(w->ctx, effect->wire.attempt, effect->wire.epoch);
+		break;
+	case EFFECT_QUERY:
+		(void)w->query(w->ctx, &effect->wire);
+		break;
+	case EFFECT_SMS:
+		(void)w->send_sms(w->ctx, &effect->sms);
+		break;
+	case EFFECT_ALARM:
+		w->alarm(w->ctx, effect->what, effect->ref, effect->detail);
+		break;
+	}
+}
+
+static int handle(struct engine *e, struct engine_event *event)
+{
+	switch (event->kind) {
+	case ENGINE_BUY:
+		return handle_buy(e, event);
+	case ENGINE_PREPARED:
+		return handle_prepared(e, event);
+	case ENGINE_RESULT:
+		return handle_result(e, event);
+	case ENGINE_IPN:
+		return handle_ipn(e, event);
+	case ENGINE_SMS_RESULT:
+		return handle_sms_result(e, event);
+	case ENGINE_DLR:
+		return handle_dlr(e, event);
+	}
+	return TAMA_EINVAL;
+}
+
+static int due(struct engine *e, const struct outbox_row *row)
+{
+	switch (row->kind) {
+	case OUTBOX_SEND:
+	case OUTBOX_EXPIRE:
+		return due_send(e, row);
+	case OUTBOX_POLL:
+		return due_poll(e, row);
+	case OUTBOX_SMS:
+		return due_sms(e, row);
+	case OUTBOX_DEADLINE:
+		return due_deadline(e, row);
+	case OUTBOX_PROGRESS:
+		return due_progress(e, row);
+	}
+	return TAMA_EINVAL;
+}
+
+/* Runs work in a savepoint; when it fails nothing of it remains, effects included. */
+static int guarded(struct engine *e, struct engine_event *event, const struct outbox_row *row)
+{
+	struct effect **mark = e->effects_end;
+	int rc = e->store->ops->savepoint(e->store);
+
+	if (rc != 0)
+		return rc;
+	rc = event != NULL ? handle(e, event) : due(e, row);
+	if (rc == 0)
+		return e->store->ops->release(e->store);
+	*mark = NULL;
+	e->effects_end = mark;
+	return e->store->ops->rollback_to(e->store) == 0 ? rc : TAMA_EIO;
+}
+
+/* Every event gets an outcome; one without a decision is "not done". */
+static int take_events(struct engine *e, struct engine_event *events)
+{
+	for (struct engine_event *event = events; event != NULL; event = event->next) {
+		int rc;
+
+		event->outcome = ENGINE_PENDING;
+		rc = guarded(e, event, NULL);
+		if (rc == TAMA_EIO || rc == TAMA_EDOUBT)
+			return rc;
+		if (rc != 0) {
+			event->outcome = ENGINE_NOT_DONE;
+			engine_alarm(e, "event_refused", STR(""), "an event could not be applied");
+		}
+		e->stats.events++;
+	}
+	return 0;
+}
+
+/* A row that cannot be worked on is put off, not lost: it would spin at the head of the queue. */
+static int put_off(struct engine *e, const struct outbox_row *row)
+{
+	engine_alarm(
+		e, "due_failed", STR(""), "a due row could not be worked on; put off a minute");
+	return STORE(e, outbox_set_due, row->partner, row->id, e->now_ms + LIMIT_LEASE_MS,
+		row->tries + 1);
+}
+
+static int take_due(struct engine *e, bool *more_out)
+{
+	struct outbox_row *rows = arena_alloc(&e->arena, sizeof(*rows) * LIMIT_OUTBOX_BATCH);
+	int n;
+
+	if (rows == NULL)
+		return TAMA_ENOMEM;
+	n = STORE(e, outbox_due, e->now_ms, &e->arena, rows, LIMIT_OUTBOX_BATCH);
+	if (n < 0)
+		return n;
+	*more_out = n == LIMIT_OUTBOX_BATCH;
+	for (int i = 0; i < n; i++) {
+		int rc = guarded(e, NULL, &rows[i]);
+
+		if (rc == TAMA_EIO || rc == TAMA_EDOUBT)
+			return rc;
+		if (rc != 0)
+			rc = put_off(e, &rows[i]);
+		if (rc != 0)
+			return rc;
+	}
+	return 0;
+}
+
+/* What an earlier incarnation was sending may have executed: its owner is dead, nobody can say. */
+static int recover(struct engine *e)
+{
+	struct attempt_row *rows = arena_alloc(&e->arena, sizeof(*rows) * LIMIT_OUTBOX_BATCH);
+	int n;
+
+	if (rows == NULL)
+		return TAMA_ENOMEM;
+	n = e->store->ops->attempt_orphans(e->store, &e->arena, rows, LIMIT_OUTBOX_BATCH);
+	if (n < 0)
+		return n;
+	for (int i = 0; i < n; i++) {
+		struct engine_case c;
+		struct attempt_step step;
+		int rc = case_load(e, rows[i].partner, rows[i].id, &c);
+
+		if (rc == 0)
+			rc = case_apply(e, &c, AEV_DOUBT, 0, &step);
+		if (rc != 0)
+			return rc;
+		engine_alarm(
+			e, "owner_dead", c.purchase.ref, "was being sent when the process died");
+	}
+	e->has_recovered = n < LIMIT_OUTBOX_BATCH;
+	return 0;
+}
+
+static void finish_events(struct engine_event *events, enum engine_outcome outcome)
+{
+	struct engine_event *next;
+
+	for (struct engine_event *event = events; event != NULL; event = next) {
+		next = event->next;
+		event->next = NULL;
+		if (outcome != ENGINE_PENDING)
+			event->outcome = outcome;
+		event->done(event);
+	}
+}
+
+static int work(struct engine *e, struct engine_event *events, bool *more_out)
+{
+	struct err err = ERR_INIT;
+	int rc = e->store->ops->begin(e->store, &err);
+
+	if (rc != 0)
+		return rc;
+	CRASH_POINT("K5");
+	rc = e->has_recovered ? 0 : recover(e);
+	if (rc == 0)
+		rc = take_events(e, events);
+	if (rc == 0)
+		rc = take_due(e, more_out);
+	if (rc == 0 && arena_overflowed(&e->arena))
+		rc = TAMA_ENOMEM;
+	if (rc != 0) {
+		e->store->ops->rollback(e->store);
+		return rc;
+	}
+	CRASH_POINT("K6");
+	rc = e->store->ops->commit(e->store, &err);
+	if (rc != 0)
+		e->world.alarm(e->world.ctx, "commit", STR(""), err.text);
+	return rc;
+}
+
+static int64_t next_due(struct engine *e, bool more)
+{
+	int64_t due_ms;
+
+	if (more || !e->has_recovered)
+		return 0;
+	if (STORE(e, outbox_next_due, e->now_ms, &due_ms) != 0)
+		return 1000;
+	if (due_ms == INT64_MAX)
+		return 60 * 1000;
+	return due_ms > e->now_ms ? due_ms - e->now_ms : 0;
+}
+
+int64_t engine_step(struct engine *e, struct engine_event *events)
+{
+	bool more = false;
+	int rc;
+
+	tama_assert(!e->is_dead);
+	e->now_ms = e->world.wall_ms(e->world.ctx);
+	arena_reset(&e->arena);
+	e->effects = NULL;
+	e->effects_end = &e->effects;
+	rc = work(e, events, &more);
+	if (rc == TAMA_EDOUBT) {
+		e->is_dead = true;
+		finish_events(events, ENGINE_IN_DOUBT);
+		return TAMA_EDOUBT;
+	}
+	if (rc != 0) {
+		finish_events(events, ENGINE_NOT_DONE);
+		return 1000;
+	}
+	CRASH_POINT("K7");
+	e->stats.commits++;
+	/* Answers first: a phone waits for them, the provider does not. */
+	finish_events(events, ENGINE_PENDING);
+	for (const struct effect *effect = e->effects; effect != NULL; effect = effect->next)
+		effect_run(e, effect);
+	return next_due(e, more);
+}
+
+int engine_new(const struct engine_world *world, struct store *store, const struct config *config,
+	struct engine **out, struct err *err)
+{
+	struct engine *e = calloc(1, sizeof(*e));
+
+	if (e == NULL)
+		return err_set(err, TAMA_ENOMEM, "out of memory");
+	e->world = *world;
+	e->store = store;
+	e->config = config_ref(config);
+	e->incarnation = store->ops->incarnation(store);
+	arena_init(&e->arena, STEP_BYTES);
+	*out = e;
+	return 0;
+}
+
+void engine_free(struct engine **engine)
+{
+	struct engine *e = *engine;
+
+	if (e == NULL)
+		return;
+	config_unref(&e->config);
+	arena_fini(&e->arena);
+	free(e);
+	*engine = NULL;
+}
+
+void engine_set_config(struct engine *e, const struct config *config)
+{
+	const struct config *old = e->config;
+
+	e->config = config_ref(config);
+	config_unref(&old);
+}
+
+void engine_stats(const struct engine *e, struct engine_stats *out)
+{
+	*out = e->stats;
+}

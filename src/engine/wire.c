@@ -1,0 +1,267 @@
+/* The thread: takes jobs, runs libcurl, ends cleanly. */
+#include "wire_priv.h"
+
+#include "tama/limits.h"
+
+#include <sodium.h>
+#include <time.h>
+
+#define JOB_BYTES (512 * 1024)
+#define WIRE_QUEUE 16384
+
+int64_t clock_wall_ms(void)
+{
+	struct timespec ts;
+
+	(void)clock_gettime(CLOCK_REALTIME, &ts);
+	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+int64_t clock_boot_ms(void)
+{
+	struct timespec ts;
+
+	(void)clock_gettime(CLOCK_BOOTTIME, &ts);
+	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+struct job *job_new(enum job_kind kind)
+{
+	struct job *job = calloc(1, sizeof(*job));
+
+	tama_assert(job != NULL);
+	job->kind = kind;
+	arena_init(&job->arena, JOB_BYTES);
+	return job;
+}
+
+void job_free(struct job **job)
+{
+	if (*job == NULL)
+		return;
+	config_unref(&(*job)->config);
+	arena_fini(&(*job)->arena);
+	free(*job);
+	*job = NULL;
+}
+
+static void run_job(struct wire *wire, struct job *job)
+{
+	switch (job->kind) {
+	case JOB_PREPARE:
+		job_prepare(wire, job);
+		break;
+	case JOB_GO:
+		job_go(wire, job);
+		break;
+	case JOB_DROP:
+		job_drop(wire, job);
+		break;
+	case JOB_QUERY:
+		job_query(wire, job);
+		break;
+	case JOB_SMS:
+		job_sms(wire, job);
+		break;
+	case JOB_IPN:
+		job_ipn(wire, job);
+		break;
+	case JOB_CONFIG:
+		config_unref(&wire->config);
+		wire->config = config_ref(job->config);
+		job_free(&job);
+		break;
+	}
+}
+
+static void *wire_main(void *arg)
+{
+	struct wire *wire = arg;
+
+	while (!atomic_load(&wire->stop)) {
+		struct queue_item *items = queue_take(wire->jobs, LIMIT_ENGINE_BATCH);
+		bool had_work = items != NULL;
+
+		while (items != NULL) {
+			struct job *job = (struct job *)items;
+
+			items = items->next;
+			run_job(wire, job);
+		}
+		http_out_run(wire->out, queue_fd(wire->jobs), had_work ? 0 : 1000);
+	}
+	return NULL;
+}
+
+static int wire_open(struct wire *wire, struct err *err)
+{
+	const struct config *config = wire->config;
+	struct http_out_config out = {
+		.allow_loopback = config->allow_loopback,
+		.allow_http = config->allow_http,
+		.max_transfers = 256,
+	};
+	int rc = queue_new(WIRE_QUEUE, &wire->jobs);
+
+	if (rc == 0)
+		rc = http_out_new(&wire->out, &out, err);
+	if (rc == 0)
+		rc = dialect_host_new(1u << DIALECT_SMS | 1u << DIALECT_PROVIDER, &wire->host, err);
+	if (rc == 0 && pthread_create(&wire->thread, NULL, wire_main, wire) != 0)
+		rc = err_set(err, TAMA_EIO, "cannot start the wire thread");
+	wire->has_thread = rc == 0;
+	return rc;
+}
+
+int wire_start(const struct wire_config *config, struct wire **out, struct err *err)
+{
+	struct wire *wire = calloc(1, sizeof(*wire));
+	int rc;
+
+	if (wire == NULL)
+		return err_set(err, TAMA_ENOMEM, "out of memory");
+	wire->world = *config;
+	wire->config = config_ref(config->config);
+	rc = wire_open(wire, err);
+	if (rc != 0) {
+		wire_stop(&wire);
+		return rc;
+	}
+	*out = wire;
+	return 0;
+}
+
+void wire_stop(struct wire **out)
+{
+	struct wire *wire = *out;
+	struct queue_item *items;
+
+	if (wire == NULL)
+		return;
+	if (wire->has_thread) {
+		atomic_store(&wire->stop, true);
+		queue_wake(wire->jobs);
+		(void)pthread_join(wire->thread, NULL);
+	}
+	if (wire->out != NULL)
+		http_out_free(&wire->out);
+	while (wire->jobs != NULL && (items = queue_take(wire->jobs, SIZE_MAX)) != NULL)
+		while (items != NULL) {
+			struct job *job = (struct job *)items;
+
+			items = items->next;
+			job_free(&job);
+		}
+	queue_free(&wire->jobs);
+	prepared_free_all(wire);
+	tokens_free(wire);
+	dialect_host_free(&wire->host);
+	config_unref(&wire->config);
+	free(wire);
+	*out = NULL;
+}
+
+void wire_stats(struct wire *wire, struct wire_stats *out)
+{
+	*out = (struct wire_stats){
+		.money_requests = wire->money_requests,
+		.queries = wire->queries,
+		.sms = wire->sms,
+		.logins = wire->logins,
+		.ipns = wire->ipns,
+		.waiting = queue_len(wire->jobs),
+	};
+}
+
+/* ---- jobs from other threads -------------------------------------------------------------------
+ */
+
+static bool push(struct wire *wire, struct job *job)
+{
+	if (queue_push(wire->jobs, &job->item) == 0)
+		return true;
+	job_free(&job);
+	return false;
+}
+
+static void copy_attempt(struct job *job, const struct wire_attempt *a)
+{
+	job->attempt = *a;
+	job->attempt.account = arena_str(&job->arena, a->account);
+	job->attempt.verb = arena_str(&job->arena, a->verb);
+	job->attempt.service = arena_str(&job->arena, a->service);
+	job->attempt.our_ref = arena_str(&job->arena, a->our_ref);
+	job->attempt.provider_id = arena_str(&job->arena, a->provider_id);
+	job->attempt.number = arena_str(&job->arena, a->number);
+	job->attempt.currency = arena_str(&job->arena, a->currency);
+}
+
+bool wire_prepare(void *wire, const struct wire_attempt *attempt)
+{
+	struct job *job = job_new(JOB_PREPARE);
+
+	copy_attempt(job, attempt);
+	return push(wire, job);
+}
+
+bool wire_query(void *wire, const struct wire_attempt *attempt)
+{
+	struct job *job = job_new(JOB_QUERY);
+
+	copy_attempt(job, attempt);
+	return push(wire, job);
+}
+
+/* What is durably SENDING must go or be proven not sent: never refused. */
+bool wire_go(void *ctx, uint64_t attempt, uint32_t epoch, int64_t claimed_boot_ms)
+{
+	struct wire *wire = ctx;
+	struct job *job = job_new(JOB_GO);
+
+	job->attempt.attempt = attempt;
+	job->attempt.epoch = epoch;
+	job->claimed_boot_ms = claimed_boot_ms;
+	queue_push_always(wire->jobs, &job->item);
+	return true;
+}
+
+void wire_drop(void *ctx, uint64_t attempt, uint32_t epoch)
+{
+	struct wire *wire = ctx;
+	struct job *job = job_new(JOB_DROP);
+
+	job->attempt.attempt = attempt;
+	job->attempt.epoch = epoch;
+	queue_push_always(wire->jobs, &job->item);
+}
+
+bool wire_send_sms(void *wire, const struct wire_sms *sms)
+{
+	struct job *job = job_new(JOB_SMS);
+
+	job->sms = *sms;
+	job->sms.channel = arena_str(&job->arena, sms->channel);
+	job->sms.to = arena_str(&job->arena, sms->to);
+	job->sms.text = arena_str(&job->arena, sms->text);
+	return push(wire, job);
+}
+
+bool wire_ipn(struct wire *wire, struct http_turn *turn, const struct account *account,
+	struct str path_ref, struct str rest)
+{
+	struct job *job = job_new(JOB_IPN);
+
+	job->turn = turn;
+	job->account = account;
+	job->path_ref = path_ref;
+	job->rest = rest;
+	return push(wire, job);
+}
+
+void wire_set_config(struct wire *wire, const struct config *config)
+{
+	struct job *job = job_new(JOB_CONFIG);
+
+	job->config = config_ref(config);
+	queue_push_always(wire->jobs, &job->item);
+}
