@@ -72,6 +72,8 @@ static void push_functions(lua_State *L)
 {
 	lua_createtable(L, 0, 64);
 	luaL_setfuncs(L, menu_api_functions, 0);
+	luaL_setfuncs(L, menu_keyword_functions, 0);
+	luaL_setfuncs(L, menu_operator_functions, 0);
 	luaL_setfuncs(L, menu_buy_functions, 0);
 }
 

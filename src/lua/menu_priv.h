@@ -273,10 +273,29 @@ const struct offer *offer_next(const struct menu_run *run, const struct offer *l
 /* In service, in the channel's country, and something of ours in service is sold for it. */
 bool operator_is_sold(const struct menu_run *run, const struct operator_cfg *op);
 
+/* The operators a question offers. */
+struct operator_list {
+	const struct operator_cfg **ops;
+	size_t n;
+	struct msisdn number;
+	const struct operator_cfg *guess; /* NULL: none */
+};
+
+/* What is sold now, the guess first. */
+void operator_list_fill(struct menu_run *run, struct operator_list *list);
+
+/* A mobile number of the channel's country, by its numbering plan. */
+bool number_is_national(const struct menu_run *run, const struct msisdn *number);
+
+/* Ends with the operator's name. [-0, +0, yields] */
+int menu_stop_not_sold(lua_State *L, const struct operator_cfg *op);
+
 /* ---- functions of the prelude ------------------------------------------------------------------
  */
 
 extern const luaL_Reg menu_api_functions[];
+extern const luaL_Reg menu_keyword_functions[];
+extern const luaL_Reg menu_operator_functions[];
 extern const luaL_Reg menu_buy_functions[];
 
 #endif

@@ -105,8 +105,8 @@ static void render(lua_State *L, struct question *q, struct str reason, struct s
 	size_t foot_len = 0;
 	if (!run->turn->is_sms && run->answers > 0)
 		foot[foot_len++] = menu_words(run, "back");
-	/* After one answer, home is where back leads. */
-	if (!run->turn->is_sms && run->answers > 1)
+	/* After one answer, home is where back leads; a confirmation has its own way out. */
+	if (!run->turn->is_sms && run->answers > 1 && !q->is_confirm)
 		foot[foot_len++] = menu_words(run, "home");
 	const struct screen screen = {
 		.reason = reason,
