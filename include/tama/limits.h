@@ -15,6 +15,7 @@
 /* HTTP out. */
 #define LIMIT_REPLY_BYTES (256 * 1024)
 #define LIMIT_WIRE_TRANSFERS 1024
+#define LIMIT_WIRE_POOL 64 /* kept-alive connections */
 
 /* JSON from outside (reliability 5.1). */
 #define LIMIT_JSON_DEPTH 16

@@ -47,7 +47,8 @@ struct provider_profile {
 	struct classify_rules rules;
 	const struct word_meaning *words; /* status words; anything else is WORD_PENDING */
 	const struct word_meaning
-		*codes; /* error codes: WORD_REFUSED or WORD_DUPLICATE; else WORD_NONE */
+		*codes; /* error codes: WORD_REFUSED (the whole text) or WORD_DUPLICATE (words
+			   that occur in code or text); else WORD_NONE */
 	unsigned reply_must_match; /* enum match_fact: of an immediate reply, where present */
 	unsigned
 		ipn_must_match; /* all of these must be present in an IPN and equal the attempt's */
@@ -68,7 +69,11 @@ struct leg_verb {
 /* By name, or NULL. */
 const struct provider_profile *provider_find(struct str name);
 
-/* The meaning of facts by the profile's words and codes; WORD_NONE if !is_valid. */
+/*
+ * The meaning of facts by the profile's words and codes, compared without case and accents. A
+ * duplicate outweighs every word; a success beside an error code is WORD_NONE; a transaction (an
+ * id) without word and code is WORD_PENDING. WORD_NONE if !is_valid.
+ */
 enum reply_word provider_word(const struct provider_profile *profile, const struct facts *facts);
 
 /* What the attempt was, to compare with. */
@@ -80,12 +85,14 @@ struct attempt_terms {
 	struct msisdn number;
 	struct str national; /* the form sent on the wire */
 	struct str service;
+	bool is_collect; /* a negative amount is then never this one */
 };
 
 /*
  * Bits of `must` that are absent from the facts or differ. With require = false absent facts pass
  * (an immediate reply); with true they do not (an IPN). 0 means that all match. An amount that is
- * not exactly one is a mismatch, never rounded.
+ * not exactly one is a mismatch, never rounded. Facts of reply_must_match that are present must be
+ * equal whatever `must` says: an IPN that demands no reference must still not name another's.
  */
 unsigned provider_mismatch(const struct provider_profile *profile, const struct facts *facts,
 	const struct attempt_terms *terms, unsigned must, bool require);

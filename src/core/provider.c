@@ -18,11 +18,11 @@ static const struct word_meaning easytransfert_words[] = {
 };
 
 /*
- * Refusals documented to come before execution (1.2, 1.3, 1.12). "Transaction deja executee" is
- * evidence of success, not of failure (finding 7).
+ * Refusals documented to come before execution (1.2, 1.3, 1.12), each as a whole text. A duplicate
+ * is evidence of success, not of failure (finding 7), so it counts wherever these words occur.
  */
 static const struct word_meaning easytransfert_codes[] = {
-	{"Transaction deja executee", WORD_DUPLICATE},
+	{"deja execute", WORD_DUPLICATE}, /* "Transaction deja executee" */
 	{"Amount must be a multiple of 100", WORD_REFUSED},
 	{"Invalid API Key", WORD_REFUSED},
 	{"destination field is not applicable", WORD_REFUSED},
@@ -52,14 +52,17 @@ static const struct word_meaning xente_words[] = {
 	{"SUCCESS", WORD_SUCCESS},
 	{"COMPLETED", WORD_SUCCESS},
 	{"FAILED", WORD_FAILURE},
-	/* REVERSED may follow success or failure (2.7): whichever it was, the goods are not there.
+	/*
+	 * What was done has been undone (2.7: when and how is undefined). An open attempt is over
+	 * without goods; after a success it is a contradiction that a person looks at.
 	 */
 	{"REVERSED", WORD_FAILURE},
 	{NULL, WORD_NONE},
 };
 
+/* No text of a refusal is documented (2.7, 2.11): none proves that nothing ran. */
 static const struct word_meaning xente_codes[] = {
-	{"Duplicate RequestId", WORD_DUPLICATE}, /* finding 7 */
+	{"duplicate", WORD_DUPLICATE}, /* "Duplicate RequestId" in their own SDK: finding 7 */
 	{NULL, WORD_NONE},
 };
 
@@ -91,6 +94,7 @@ static const struct provider_profile profiles[] = {
 		.rules = {.auth_precedes_execution = true},
 		.words = xente_words,
 		.codes = xente_codes,
+		/* Which member of a query's answer is the number topped up is undefined (2.4). */
 		.reply_must_match = MATCH_REF | MATCH_AMOUNT,
 		.ipn_must_match = MATCH_REF | MATCH_ID | MATCH_AMOUNT,
 		.ipn_needs_query = true,
@@ -108,36 +112,92 @@ const struct provider_profile *provider_find(struct str name)
 	return NULL;
 }
 
-static enum reply_word look_up(
-	const struct word_meaning *table, struct str text, enum reply_word otherwise)
+/* ---- Words and codes --------------------------------------------------------------------------
+ */
+
+/*
+ * The next letter of s, in lower case and without its accent: the pages write some French texts
+ * without the accents that the service may well send. Of UTF-8 only U+00C0 to U+00FF matter here.
+ */
+static char next_folded(struct str *s)
+{
+	static const char plain[] = "aaaaaa.ceeeeiiii.nooooo..uuuu...";
+	unsigned char c = (unsigned char)s->p[0];
+	unsigned char accent = s->n > 1 ? (unsigned char)s->p[1] : 0;
+
+	if (c == 0xC3 && accent >= 0x80 && accent <= 0xBF) {
+		*s = str_from(*s, 2);
+		return plain[accent & 0x1F];
+	}
+	*s = str_from(*s, 1);
+	return c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : (char)c;
+}
+
+/* Whether text begins with the word, and is no longer if is_whole. */
+static bool begins_with(struct str text, struct str word, bool is_whole)
+{
+	while (word.n > 0) {
+		if (text.n == 0 || next_folded(&text) != next_folded(&word))
+			return false;
+	}
+	return !is_whole || text.n == 0;
+}
+
+static bool contains(struct str text, struct str word)
+{
+	for (; text.n > 0; text = str_from(text, 1))
+		if (begins_with(text, word, false))
+			return true;
+	return false;
+}
+
+static enum reply_word word_meaning(const struct word_meaning *table, struct str word)
 {
 	for (const struct word_meaning *w = table; w->word != NULL; w++)
-		if (str_eq_nocase(str_c(w->word), text))
+		if (str_eq_nocase(str_c(w->word), word))
 			return w->meaning;
-	return otherwise;
+	return WORD_PENDING;
+}
+
+static enum reply_word code_meaning(const struct word_meaning *table, struct str code)
+{
+	for (const struct word_meaning *w = table; w->word != NULL; w++)
+		if (w->meaning != WORD_DUPLICATE && begins_with(code, str_c(w->word), true))
+			return w->meaning;
+	return WORD_NONE;
+}
+
+static bool is_duplicate(const struct word_meaning *table, const struct facts *facts)
+{
+	for (const struct word_meaning *w = table; w->word != NULL; w++)
+		if (w->meaning == WORD_DUPLICATE && (contains(facts->code, str_c(w->word)) ||
+							    contains(facts->text, str_c(w->word))))
+			return true;
+	return false;
 }
 
 enum reply_word provider_word(const struct provider_profile *profile, const struct facts *facts)
 {
-	enum reply_word code;
+	enum reply_word word;
 
 	if (!facts->is_valid)
 		return WORD_NONE;
 	/* A duplicate outweighs any status word beside it: ask, never fail (finding 7). */
-	code = facts->code.n > 0 ? look_up(profile->codes, facts->code, WORD_NONE) : WORD_NONE;
-	if (code == WORD_DUPLICATE)
-		return code;
-	if (facts->word.n > 0)
-		return look_up(profile->words, facts->word, WORD_PENDING);
-	return code;
+	if (is_duplicate(profile->codes, facts))
+		return WORD_DUPLICATE;
+	if (facts->word.n == 0 && facts->code.n > 0)
+		return code_meaning(profile->codes, facts->code);
+	if (facts->word.n == 0)
+		return facts->id.n > 0 ? WORD_PENDING : WORD_NONE;
+	word = word_meaning(profile->words, facts->word);
+	/* A success that names an error is neither. */
+	return word == WORD_SUCCESS && facts->code.n > 0 ? WORD_NONE : word;
 }
 
-/* A fact against what it must be: absent facts pass unless demanded. */
-static bool differs(struct str fact, bool equal, bool require)
-{
-	return fact.n == 0 ? require : !equal;
-}
+/* ---- Matching ----------------------------------------------------------------------------------
+ */
 
+/* Minus one thousand is how Xente writes a payout of one thousand (2.4), never a collection. */
 static bool amount_equal(
 	const struct provider_profile *profile, struct str fact, const struct attempt_terms *terms)
 {
@@ -145,7 +205,7 @@ static bool amount_equal(
 
 	if (money_parse_wire(fact, terms->currency, &amount) != 0)
 		return false;
-	if (amount < 0 && profile->amount_signed)
+	if (amount < 0 && profile->amount_signed && !terms->is_collect)
 		amount = -amount;
 	return amount == terms->amount;
 }
@@ -155,27 +215,37 @@ static bool number_equal(struct str fact, const struct attempt_terms *terms)
 {
 	if (fact.n > 0 && fact.p[0] == '+')
 		fact = str_from(fact, 1);
-	return str_eq(fact, terms->national) || str_eq(fact, str_c(terms->number.digits));
+	return fact.n > 0 &&
+	       (str_eq(fact, terms->national) || str_eq(fact, str_c(terms->number.digits)));
 }
 
 unsigned provider_mismatch(const struct provider_profile *profile, const struct facts *facts,
 	const struct attempt_terms *terms, unsigned must, bool require)
 {
-	unsigned bad = 0;
 	/* The id becomes known by the first reply or IPN; from then on it must stay the same. */
 	bool id_equal = terms->provider_id.n == 0 || str_eq(facts->id, terms->provider_id);
+	const struct {
+		enum match_fact fact;
+		struct str value;
+		bool is_equal;
+	} facts_said[] = {
+		{MATCH_REF, facts->our_ref, str_eq(facts->our_ref, terms->our_ref)},
+		{MATCH_ID, facts->id, id_equal},
+		{MATCH_AMOUNT, facts->amount, amount_equal(profile, facts->amount, terms)},
+		{MATCH_NUMBER, facts->number, number_equal(facts->number, terms)},
+		{MATCH_SERVICE, facts->service, str_eq(facts->service, terms->service)},
+	};
+	unsigned compared = must | profile->reply_must_match;
+	unsigned demanded = require ? must : 0;
+	unsigned bad = 0;
 
-	if (differs(facts->our_ref, str_eq(facts->our_ref, terms->our_ref), require))
-		bad |= MATCH_REF;
-	if (differs(facts->id, id_equal, require))
-		bad |= MATCH_ID;
-	if (differs(facts->amount, amount_equal(profile, facts->amount, terms), require))
-		bad |= MATCH_AMOUNT;
-	if (differs(facts->number, number_equal(facts->number, terms), require))
-		bad |= MATCH_NUMBER;
-	if (differs(facts->service, str_eq(facts->service, terms->service), require))
-		bad |= MATCH_SERVICE;
+	for (size_t i = 0; i < sizeof(facts_said) / sizeof(facts_said[0]); i++) {
+		if (facts_said[i].value.n == 0)
+			bad |= facts_said[i].fact & demanded;
+		else if (!facts_said[i].is_equal)
+			bad |= facts_said[i].fact & compared;
+	}
 	if (facts->currency.n > 0 && !str_eq_nocase(facts->currency, str_c(terms->currency->code)))
-		bad |= MATCH_AMOUNT;
-	return bad & must;
+		bad |= MATCH_AMOUNT & compared;
+	return bad;
 }

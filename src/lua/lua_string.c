@@ -277,7 +277,7 @@ static int string_rep(lua_State *L)
 {
 	struct str text = check_text(L, 1);
 	lua_Integer n = luaL_checkinteger(L, 2);
-	struct str separator = {"", 0};
+	struct str separator;
 	separator.p = luaL_optlstring(L, 3, "", &separator.n);
 	size_t each = text.n + separator.n;
 	if (n <= 0 || each == 0) {

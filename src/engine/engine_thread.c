@@ -1,0 +1,239 @@
+/* The engine's thread: takes what waits, steps, sleeps until something comes or falls due. */
+#include "gateway_priv.h"
+
+#include "tama/crash.h"
+#include "tama/limits.h"
+
+#include <poll.h>
+#include <sodium.h>
+
+struct engine_thread {
+	struct gateway *gateway;
+	struct engine *engine;
+	struct queue *events;
+	pthread_t thread;
+	bool has_thread;
+	atomic_bool stop, is_dead;
+	pthread_mutex_t lock; /* of stats and config below */
+	struct engine_stats stats;
+	struct store_counts counts;
+	const struct config *next_config;
+};
+
+/* struct engine_event begins with its link, as struct queue_item does. */
+_Static_assert(
+	offsetof(struct engine_event, next) == 0, "the queue links events by their first word");
+
+static int64_t world_wall(void *ctx)
+{
+	return clock_wall_ms();
+}
+
+static int64_t world_boot(void *ctx)
+{
+	return clock_boot_ms();
+}
+
+static void world_random(void *ctx, void *bytes, size_t n)
+{
+	randombytes_buf(bytes, n);
+}
+
+static bool world_prepare(void *ctx, const struct wire_attempt *attempt)
+{
+	struct engine_thread *t = ctx;
+
+	/* Nothing new begins while draining; the row's lease brings it again after the restart. */
+	return !atomic_load(&t->gateway->is_draining) && wire_prepare(t->gateway->wire, attempt);
+}
+
+static bool world_go(void *ctx, uint64_t attempt, uint32_t epoch, int64_t claimed_boot_ms)
+{
+	return wire_go(
+		((struct engine_thread *)ctx)->gateway->wire, attempt, epoch, claimed_boot_ms);
+}
+
+static void world_drop(void *ctx, uint64_t attempt, uint32_t epoch)
+{
+	wire_drop(((struct engine_thread *)ctx)->gateway->wire, attempt, epoch);
+}
+
+static bool world_query(void *ctx, const struct wire_attempt *attempt)
+{
+	struct engine_thread *t = ctx;
+
+	return !atomic_load(&t->gateway->is_draining) && wire_query(t->gateway->wire, attempt);
+}
+
+static bool world_sms(void *ctx, const struct wire_sms *sms)
+{
+	struct engine_thread *t = ctx;
+
+	return !atomic_load(&t->gateway->is_draining) && wire_send_sms(t->gateway->wire, sms);
+}
+
+static void world_alarm(void *ctx, const char *what, struct str ref, const char *detail)
+{
+	struct engine_thread *t = ctx;
+
+	log_event(t->gateway->log, "alarm", what, ref, str_c(detail));
+}
+
+static void wait_for_events(struct engine_thread *t, int64_t wait_ms)
+{
+	struct pollfd fd = {.fd = queue_fd(t->events), .events = POLLIN};
+
+	if (atomic_load(&t->stop))
+		wait_ms = 0;
+	(void)poll(&fd, 1, wait_ms > 1000 ? 1000 : (int)wait_ms);
+}
+
+static void take_config(struct engine_thread *t)
+{
+	const struct config *next;
+
+	(void)pthread_mutex_lock(&t->lock);
+	next = t->next_config;
+	t->next_config = NULL;
+	(void)pthread_mutex_unlock(&t->lock);
+	if (next != NULL)
+		engine_set_config(t->engine, next);
+	config_unref(&next);
+}
+
+static void publish(struct engine_thread *t, int64_t *counted_ms)
+{
+	int64_t now_ms = clock_boot_ms();
+
+	(void)pthread_mutex_lock(&t->lock);
+	engine_stats(t->engine, &t->stats);
+	/* Counting reads indices: once a second is often enough for a gauge. */
+	if (now_ms - *counted_ms >= 1000) {
+		*counted_ms = now_ms;
+		(void)t->gateway->store->ops->counts(t->gateway->store, &t->counts);
+	}
+	(void)pthread_mutex_unlock(&t->lock);
+}
+
+static void refuse(struct queue_item *items)
+{
+	while (items != NULL) {
+		struct engine_event *event = (struct engine_event *)items;
+
+		items = items->next;
+		event->outcome = ENGINE_IN_DOUBT;
+		event->done(event);
+	}
+}
+
+static void *engine_main(void *arg)
+{
+	struct engine_thread *t = arg;
+	int64_t counted_ms = 0, wait_ms = 0;
+
+	for (;;) {
+		struct queue_item *items;
+
+		wait_for_events(t, wait_ms);
+		items = queue_take(t->events, LIMIT_ENGINE_BATCH);
+		if (items == NULL && atomic_load(&t->stop))
+			break;
+		if (atomic_load(&t->is_dead)) {
+			refuse(items);
+			wait_ms = 1000;
+			continue;
+		}
+		if (items != NULL)
+			CRASH_POINT("K4");
+		take_config(t);
+		wait_ms = engine_step(t->engine, (struct engine_event *)items);
+		if (wait_ms == TAMA_EDOUBT) {
+			atomic_store(&t->is_dead, true);
+			wait_ms = 1000;
+		}
+		publish(t, &counted_ms);
+	}
+	return NULL;
+}
+
+int engine_thread_start(struct gateway *gateway, struct engine_thread **out, struct err *err)
+{
+	struct engine_thread *t = calloc(1, sizeof(*t));
+	struct engine_world world = {t, world_wall, world_boot, world_random, world_prepare,
+		world_go, world_drop, world_query, world_sms, world_alarm};
+	int rc;
+
+	if (t == NULL)
+		return err_set(err, TAMA_ENOMEM, "out of memory");
+	t->gateway = gateway;
+	(void)pthread_mutex_init(&t->lock, NULL);
+	rc = queue_new(LIMIT_ENGINE_QUEUE, &t->events);
+	if (rc == 0)
+		rc = engine_new(&world, gateway->store, gateway->config, &t->engine, err);
+	if (rc == 0 && pthread_create(&t->thread, NULL, engine_main, t) != 0)
+		rc = err_set(err, TAMA_EIO, "cannot start the engine thread");
+	t->has_thread = rc == 0;
+	*out = t;
+	return rc;
+}
+
+void engine_thread_stop(struct engine_thread **thread)
+{
+	struct engine_thread *t = *thread;
+
+	if (t == NULL)
+		return;
+	if (t->has_thread) {
+		atomic_store(&t->stop, true);
+		queue_wake(t->events);
+		(void)pthread_join(t->thread, NULL);
+	}
+	engine_free(&t->engine);
+	queue_free(&t->events);
+	config_unref(&t->next_config);
+	(void)pthread_mutex_destroy(&t->lock);
+	free(t);
+	*thread = NULL;
+}
+
+int engine_thread_post(struct engine_thread *t, struct engine_event *event)
+{
+	return queue_push(t->events, (struct queue_item *)event);
+}
+
+void engine_thread_post_always(void *ctx, struct engine_event *event)
+{
+	struct engine_thread *t = ctx;
+
+	queue_push_always(t->events, (struct queue_item *)event);
+}
+
+void engine_thread_set_config(struct engine_thread *t, const struct config *config)
+{
+	const struct config *old;
+
+	(void)pthread_mutex_lock(&t->lock);
+	old = t->next_config;
+	t->next_config = config_ref(config);
+	(void)pthread_mutex_unlock(&t->lock);
+	config_unref(&old);
+}
+
+bool engine_thread_is_dead(const struct engine_thread *t)
+{
+	return atomic_load(&t->is_dead);
+}
+
+void engine_thread_stats(
+	struct engine_thread *t, struct engine_stats *out, struct store_counts *counts_out)
+{
+	(void)pthread_mutex_lock(&t->lock);
+	*out = t->stats;
+	*counts_out = t->counts;
+	(void)pthread_mutex_unlock(&t->lock);
+}
+
+size_t engine_thread_waiting(struct engine_thread *t)
+{
+	return queue_len(t->events);
+}

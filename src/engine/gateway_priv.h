@@ -1,0 +1,118 @@
+/* The gateway's parts, as its own files see them. */
+#ifndef TAMA_GATEWAY_PRIV_H
+#define TAMA_GATEWAY_PRIV_H
+
+#include "tama/dialect.h"
+#include "tama/engine.h"
+#include "tama/gateway.h"
+#include "tama/http_in.h"
+#include "tama/menu.h"
+#include "tama/queue.h"
+#include "tama/secrets.h"
+#include "tama/session.h"
+#include "tama/wire.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#define CHANNELS_MAX 1024
+
+/* What one worker thread of the public listener owns. Rebuilt by that thread after a reload. */
+struct worker {
+	const struct config *config;
+	struct menu_host *menus;
+	struct dialect_host *dialects;
+};
+
+struct engine_thread;
+struct reader;
+struct hop;
+
+struct gateway_stats {
+	_Atomic uint64_t hops, repeats, malformed, unknown_code, unauthorised, script_errors;
+	_Atomic uint64_t late_cancelled, late_in_progress, busy, mos, dlrs, ipns_refused;
+};
+
+struct gateway {
+	pthread_mutex_t lock; /* of config and waiting */
+	const struct config *config;
+	atomic_uint generation; /* raised by each reload */
+	struct log *log;
+	struct vault *vault;
+	struct store *store;
+	struct secrets *secrets;
+	struct session_table *sessions;
+	struct wire *wire;
+	struct engine_thread *engine;
+	struct reader *reader;
+	struct http_in *public_in, *admin_in;
+	struct worker *workers;
+	unsigned workers_len;
+	unsigned *workers_generation;
+	struct hop *waiting; /* suspended hops, for their deadlines */
+	atomic_uint in_flight[CHANNELS_MAX];
+	struct gateway_stats stats;
+	int64_t swept_ms;
+	atomic_bool is_draining;
+};
+
+/* The current configuration with a reference for the caller. */
+const struct config *gateway_config(struct gateway *gateway);
+
+/* ---- engine_thread.c ---- */
+
+int engine_thread_start(struct gateway *gateway, struct engine_thread **out, struct err *err);
+/* Ends when its queue is empty. */
+void engine_thread_stop(struct engine_thread **thread);
+/* TAMA_EFULL: an honest "try again" before anything was confirmed. */
+int engine_thread_post(struct engine_thread *thread, struct engine_event *event);
+void engine_thread_post_always(void *thread, struct engine_event *event);
+void engine_thread_set_config(struct engine_thread *thread, const struct config *config);
+bool engine_thread_is_dead(const struct engine_thread *thread);
+void engine_thread_stats(
+	struct engine_thread *thread, struct engine_stats *out, struct store_counts *counts_out);
+size_t engine_thread_waiting(struct engine_thread *thread);
+
+/* ---- reader.c: look-ups on a connection of its own ---- */
+
+struct reader_job {
+	struct queue_item item;
+	uint32_t partner;
+	struct str msisdn;
+	struct str name; /* of the look-up */
+	char value[256]; /* the answer */
+	void (*done)(struct reader_job *job);
+	void *user;
+};
+
+int reader_start(const struct store_config *config, struct reader **out, struct err *err);
+void reader_stop(struct reader **reader);
+int reader_post(struct reader *reader, struct reader_job *job);
+
+/* ---- routes.c ---- */
+
+enum http_verdict public_handle(void *gateway, struct http_turn *turn, struct http_reply *reply);
+void public_done(void *gateway, struct http_turn *turn, bool sent);
+
+/* ---- metrics.c ---- */
+
+enum http_verdict admin_handle(void *gateway, struct http_turn *turn, struct http_reply *reply);
+
+/* ---- hop.c ---- */
+
+/* A callback of a USSD channel; rest is what follows the secret in the path. */
+enum http_verdict hop_ussd(struct gateway *gateway, struct worker *worker, struct http_turn *turn,
+	const struct channel *channel, struct str rest, struct http_reply *reply);
+
+/* An MO of an SMS channel. */
+enum http_verdict hop_sms(struct gateway *gateway, struct worker *worker, struct http_turn *turn,
+	const struct channel *channel, struct str rest, struct http_reply *reply);
+
+/* A suspended hop goes on, on its worker's thread. */
+enum http_verdict hop_continue(struct gateway *gateway, struct worker *worker,
+	struct http_turn *turn, struct http_reply *reply);
+
+/* Deadlines of suspended hops. */
+void hops_tick(struct gateway *gateway, int64_t boot_ms);
+
+#endif

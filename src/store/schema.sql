@@ -1,0 +1,247 @@
+-- The store, as a new one is made. Upgrades (upgrade_N.sql) lead every older store to exactly this.
+--
+-- Rules that hold throughout:
+--   * every row carries its partner, and rows refer to one another by (partner, id), so that the
+--     database itself refuses a row of one partner that leans on another's;
+--   * amounts are minor units of the currency beside them; times are milliseconds since 1970, UTC;
+--   * ids are given by the caller and grow with time: rows land at the end of their tables;
+--   * "sealed" columns hold XChaCha20-Poly1305 of the vault, bound to their row;
+--   * states and kinds are the numbers of purchase.h and store.h;
+--   * what happened is only ever added to: triggers refuse to change or drop it.
+
+-- One row about the store itself. It belongs to no partner.
+CREATE TABLE meta (
+	id          INTEGER PRIMARY KEY CHECK (id = 1),
+	store_id    BLOB    NOT NULL CHECK (length(store_id) = 16), -- random, made with the store
+	generation  INTEGER NOT NULL CHECK (generation >= 0),       -- high-water mark against restored copies
+	incarnation INTEGER NOT NULL CHECK (incarnation >= 0),      -- of the last process that opened it
+	key_check   BLOB    NOT NULL                                -- sealed known text: is the key ours?
+) STRICT;
+
+-- Everybody whose number we hold. All else refers here, so one row is all there is to erase.
+CREATE TABLE person (
+	id      INTEGER PRIMARY KEY,
+	partner INTEGER NOT NULL CHECK (partner BETWEEN 1 AND 4294967295),
+	hash    BLOB    NOT NULL CHECK (length(hash) = 16), -- keyed, to find the row by number
+	number  BLOB    NOT NULL,                           -- sealed E.164 digits
+	UNIQUE (partner, hash),
+	UNIQUE (partner, id)
+) STRICT;
+
+-- What a person confirmed. Only state, version and updated_ms ever change.
+CREATE TABLE purchase (
+	id             INTEGER PRIMARY KEY CHECK (id > 0),
+	partner        INTEGER NOT NULL CHECK (partner BETWEEN 1 AND 4294967295),
+	uid            BLOB    NOT NULL CHECK (length(uid) = 16), -- the session's
+	ordinal        INTEGER NOT NULL CHECK (ordinal BETWEEN 1 AND 255), -- of the buy in the session
+	ref            TEXT    NOT NULL CHECK (length(ref) BETWEEN 1 AND 32),
+	channel        TEXT    NOT NULL,
+	offer          TEXT    NOT NULL,
+	payer          INTEGER NOT NULL,
+	beneficiary    INTEGER NOT NULL,
+	payer_operator TEXT    NOT NULL,
+	operator       TEXT    NOT NULL, -- the beneficiary's
+	lang           TEXT    NOT NULL,
+	face_value     INTEGER NOT NULL CHECK (face_value BETWEEN 1 AND 1000000000000),
+	fee            INTEGER NOT NULL CHECK (fee BETWEEN 0 AND 1000000000000),
+	price          INTEGER NOT NULL CHECK (price BETWEEN 0 AND 1000000000000),
+	cost           INTEGER NOT NULL CHECK (cost BETWEEN 0 AND 1000000000000),
+	currency       TEXT    NOT NULL CHECK (length(currency) = 3),
+	has_collect    INTEGER NOT NULL CHECK (has_collect IN (0, 1)),
+	has_deliver    INTEGER NOT NULL CHECK (has_deliver IN (0, 1)),
+	menu_hash      BLOB    NOT NULL CHECK (length(menu_hash) = 16),
+	texts          BLOB    NOT NULL, -- sealed: the messages for each outcome
+	state          INTEGER NOT NULL CHECK (state BETWEEN 1 AND 9),
+	version        INTEGER NOT NULL CHECK (version >= 0), -- compare-and-set
+	created_ms     INTEGER NOT NULL,
+	updated_ms     INTEGER NOT NULL,
+	CHECK (has_collect + has_deliver > 0),
+	UNIQUE (partner, uid, ordinal), -- one confirmed press is one purchase
+	UNIQUE (partner, ref),
+	UNIQUE (partner, id),
+	FOREIGN KEY (partner, payer) REFERENCES person (partner, id),
+	FOREIGN KEY (partner, beneficiary) REFERENCES person (partner, id)
+) STRICT;
+
+CREATE INDEX purchase_by_payer ON purchase (payer);
+CREATE INDEX purchase_refund_due ON purchase (partner) WHERE state = 8;
+
+-- One request of a leg that may have reached a provider. The intent never changes; the rest moves by
+-- compare-and-set on version.
+CREATE TABLE attempt (
+	id                INTEGER PRIMARY KEY CHECK (id > 0),
+	partner           INTEGER NOT NULL,
+	purchase          INTEGER NOT NULL,
+	leg               INTEGER NOT NULL CHECK (leg BETWEEN 1 AND 3),
+	n                 INTEGER NOT NULL CHECK (n BETWEEN 1 AND 255),
+	account           TEXT    NOT NULL CHECK (length(account) > 0),
+	our_ref           TEXT    NOT NULL CHECK (length(our_ref) > 0),
+	verb              TEXT    NOT NULL,
+	service           TEXT    NOT NULL,
+	person            INTEGER NOT NULL,
+	amount            INTEGER NOT NULL CHECK (amount BETWEEN 1 AND 1000000000000),
+	currency          TEXT    NOT NULL CHECK (length(currency) = 3),
+	needs_secret      INTEGER NOT NULL CHECK (needs_secret IN (0, 1)),
+	secret            INTEGER NOT NULL, -- a handle into locked memory, never the secret
+	incarnation_made  INTEGER NOT NULL,
+	state             INTEGER NOT NULL CHECK (state BETWEEN 1 AND 9),
+	version           INTEGER NOT NULL CHECK (version >= 0),
+	owner_incarnation INTEGER NOT NULL, -- which life of the process sent it
+	epoch             INTEGER NOT NULL CHECK (epoch >= 0),
+	body_hash         BLOB    NOT NULL CHECK (length(body_hash) = 16),
+	provider_id       TEXT    NOT NULL, -- empty until known
+	polls             INTEGER NOT NULL CHECK (polls >= 0),
+	created_ms        INTEGER NOT NULL,
+	sent_ms           INTEGER NOT NULL,
+	updated_ms        INTEGER NOT NULL,
+	UNIQUE (our_ref),
+	UNIQUE (purchase, leg, n),
+	UNIQUE (partner, id),
+	FOREIGN KEY (partner, purchase) REFERENCES purchase (partner, id),
+	FOREIGN KEY (partner, person) REFERENCES person (partner, id)
+) STRICT;
+
+-- At most one attempt of a leg that may have executed: all but NOT_SENT, FAILED and EXPIRED.
+CREATE UNIQUE INDEX attempt_live ON attempt (purchase, leg) WHERE state NOT IN (5, 7, 8);
+-- READY, SENDING, ACCEPTED, UNKNOWN, REVIEW: what is under way or waits for a person.
+CREATE INDEX attempt_open ON attempt (state) WHERE state IN (1, 2, 3, 4, 9);
+CREATE INDEX attempt_by_provider_id ON attempt (partner, account, provider_id) WHERE provider_id <> '';
+
+-- What we still owe the outside. Rows go when done; messages stay, so that one is never owed twice.
+CREATE TABLE outbox (
+	id       INTEGER PRIMARY KEY CHECK (id > 0),
+	partner  INTEGER NOT NULL CHECK (partner BETWEEN 1 AND 4294967295),
+	kind     INTEGER NOT NULL CHECK (kind BETWEEN 1 AND 6),
+	purchase INTEGER, -- NULL: a message that belongs to none
+	attempt  INTEGER, -- NULL for messages and progress
+	seq      INTEGER NOT NULL,
+	due_ms   INTEGER NOT NULL,
+	tries    INTEGER NOT NULL CHECK (tries >= 0),
+	is_done  INTEGER NOT NULL DEFAULT 0 CHECK (is_done IN (0, 1)),
+	channel  TEXT    NOT NULL,
+	person   INTEGER, -- whom a message goes to
+	body     BLOB,    -- sealed text of a message
+	dlr      TEXT    NOT NULL DEFAULT '', -- delivery state last told by the gateway
+	CHECK (kind <> 3 OR (person IS NOT NULL AND body IS NOT NULL)),
+	FOREIGN KEY (partner, purchase) REFERENCES purchase (partner, id),
+	FOREIGN KEY (partner, attempt) REFERENCES attempt (partner, id),
+	FOREIGN KEY (partner, person) REFERENCES person (partner, id)
+) STRICT;
+
+CREATE UNIQUE INDEX outbox_once ON outbox (purchase, kind, seq) WHERE purchase IS NOT NULL;
+CREATE INDEX outbox_due ON outbox (due_ms) WHERE is_done = 0;
+
+-- Every IPN, reply and status as it came, once; what it did; how often it came again.
+CREATE TABLE inbox (
+	id          INTEGER PRIMARY KEY CHECK (id > 0),
+	partner     INTEGER NOT NULL CHECK (partner BETWEEN 1 AND 4294967295),
+	kind        INTEGER NOT NULL CHECK (kind BETWEEN 1 AND 3),
+	account     TEXT    NOT NULL CHECK (length(account) > 0),
+	attempt     INTEGER, -- NULL: none matched
+	digest      BLOB    NOT NULL CHECK (length(digest) = 16), -- of provider id, word and body
+	raw         BLOB    NOT NULL, -- sealed
+	verdict     INTEGER NOT NULL CHECK (verdict BETWEEN 1 AND 10),
+	detail      TEXT    NOT NULL,
+	received_ms INTEGER NOT NULL,
+	repeats     INTEGER NOT NULL DEFAULT 0,
+	UNIQUE (partner, account, digest),
+	FOREIGN KEY (partner, attempt) REFERENCES attempt (partner, id)
+) STRICT;
+
+-- MISMATCH, CONTRADICTION, ORPHAN, IMPOSSIBLE, PROPOSAL: a person has to look.
+CREATE INDEX inbox_parked ON inbox (partner) WHERE verdict IN (4, 5, 6, 9, 10);
+
+-- What moved, why and on what evidence. hash chains a purchase's events: BLAKE2b-128 of the hash before
+-- (16 zero bytes for the first), then little-endian purchase u64, seq u32, partner u32, attempt u64
+-- (0 for NULL), from u8, to u8, evidence u64 (0 for NULL), incarnation u64, at_ms u64, then the cause.
+CREATE TABLE event (
+	purchase    INTEGER NOT NULL,
+	seq         INTEGER NOT NULL CHECK (seq > 0), -- from 1, without gaps
+	partner     INTEGER NOT NULL,
+	attempt     INTEGER, -- NULL: of the purchase itself
+	from_state  INTEGER NOT NULL CHECK (from_state BETWEEN 0 AND 9),
+	to_state    INTEGER NOT NULL CHECK (to_state BETWEEN 0 AND 9),
+	cause       TEXT    NOT NULL CHECK (length(cause) BETWEEN 1 AND 64),
+	evidence    INTEGER, -- inbox.id
+	incarnation INTEGER NOT NULL,
+	at_ms       INTEGER NOT NULL,
+	hash        BLOB    NOT NULL CHECK (length(hash) = 16),
+	PRIMARY KEY (purchase, seq),
+	FOREIGN KEY (partner, purchase) REFERENCES purchase (partner, id),
+	FOREIGN KEY (partner, attempt) REFERENCES attempt (partner, id)
+) STRICT, WITHOUT ROWID;
+
+-- The books, in double entry: the lines of one posting sum to zero.
+CREATE TABLE ledger (
+	purchase INTEGER NOT NULL,
+	posting  INTEGER NOT NULL CHECK (posting > 0), -- of the purchase, from 1
+	line     INTEGER NOT NULL CHECK (line > 0),    -- of the posting, from 1
+	partner  INTEGER NOT NULL,
+	attempt  INTEGER,
+	book     INTEGER NOT NULL CHECK (book BETWEEN 1 AND 6), -- enum ledger_account
+	debit    INTEGER NOT NULL CHECK (debit BETWEEN -1000000000000 AND 1000000000000 AND debit <> 0),
+	currency TEXT    NOT NULL CHECK (length(currency) = 3),
+	account  TEXT    NOT NULL, -- the provider account
+	at_ms    INTEGER NOT NULL,
+	PRIMARY KEY (purchase, posting, line),
+	FOREIGN KEY (partner, purchase) REFERENCES purchase (partner, id),
+	FOREIGN KEY (partner, attempt) REFERENCES attempt (partner, id)
+) STRICT, WITHOUT ROWID;
+
+-- The reply given to the hop that bought, to be repeated byte for byte.
+CREATE TABLE hop (
+	purchase INTEGER PRIMARY KEY,
+	partner  INTEGER NOT NULL,
+	reply    BLOB    NOT NULL, -- sealed
+	FOREIGN KEY (partner, purchase) REFERENCES purchase (partner, id)
+) STRICT;
+
+-- When a provider account may next be called for a number and an amount.
+CREATE TABLE spacing (
+	partner INTEGER NOT NULL,
+	account TEXT    NOT NULL,
+	person  INTEGER NOT NULL,
+	amount  INTEGER NOT NULL,
+	free_ms INTEGER NOT NULL,
+	PRIMARY KEY (partner, account, person, amount),
+	FOREIGN KEY (partner, person) REFERENCES person (partner, id)
+) STRICT, WITHOUT ROWID;
+
+CREATE TRIGGER purchase_intent BEFORE UPDATE OF id, partner, uid, ordinal, ref, channel, offer, payer,
+	beneficiary, payer_operator, operator, lang, face_value, fee, price, cost, currency,
+	has_collect, has_deliver, menu_hash, texts, created_ms ON purchase
+BEGIN SELECT RAISE(ABORT, 'a purchase''s intent never changes'); END;
+CREATE TRIGGER purchase_version BEFORE UPDATE ON purchase WHEN NEW.version <> OLD.version + 1
+BEGIN SELECT RAISE(ABORT, 'a purchase moves by compare-and-set'); END;
+CREATE TRIGGER purchase_stays BEFORE DELETE ON purchase
+BEGIN SELECT RAISE(ABORT, 'purchases stay'); END;
+
+CREATE TRIGGER attempt_intent BEFORE UPDATE OF id, partner, purchase, leg, n, account, our_ref, verb,
+	service, person, amount, currency, needs_secret, secret, incarnation_made, created_ms ON attempt
+BEGIN SELECT RAISE(ABORT, 'an attempt''s intent never changes'); END;
+CREATE TRIGGER attempt_version BEFORE UPDATE ON attempt
+	WHEN NEW.version <> OLD.version + 1 OR NEW.epoch < OLD.epoch
+BEGIN SELECT RAISE(ABORT, 'an attempt moves by compare-and-set'); END;
+CREATE TRIGGER attempt_stays BEFORE DELETE ON attempt
+BEGIN SELECT RAISE(ABORT, 'attempts stay'); END;
+
+CREATE TRIGGER inbox_as_it_came BEFORE UPDATE OF id, partner, kind, account, attempt, digest, raw,
+	verdict, detail, received_ms ON inbox
+BEGIN SELECT RAISE(ABORT, 'the inbox is only added to'); END;
+CREATE TRIGGER inbox_counts_up BEFORE UPDATE OF repeats ON inbox WHEN NEW.repeats <= OLD.repeats
+BEGIN SELECT RAISE(ABORT, 'repeats only grow'); END;
+CREATE TRIGGER inbox_stays BEFORE DELETE ON inbox
+BEGIN SELECT RAISE(ABORT, 'the inbox is only added to'); END;
+
+CREATE TRIGGER event_as_it_was BEFORE UPDATE ON event
+BEGIN SELECT RAISE(ABORT, 'events are only added to'); END;
+CREATE TRIGGER event_stays BEFORE DELETE ON event
+BEGIN SELECT RAISE(ABORT, 'events are only added to'); END;
+
+CREATE TRIGGER ledger_as_it_was BEFORE UPDATE ON ledger
+BEGIN SELECT RAISE(ABORT, 'the ledger is only added to'); END;
+CREATE TRIGGER ledger_stays BEFORE DELETE ON ledger
+BEGIN SELECT RAISE(ABORT, 'the ledger is only added to'); END;
+
+CREATE TRIGGER hop_as_it_was BEFORE UPDATE ON hop
+BEGIN SELECT RAISE(ABORT, 'a reply given stays as it was'); END;

@@ -1,0 +1,402 @@
+/* Every SQL text of the driver, and the binding of values to it. */
+#include "sqlite_priv.h"
+
+/* In the order that purchase_read reads. */
+#define PURCHASE                                                                                   \
+	"SELECT q.id, q.partner, q.uid, q.ordinal, q.ref, q.channel, q.offer,"                     \
+	" payer.hash, payer.number, beneficiary.hash, beneficiary.number,"                         \
+	" q.payer_operator, q.operator, q.lang, q.face_value, q.fee, q.price, q.cost, q.currency," \
+	" q.has_collect, q.has_deliver, q.menu_hash, q.texts, q.state, q.version,"                 \
+	" q.created_ms, q.updated_ms FROM purchase q"                                              \
+	" JOIN person payer ON payer.id = q.payer"                                                 \
+	" JOIN person beneficiary ON beneficiary.id = q.beneficiary"                               \
+	" WHERE q.partner = :partner "
+
+/* In the order that attempt_read reads. */
+#define ATTEMPT                                                                                    \
+	"SELECT a.id, a.partner, a.purchase, a.leg, a.n, a.account, a.our_ref, a.verb, a.service," \
+	" person.hash, person.number, a.amount, a.currency, a.needs_secret, a.secret,"             \
+	" a.incarnation_made, a.state, a.version, a.owner_incarnation, a.epoch, a.body_hash,"      \
+	" a.provider_id, a.polls, a.created_ms, a.sent_ms, a.updated_ms FROM attempt a"            \
+	" JOIN person ON person.id = a.person "
+
+/* In the order that outbox_read reads. */
+#define OUTBOX                                                                                     \
+	"SELECT o.id, o.partner, o.kind, o.purchase, o.attempt, o.seq, o.due_ms, o.tries,"         \
+	" o.channel, person.hash, person.number, o.body, o.dlr FROM outbox o"                      \
+	" LEFT JOIN person ON person.id = o.person "
+
+/*
+ * Every statement that touches a partner's rows names the partner. Three do not: the engine asks
+ * for the due rows and the orphans of all, and counts are of the whole node.
+ */
+static const char *const texts[STATEMENTS] = {
+	[ST_BEGIN] = "BEGIN IMMEDIATE",
+	[ST_COMMIT] = "COMMIT",
+	[ST_ROLLBACK] = "ROLLBACK",
+	[ST_SAVEPOINT] = "SAVEPOINT one",
+	[ST_RELEASE] = "RELEASE one",
+	[ST_ROLLBACK_TO] = "ROLLBACK TO one",
+
+	[ST_PERSON_FIND] = "SELECT id FROM person WHERE partner = :partner AND hash = :hash",
+	[ST_PERSON_INSERT] = "INSERT INTO person (partner, hash, number)"
+			     " VALUES (:partner, :hash, :number)",
+
+	[ST_PURCHASE_INSERT] =
+		"INSERT INTO purchase (id, partner, uid, ordinal, ref, channel, offer, payer,"
+		" beneficiary, payer_operator, operator, lang, face_value, fee, price, cost,"
+		" currency, has_collect, has_deliver, menu_hash, texts, state, version, created_ms,"
+		" updated_ms) VALUES (:id, :partner, :uid, :ordinal, :ref, :channel, :offer, "
+		":payer,"
+		" :beneficiary, :payer_operator, :operator, :lang, :face_value, :fee, :price, "
+		":cost,"
+		" :currency, :has_collect, :has_deliver, :menu_hash, :texts, :state, :version,"
+		" :created_ms, :updated_ms)",
+	[ST_PURCHASE_GET] = PURCHASE "AND q.id = :id",
+	[ST_PURCHASE_BY_KEY] = PURCHASE "AND q.uid = :uid AND q.ordinal = :ordinal",
+	[ST_PURCHASE_BY_REF] = PURCHASE "AND q.ref = :ref",
+	[ST_PURCHASE_LAST] = PURCHASE "AND q.payer = :payer ORDER BY q.id DESC LIMIT 1",
+	[ST_PURCHASE_ID] = "SELECT id FROM purchase"
+			   " WHERE partner = :partner AND uid = :uid AND ordinal = :ordinal",
+	[ST_PURCHASE_EXISTS] = "SELECT 1 FROM purchase WHERE partner = :partner AND id = :id",
+	[ST_PURCHASE_SET_STATE] =
+		"UPDATE purchase SET state = :state, version = version + 1, updated_ms = :now"
+		" WHERE id = :id AND partner = :partner AND version = :version",
+
+	[ST_ATTEMPT_INSERT] =
+		"INSERT INTO attempt (id, partner, purchase, leg, n, account, our_ref, verb, "
+		"service,"
+		" person, amount, currency, needs_secret, secret, incarnation_made, state, version,"
+		" owner_incarnation, epoch, body_hash, provider_id, polls, created_ms, sent_ms,"
+		" updated_ms) VALUES (:id, :partner, :purchase, :leg, :n, :account, :our_ref, "
+		":verb,"
+		" :service, :person, :amount, :currency, :needs_secret, :secret, :incarnation_made,"
+		" :state, :version, :owner_incarnation, :epoch, :body_hash, :provider_id, :polls,"
+		" :created_ms, :sent_ms, :updated_ms)",
+	[ST_ATTEMPT_GET] = ATTEMPT "WHERE a.partner = :partner AND a.id = :id",
+	[ST_ATTEMPT_BY_REF] = ATTEMPT "WHERE a.partner = :partner AND a.our_ref = :our_ref",
+	[ST_ATTEMPT_BY_PROVIDER_ID] =
+		ATTEMPT "WHERE a.partner = :partner AND a.account = :account"
+			" AND a.provider_id = :provider_id AND a.provider_id <> ''"
+			" ORDER BY a.id DESC LIMIT 1",
+	/* The pluses keep the planner from walking all attempts of the partner in order of id. */
+	[ST_ATTEMPT_LIST] = ATTEMPT "WHERE +a.partner = :partner AND a.purchase = :purchase"
+				    " ORDER BY +a.id LIMIT :max",
+	[ST_ATTEMPT_ORPHANS] = ATTEMPT "WHERE a.state = 2 AND a.state IN (1, 2, 3, 4, 9)"
+				       " AND a.owner_incarnation < :incarnation"
+				       " ORDER BY a.id LIMIT :max",
+	[ST_ATTEMPT_LIVE] =
+		"SELECT 1 FROM attempt WHERE partner = :partner AND purchase = :purchase"
+		" AND leg = :leg AND state NOT IN (5, 7, 8)",
+	[ST_ATTEMPT_EXISTS] = "SELECT 1 FROM attempt WHERE partner = :partner AND id = :id",
+	[ST_ATTEMPT_UPDATE] =
+		"UPDATE attempt SET state = :state, version = version + 1,"
+		" owner_incarnation = :owner_incarnation, epoch = :epoch, body_hash = :body_hash,"
+		" provider_id = :provider_id, polls = :polls, sent_ms = :sent_ms,"
+		" updated_ms = :updated_ms"
+		" WHERE id = :id AND partner = :partner AND version = :version",
+
+	[ST_OUTBOX_INSERT] =
+		"INSERT INTO outbox (id, partner, kind, purchase, attempt, seq, due_ms, tries,"
+		" channel, person, body, dlr) VALUES (:id, :partner, :kind, :purchase, :attempt, "
+		":seq,"
+		" :due_ms, :tries, :channel, :person, :body, :dlr)",
+	[ST_OUTBOX_DUE] = OUTBOX "WHERE o.is_done = 0 AND o.due_ms <= :now"
+				 " ORDER BY o.due_ms, o.id LIMIT :max",
+	[ST_OUTBOX_NEXT_DUE] =
+		"SELECT min(due_ms) FROM outbox WHERE is_done = 0 AND due_ms > :after",
+	[ST_OUTBOX_GET] = OUTBOX "WHERE o.partner = :partner AND o.id = :id",
+	[ST_OUTBOX_SET_DUE] = "UPDATE outbox SET due_ms = :due_ms, tries = :tries"
+			      " WHERE id = :id AND partner = :partner AND is_done = 0",
+	[ST_OUTBOX_REMOVE] = "DELETE FROM outbox"
+			     " WHERE id = :id AND partner = :partner AND kind <> 3",
+	[ST_OUTBOX_KEEP] = "UPDATE outbox SET is_done = 1"
+			   " WHERE id = :id AND partner = :partner AND kind = 3 AND is_done = 0",
+	[ST_OUTBOX_CANCEL] =
+		"DELETE FROM outbox WHERE partner = :partner AND purchase IS NOT NULL AND purchase "
+		"="
+		" (SELECT purchase FROM attempt WHERE id = :attempt AND partner = :partner)"
+		" AND :kind IN (0, kind) AND attempt = :attempt",
+	[ST_OUTBOX_SET_DLR] = "UPDATE outbox SET dlr = :dlr"
+			      " WHERE id = :id AND partner = :partner AND kind = 3",
+
+	[ST_INBOX_INSERT] =
+		"INSERT INTO inbox (id, partner, kind, account, attempt, digest, raw, verdict, "
+		"detail,"
+		" received_ms) VALUES (:id, :partner, :kind, :account, :attempt, :digest, :raw,"
+		" :verdict, :detail, :received_ms)",
+	[ST_INBOX_REPEAT] = "UPDATE inbox SET repeats = repeats + 1"
+			    " WHERE partner = :partner AND account = :account AND digest = :digest"
+			    " RETURNING received_ms, verdict",
+
+	[ST_EVENT_LAST] = "SELECT seq, hash FROM event"
+			  " WHERE purchase = :purchase AND partner = :partner"
+			  " ORDER BY seq DESC LIMIT 1",
+	[ST_EVENT_INSERT] =
+		"INSERT INTO event (purchase, seq, partner, attempt, from_state, to_state, cause,"
+		" evidence, incarnation, at_ms, hash) VALUES (:purchase, :seq, :partner, :attempt,"
+		" :from, :to, :cause, :evidence, :incarnation, :at_ms, :hash)",
+	[ST_LEDGER_LAST] = "SELECT posting FROM ledger"
+			   " WHERE purchase = :purchase AND partner = :partner"
+			   " ORDER BY posting DESC LIMIT 1",
+	[ST_LEDGER_INSERT] =
+		"INSERT INTO ledger (purchase, posting, line, partner, attempt, book, debit, "
+		"currency,"
+		" account, at_ms) VALUES (:purchase, :posting, :line, :partner, :attempt, :book,"
+		" :debit, :currency, :account, :at_ms)",
+
+	[ST_HOP_INSERT] = "INSERT INTO hop (purchase, partner, reply)"
+			  " VALUES (:purchase, :partner, :reply)",
+	[ST_HOP_GET] = "SELECT q.id, h.reply FROM purchase q JOIN hop h ON h.purchase = q.id"
+		       " WHERE q.partner = :partner AND q.uid = :uid AND q.ordinal = :ordinal"
+		       " AND h.partner = :partner",
+	[ST_SPACING_GET] = "SELECT free_ms FROM spacing WHERE partner = :partner"
+			   " AND account = :account AND person = :person AND amount = :amount",
+	[ST_SPACING_SET] = "INSERT INTO spacing (partner, account, person, amount, free_ms)"
+			   " VALUES (:partner, :account, :person, :amount, :free_ms)"
+			   " ON CONFLICT DO UPDATE SET free_ms = excluded.free_ms",
+
+	[ST_COUNT_ATTEMPTS] = "SELECT state, count(*) FROM attempt"
+			      " WHERE state IN (1, 2, 3, 4, 9) GROUP BY state",
+	[ST_COUNT_PARKED] = "SELECT count(*) FROM inbox WHERE verdict IN (4, 5, 6, 9, 10)",
+	[ST_COUNT_OUTBOX] = "SELECT count(*) FROM outbox WHERE is_done = 0",
+	[ST_COUNT_REFUND_DUE] = "SELECT count(*) FROM purchase WHERE state = 8",
+};
+
+/* The numbers above that schema.sql repeats in its partial indices. */
+_Static_assert(ATTEMPT_READY == 1 && ATTEMPT_SENDING == 2 && ATTEMPT_ACCEPTED == 3 &&
+		       ATTEMPT_UNKNOWN == 4 && ATTEMPT_NOT_SENT == 5 && ATTEMPT_FAILED == 7 &&
+		       ATTEMPT_EXPIRED == 8 && ATTEMPT_REVIEW == 9 && PURCHASE_REFUND_DUE == 8,
+	"states are stored as these numbers");
+_Static_assert(VERDICT_MISMATCH == 4 && VERDICT_CONTRADICTION == 5 && VERDICT_ORPHAN == 6 &&
+		       VERDICT_IMPOSSIBLE == 9 && VERDICT_PROPOSAL == 10 && OUTBOX_SMS == 3,
+	"verdicts and kinds are stored as these numbers");
+
+int db_prepare(struct db *db, struct err *err)
+{
+	for (int i = 0; i < STATEMENTS; i++) {
+		tama_assert(texts[i] != NULL);
+		if (sqlite3_prepare_v3(db->handle, texts[i], -1, SQLITE_PREPARE_PERSISTENT,
+			    &db->statements[i], NULL) != SQLITE_OK)
+			return err_set(err, TAMA_EIO, "the store does not take \"%s\": %s",
+				texts[i], sqlite3_errmsg(db->handle));
+	}
+	return 0;
+}
+
+void db_close(struct db *db)
+{
+	for (int i = 0; i < STATEMENTS; i++) {
+		sqlite3_finalize(db->statements[i]);
+		db->statements[i] = NULL;
+	}
+	int rc = sqlite3_close(db->handle);
+	tama_assert(rc == SQLITE_OK);
+	db->handle = NULL;
+}
+
+/*
+ * A broken constraint undoes its statement and spoils nothing else. Anything else (disk, memory,
+ * corruption) may have rolled the whole transaction back already, and a statement run after that
+ * would commit by itself: so it ends the transaction for us too.
+ */
+int db_result(struct db *db, int rc)
+{
+	switch (rc) {
+	case SQLITE_OK:
+	case SQLITE_ROW:
+	case SQLITE_DONE:
+		return 0;
+	case SQLITE_CONSTRAINT_UNIQUE:
+	case SQLITE_CONSTRAINT_PRIMARYKEY:
+	case SQLITE_CONSTRAINT_ROWID:
+		return TAMA_EEXIST;
+	case SQLITE_CONSTRAINT_FOREIGNKEY:
+		return TAMA_ENOTFOUND;
+	default:
+		break;
+	}
+	if ((rc & 0xff) == SQLITE_CONSTRAINT)
+		return TAMA_EINVAL;
+	db->is_failed = true;
+	return err_set(&db->error, TAMA_EIO, "SQLite %d (%s): %s", rc, sqlite3_errstr(rc),
+		sqlite3_errmsg(db->handle));
+}
+
+struct seal seal_of(enum vault_purpose purpose, char table, uint32_t partner, uint64_t id)
+{
+	struct seal seal = {
+		.purpose = purpose, .context = {(unsigned char)table}, .context_len = 1 + 4 + 8};
+
+	for (int i = 0; i < 4; i++)
+		seal.context[1 + i] = (unsigned char)(partner >> (8 * i));
+	for (int i = 0; i < 8; i++)
+		seal.context[5 + i] = (unsigned char)(id >> (8 * i));
+	return seal;
+}
+
+struct seal seal_of_person(const unsigned char hash[static VAULT_HASH_LEN])
+{
+	struct seal seal = {.purpose = VAULT_MSISDN, .context_len = VAULT_HASH_LEN};
+
+	memcpy(seal.context, hash, VAULT_HASH_LEN);
+	return seal;
+}
+
+static struct str seal_context(const struct seal *seal)
+{
+	return (struct str){(const char *)seal->context, seal->context_len};
+}
+
+struct query query_begin(struct db *db, enum statement statement)
+{
+	struct query query = {.db = db, .stmt = db->statements[statement], .rc = SQLITE_OK};
+
+	/* Outside a transaction a write would be a commit of its own. */
+	tama_assert(db->in_transaction || sqlite3_stmt_readonly(query.stmt));
+	tama_assert(!sqlite3_stmt_busy(query.stmt));
+	return query;
+}
+
+static int parameter(const struct query *query, const char *name)
+{
+	int index = sqlite3_bind_parameter_index(query->stmt, name);
+
+	tama_assert(index > 0);
+	return index;
+}
+
+static void bound(struct query *query, int rc)
+{
+	if (query->rc == SQLITE_OK)
+		query->rc = rc;
+}
+
+void query_i64(struct query *query, const char *name, int64_t value)
+{
+	bound(query, sqlite3_bind_int64(query->stmt, parameter(query, name), value));
+}
+
+void query_id(struct query *query, const char *name, uint64_t id)
+{
+	if (id == 0)
+		bound(query, sqlite3_bind_null(query->stmt, parameter(query, name)));
+	else
+		query_i64(query, name, (int64_t)id);
+}
+
+void query_str(struct query *query, const char *name, struct str value)
+{
+	const char *p = value.p != NULL ? value.p : "";
+
+	bound(query, sqlite3_bind_text64(query->stmt, parameter(query, name), p, value.n,
+			     SQLITE_STATIC, SQLITE_UTF8));
+}
+
+void query_blob(struct query *query, const char *name, const void *bytes, size_t n)
+{
+	bound(query,
+		sqlite3_bind_blob64(query->stmt, parameter(query, name), bytes, n, SQLITE_STATIC));
+}
+
+void query_sealed(struct query *query, const char *name, const struct seal *seal, struct str plain)
+{
+	size_t n = plain.n + VAULT_OVERHEAD;
+	unsigned char *sealed = malloc(n);
+
+	tama_assert(sealed != NULL);
+	vault_seal(query->db->vault, seal->purpose, seal_context(seal), plain, sealed);
+	bound(query, sqlite3_bind_blob64(query->stmt, parameter(query, name), sealed, n, free));
+}
+
+int query_step(struct query *query)
+{
+	if (query->db->in_transaction && query->db->is_failed)
+		return TAMA_EIO;
+	if (query->rc == SQLITE_OK)
+		query->rc = sqlite3_step(query->stmt);
+	query->column = 0;
+	if (query->rc == SQLITE_ROW) {
+		query->rc = SQLITE_OK;
+		return 1;
+	}
+	return db_result(query->db, query->rc);
+}
+
+int64_t query_get_i64(struct query *query)
+{
+	return sqlite3_column_int64(query->stmt, query->column++);
+}
+
+struct str query_get_str(struct query *query, struct arena *arena)
+{
+	int column = query->column++;
+	const unsigned char *text = sqlite3_column_text(query->stmt, column);
+	int n = sqlite3_column_bytes(query->stmt, column);
+
+	return arena_str(arena, (struct str){(const char *)text, (size_t)n});
+}
+
+void query_get_blob(struct query *query, void *out, size_t n)
+{
+	int column = query->column++;
+	const void *blob = sqlite3_column_blob(query->stmt, column);
+
+	if ((size_t)sqlite3_column_bytes(query->stmt, column) == n)
+		memcpy(out, blob, n);
+	else
+		query->error = TAMA_EIO;
+}
+
+struct str query_get_sealed(struct query *query, const struct seal *seal, struct arena *arena)
+{
+	int column = query->column++;
+	struct str sealed = {sqlite3_column_blob(query->stmt, column),
+		(size_t)sqlite3_column_bytes(query->stmt, column)};
+
+	if (sealed.p == NULL)
+		return arena_str(arena, STR(""));
+	if (sealed.n < VAULT_OVERHEAD) {
+		query->error = TAMA_EAUTH;
+		return STR("");
+	}
+	size_t n = sealed.n - VAULT_OVERHEAD;
+	unsigned char *plain = arena_alloc(arena, n + 1);
+	if (plain == NULL)
+		return STR("");
+	if (vault_open(query->db->vault, seal->purpose, seal_context(seal), sealed, plain) != 0)
+		query->error = TAMA_EAUTH;
+	return (struct str){(const char *)plain, n};
+}
+
+struct str query_get_number(struct query *query, struct arena *arena)
+{
+	unsigned char hash[VAULT_HASH_LEN] = {0};
+
+	/* Both columns are NULL where no person is named. */
+	if (sqlite3_column_type(query->stmt, query->column) == SQLITE_NULL) {
+		query->column += 2;
+		return arena_str(arena, STR(""));
+	}
+	query_get_blob(query, hash, sizeof(hash));
+	struct seal seal = seal_of_person(hash);
+	return query_get_sealed(query, &seal, arena);
+}
+
+int query_end(struct query *query)
+{
+	/* The step has told its result already; reset only repeats it. */
+	(void)sqlite3_reset(query->stmt);
+	(void)sqlite3_clear_bindings(query->stmt);
+	return query->error;
+}
+
+int query_run(struct query *query, int *changes_out)
+{
+	int result = query_step(query);
+
+	if (result == 0 && changes_out != NULL)
+		*changes_out = sqlite3_changes(query->db->handle);
+	int ended = query_end(query);
+	return result < 0 ? result : ended;
+}
