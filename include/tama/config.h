@@ -4,7 +4,8 @@
  * configuration is counted by references, so a reload swaps it under running turns: whoever works
  * with one holds a reference until the work's answer has left.
  *
- * All pointers inside a configuration borrow from it.
+ * All pointers inside a configuration borrow from it. A path in a file is relative to that file. Secrets
+ * lie in memory that is locked, read-only and left out of core dumps.
  */
 #ifndef TAMA_CONFIG_H
 #define TAMA_CONFIG_H
@@ -15,7 +16,6 @@
 #include "tama/str.h"
 
 struct provider_profile;
-struct lua_gate;
 
 /* Which amounts can be bought, in minor units. */
 struct amount_rule {
@@ -79,8 +79,7 @@ struct account {
 		ipn_base; /* our public address as the provider sees it: "https://tama.example" */
 	const struct account_field *fields;
 	size_t fields_len;
-	struct str
-		ipn_secret; /* path segment for providers with one URL an account; may be empty */
+	struct str ipn_secret;       /* path segment; empty only where the profile has ref_in_path */
 	struct str signature_secret; /* HMAC of the IPN's body; empty: not checked */
 	const struct str *sources; /* addresses IPNs may come from; none: any */
 	size_t sources_len;
@@ -134,12 +133,22 @@ struct service {
 	const struct partner *partner;
 	const struct service_file *files;
 	size_t files_len;
-	uint8_t hash[16]; /* of the files, the catalogue and MENU_API_VERSION together */
+	/*
+	 * Of the files, the catalogue and MENU_API_VERSION together. Switches (out_of_service) are not in
+	 * it: they act on sessions under way too.
+	 */
+	uint8_t hash[16];
 };
 
 enum channel_kind {
 	CHANNEL_USSD,
 	CHANNEL_SMS,
+};
+
+/* SMS: the first word of a message chooses the service. */
+struct channel_keyword {
+	struct str word; /* folded: "credit" */
+	const struct service *service;
 };
 
 struct channel {
@@ -153,6 +162,8 @@ struct channel {
 	struct str secret; /* path segment after the name; empty only if `open = true` was said */
 	const struct str *codes; /* USSD: "*384*22#"; SMS: short codes "36789" */
 	size_t codes_len;
+	const struct channel_keyword *keywords; /* none: every message goes to `service` */
+	size_t keywords_len;
 	struct str lang;
 	unsigned septets; /* limit of a screen: 160 unless said otherwise */
 	unsigned timeout_ms; /* a session without a hop for so long has ended: 180000 */
@@ -175,6 +186,9 @@ struct config {
 	unsigned connections;
 	bool allow_loopback; /* providers and gateways on this machine: demo and tests only */
 	bool allow_http; /* providers without TLS: demo and tests only */
+	/* Proxies in front of us: the last address of their X-Forwarded-For is the peer. None: nobody's. */
+	const struct str *proxies;
+	size_t proxies_len;
 	struct str master_key; /* 32 bytes from a file: everything at rest derives from it */
 	const struct partner *partners;
 	size_t partners_len;
@@ -192,15 +206,32 @@ struct config {
 	size_t channels_len;
 };
 
-/*
- * Reads, checks and resolves the file. 0, with one reference held; TAMA_EINVAL with every problem
- * found, one "file:line: message" a line, given to `problem` (may be NULL) and the first of them in
- * err.
- */
+/* `tama serve -c FILE --set NAME=VALUE`: what setting("NAME", default) in the file answers. */
+struct config_setting {
+	struct str name;
+	struct str value;
+};
+
 typedef void (*config_problem_fn)(void *ctx, const char *line);
-int config_load(const char *file, config_problem_fn problem, void *ctx, const struct config **out,
+
+/* What a load is given besides the file; all of it may be absent. */
+struct config_options {
+	const struct config_setting *settings; /* borrowed for the call; each must be asked for */
+	size_t settings_len;
+	config_problem_fn problem; /* called once a problem, in order of file and line */
+	void *ctx;
+};
+
+/*
+ * Reads, checks and resolves the file, its includes, secrets and service folders. options may be NULL.
+ * 0, with one reference held; TAMA_EINVAL with every problem found, one "file:line: message" a line,
+ * given to options->problem and the first of them in err. Values of secrets are in no message. Blocks on
+ * the disk; call it from no thread that answers phones.
+ */
+int config_load(const char *file, const struct config_options *options, const struct config **out,
 	struct err *err);
 
+/* Another reference. The last config_unref wipes the secrets and frees all; *config becomes NULL. */
 const struct config *config_ref(const struct config *config);
 void config_unref(const struct config **config);
 
@@ -212,6 +243,9 @@ const struct country *config_country(const struct config *config, struct str iso
 const struct partner *config_partner(const struct config *config, uint32_t id);
 struct str account_field(const struct account *account, const char *name);
 struct str channel_field(const struct channel *channel, const char *name);
+
+/* The service that a folded first word of an SMS names on this channel, or NULL. */
+const struct service *channel_keyword(const struct channel *channel, struct str word);
 
 /* The operator whose prefix is the longest match for the number, or NULL. */
 const struct operator_cfg *config_operator_guess(

@@ -49,6 +49,15 @@
 /* Numbers (E.164: at most 15 digits). */
 #define MSISDN_MAX 15
 
+/* Configuration. */
+#define LIMIT_CONFIG_BYTES (16 * 1024 * 1024)
+#define LIMIT_CONFIG_FILE (256 * 1024)
+#define LIMIT_CONFIG_FILES 64
+#define LIMIT_CONFIG_LIST 256
+#define LIMIT_CONFIG_PROBLEMS 500
+#define LIMIT_CONFIG_SECRET 1024
+#define LIMIT_CONFIG_SECRETS (64 * 1024)
+
 /* Engine. */
 #define LIMIT_ENGINE_QUEUE 8192
 #define LIMIT_ENGINE_BATCH 256

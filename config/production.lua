@@ -1,0 +1,209 @@
+-- A configuration to start a real gateway from, behind a proxy that speaks TLS (nginx.conf.example).
+-- Copy this folder to /etc/tama, change what is marked CHANGE, then:
+--
+--   tama check -c /etc/tama/production.lua     every problem as file:line: message
+--   tama serve -c /etc/tama/production.lua
+--
+-- A declaration is a name and a table of fields; an unknown field, a duplicate or a name that leads
+-- nowhere is an error. Files and folders are relative to the file that names them. Amounts are whole
+-- units of the country's currency. Durations are "500ms", "5s", "15m", "1h" or "7d".
+--
+-- A secret is a file of its own, readable by the gateway's user alone (chmod 600, or 640 with a group
+-- of its own). A newline at its end is dropped.
+
+local keys = setting("keys", "/etc/tama/keys")
+local menus = setting("menus", "/usr/local/share/tama/menus")
+
+-- CHANGE: our address as providers see it, which the proxy answers for.
+local public = "https://tama.example.com"
+
+gateway {
+  -- The database, the session log and the socket of `tama` commands. On a disk of this machine.
+  data = "/var/lib/tama",
+
+  -- Where the proxy finds us: an address and a port. TLS ends at the proxy, so stay on loopback or a
+  -- private network.
+  listen = "127.0.0.1:8080",
+
+  -- Metrics, health, REST API and console. Never to be reached from outside.
+  admin = "127.0.0.1:8081",
+
+  -- The proxies in front of us. Only their X-Forwarded-For is believed, and of that the last address,
+  -- which is what an account's `sources` are compared with.
+  proxies = { "127.0.0.1" },
+
+  -- Threads that answer phones; 0 is one for each processor.
+  workers = 0,
+
+  -- Connections at once; the proxy keeps some open for its own use.
+  connections = 1024,
+
+  -- Providers and gateways on this machine, demo_secret, port 0: for demo and tests.
+  allow_loopback = false,
+
+  -- Providers and gateways without TLS: for demo and tests.
+  allow_http = false,
+
+  -- 32 random bytes that all encryption at rest derives from. Lost, the numbers and messages in the
+  -- database are lost: keep a copy away from this machine. Make it with
+  --   (umask 077; head -c 32 /dev/urandom > /etc/tama/keys/master.key)
+  master_key = secret_file(keys .. "/master.key"),
+}
+
+-- Numbering, operators, networks and wallets. An operator in such a file takes
+--   out_of_service = true
+-- as do offers, accounts and channels below: people then read that it does not work for now, and what
+-- is under way is finished.
+include "countries/ci.lua"
+
+-- A tenant. Its id is in every row of the database: never change it, never give it to another.
+partner "acme" { -- CHANGE
+  id = 1,
+  title = "Acme Telecom",
+}
+
+-- An account of a partner at a provider.
+account "et-ci" {
+  partner = "acme",
+
+  -- "easytransfert" or "xente".
+  provider = "easytransfert",
+
+  -- Without a '/' at the end.
+  base_url = "https://proxy-airtime.easytransfert.app/api_v1/transaction",
+
+  -- Where the provider's IPNs come in: this and /ipn/et-ci/...
+  ipn_base = public,
+
+  -- What the provider's dialect needs. Names ending in key, password, secret or token must be
+  -- secrets. "xente" needs app_key, app_password and user_id.
+  fields = { api_key = secret_file(keys .. "/et-ci.key") },
+
+  -- The currency the account is kept in.
+  currency = "XOF",
+
+  -- A part of the IPN address that only the provider knows, 16 to 128 letters and digits. Needed for
+  -- "xente", which has one address for the account; "easytransfert" is given a secret address with
+  -- each request.
+  -- ipn_secret = secret_file(keys .. "/xente-ug.ipn"),
+
+  -- The key of the signature of IPNs. Where it is given, an IPN without the right signature is
+  -- refused. Ask the provider for it (easytransfert.md 1.12).
+  signature_secret = secret_file(keys .. "/et-ci.hmac"),
+
+  -- Addresses IPNs may come from; without the list, any.
+  sources = { "41.207.2.10", "102.67.211.210" },
+
+  -- Between two calls for one number and amount; the provider's own rule when it is not given.
+  spacing = "15m",
+
+  -- Status queries, so long after the request, each later than the one before and not nearer to it
+  -- than the spacing. After the last, one a day for seven days.
+  polls = { "15m", "30m", "1h", "4h", "12h" },
+
+  out_of_service = false,
+}
+
+-- Ids that the provider calls its services, by operator. CHANGE: both lists are those you get at
+-- onboarding. Operators that are not in them are not offered.
+local cashout = { ["orange-ci"] = "125", ["mtn-ci"] = "121", ["moov-ci"] = "123" }
+local airtime = { ["orange-ci"] = "225", ["mtn-ci"] = "221", ["moov-ci"] = "223" }
+
+-- What is sold.
+offer "ci-airtime" {
+  partner = "acme",
+
+  -- What menus ask for: choose_offer("airtime", ...).
+  kind = "airtime",
+
+  country = "CI",
+
+  -- Face values: from min to max in steps; suggest is what people are shown first.
+  amount = { min = 500, max = 500000, step = 100, suggest = { 500, 1000, 2000, 5000 } },
+
+  -- What the person pays on top: flat and permille of the face value together, rounded up to step.
+  fee = { flat = 100, permille = 0, step = 100 },
+
+  -- What the provider keeps of the face value, for the books.
+  cost_permille = 20,
+
+  -- Who takes the money from the person: account, what the provider calls it, service by the payer's
+  -- operator. An offer without deliver is a payment: you hand out the goods.
+  collect = { account = "et-ci", verb = "cashout", services = cashout },
+
+  -- Who delivers, by the beneficiary's operator.
+  deliver = { account = "et-ci", verb = "airtime", services = airtime },
+
+  -- An offer without collect must say whose money it spends:
+  -- paid_by = "float:agents",
+
+  out_of_service = false,
+}
+
+-- A folder with menu.lua and texts.<language>.lua.
+service "airtime" { partner = "acme", dir = menus .. "/airtime" }
+
+-- A way in. The aggregator calls https://tama.example.com/ussd/at-ci/<secret>.
+channel "at-ci" {
+  partner = "acme",
+
+  -- "ussd" or "sms".
+  kind = "ussd",
+
+  -- The wire format of the aggregator; `tama check` knows which there are.
+  dialect = "africastalking",
+
+  country = "CI",
+  service = "airtime",
+
+  -- What the aggregator's address ends with, 16 to 128 letters and digits. Whoever knows it can
+  -- pretend to be any phone. Only `open = true` allows a channel without one.
+  secret = secret_file(keys .. "/at-ci.path"),
+
+  -- CHANGE: what people dial. A partner has each code once in a country.
+  codes = { "*384*22#" },
+
+  -- The country's language when it is not given.
+  lang = "fr",
+
+  -- The most a screen holds, in GSM 03.38 septets: 20 to 182, by what the aggregator adds.
+  septets = 160,
+
+  -- A session without a sign of life for so long has ended,
+  timeout = "180s",
+
+  -- and can be taken up again for so long by dialling once more.
+  resume = "10m",
+
+  -- When our answer must have left, below the aggregator's own limit.
+  hop = "5s",
+
+  -- Hops of this channel at once; beyond it people are asked to try again.
+  in_flight = 256,
+
+  out_of_service = false,
+}
+
+-- Messages: /sms/sms-ci/<secret> takes them, /dlr/sms-ci/<secret> takes delivery reports.
+channel "sms-ci" {
+  partner = "acme",
+  kind = "sms",
+  dialect = "kannel",
+  country = "CI",
+  service = "airtime",
+  secret = secret_file(keys .. "/sms-ci.path"),
+
+  -- CHANGE: the short code.
+  codes = { "36789" },
+
+  -- The first word of a message, folded, chooses another service than the one above.
+  keywords = { credit = "airtime" },
+
+  -- The gateway that sends for us, and who we are to it.
+  fields = {
+    url = "https://sms.example.com/cgi-bin/sendsms", -- CHANGE
+    username = "tama",
+    password = secret_file(keys .. "/sms-ci.password"),
+    sender = "36789",
+  },
+}

@@ -1,0 +1,291 @@
+/*
+ * The fields of every declaration, as data: config/production.lua explains them to those who write
+ * configurations; here stand their types, bounds and defaults.
+ */
+#include "config_priv.h"
+
+#include <arpa/inet.h>
+
+#define SECOND 1000
+#define MINUTE (60 * SECOND)
+#define HOUR (60 * MINUTE)
+#define DAY (24 * HOUR)
+#define AMOUNT_MAX 1000000000
+
+/* ---- what is a right text
+ * ------------------------------------------------------------------------ */
+
+static bool is_made_of(struct str s, const char *set)
+{
+	for (size_t i = 0; i < s.n; i++)
+		if (s.p[i] == '\0' || strchr(set, s.p[i]) == NULL)
+			return false;
+	return s.n > 0;
+}
+
+#define DIGITS "0123456789"
+#define LOWER "abcdefghijklmnopqrstuvwxyz"
+#define UPPER "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+bool config_is_digits(struct str s)
+{
+	return is_made_of(s, DIGITS);
+}
+
+static bool is_name(struct str s)
+{
+	return s.n <= 32 && is_made_of(s, LOWER DIGITS "-_");
+}
+
+static bool is_iso(struct str s)
+{
+	return s.n == 2 && is_made_of(s, UPPER);
+}
+
+static bool is_country_code(struct str s)
+{
+	return s.n <= 3 && config_is_digits(s) && s.p[0] != '0';
+}
+
+static bool is_prefix(struct str s)
+{
+	return s.n <= MSISDN_MAX && config_is_digits(s);
+}
+
+static bool is_network(struct str s)
+{
+	return (s.n == 5 || s.n == 6) && config_is_digits(s);
+}
+
+static bool is_alias(struct str s)
+{
+	return s.n <= 20 && is_made_of(s, LOWER DIGITS);
+}
+
+static bool is_lang(struct str s)
+{
+	return (s.n == 2 || s.n == 3) && is_made_of(s, LOWER);
+}
+
+static bool is_currency(struct str s)
+{
+	return s.n == 3 && is_made_of(s, UPPER) && currency_find(s) != NULL;
+}
+
+static bool is_groups(struct str s)
+{
+	return is_made_of(s, "123456789");
+}
+
+static bool is_dial(struct str s)
+{
+	return is_made_of(s, DIGITS "*#") && s.p[s.n - 1] == '#';
+}
+
+static bool is_confirm(struct str s)
+{
+	return str_eq(s, STR("otp")) || str_eq(s, STR("push")) || str_eq(s, STR("dial")) ||
+	       str_eq(s, STR("none"));
+}
+
+static bool is_channel_kind(struct str s)
+{
+	return str_eq(s, STR("ussd")) || str_eq(s, STR("sms"));
+}
+
+static bool is_ip(struct str s)
+{
+	unsigned char address[16];
+	char text[64];
+	if (s.n >= sizeof(text))
+		return false;
+	(void)snprintf(text, sizeof(text), "%.*s", STR_ARG(s));
+	return inet_pton(AF_INET, text, address) == 1 || inet_pton(AF_INET6, text, address) == 1;
+}
+
+static bool is_float(struct str s)
+{
+	return str_has_prefix(s, STR("float:")) && is_name(str_from(s, 6));
+}
+
+/* Characters that a path carries without an encoding (RFC 3986 2.3), and enough of them. */
+static bool is_segment(struct str s)
+{
+	return s.n >= 16 && s.n <= 128 && is_made_of(s, LOWER UPPER DIGITS "-._~");
+}
+
+/* ---- fields
+ * -------------------------------------------------------------------------------------- */
+
+#define AT(type, member) .offset = offsetof(struct type, member)
+#define NAME_OF(what) .is_right = is_name, .want = "the name of " what
+#define NEEDED .is_required = true
+#define SEGMENT .is_right = is_segment, .want = "16 to 128 letters, digits, '-', '.', '_' or '~'"
+#define END                                                                                        \
+	{                                                                                          \
+		.name = NULL                                                                       \
+	}
+
+static const struct field gateway_fields[] = {
+	{"data", FIELD_TEXT, AT(decl_gateway, data), NEEDED},
+	{"listen", FIELD_TEXT, AT(decl_gateway, listen)},
+	{"admin", FIELD_TEXT, AT(decl_gateway, admin)},
+	{"proxies", FIELD_TEXTS, AT(decl_gateway, proxies), .is_right = is_ip,
+		.want = "an IP address"},
+	{"workers", FIELD_NUMBER, AT(decl_gateway, workers), .max = LIMIT_HTTP_WORKERS},
+	{"connections", FIELD_NUMBER, AT(decl_gateway, connections), .min = 1,
+		.max = LIMIT_HTTP_CONNECTIONS, .def = 1024},
+	{"allow_loopback", FIELD_BOOL, AT(decl_gateway, allow_loopback)},
+	{"allow_http", FIELD_BOOL, AT(decl_gateway, allow_http)},
+	{"master_key", FIELD_KEY, AT(decl_gateway, master_key), NEEDED},
+	END,
+};
+
+static const struct field country_fields[] = {
+	{"cc", FIELD_TEXT, AT(decl_country, cc), NEEDED, .is_right = is_country_code,
+		.want = "a country code of 1 to 3 digits"},
+	{"nsn", FIELD_NUMBER, AT(decl_country, nsn), NEEDED, .min = 4, .max = MSISDN_MAX - 1},
+	{"trunk", FIELD_TEXT, AT(decl_country, trunk), .is_right = is_prefix, .want = "digits"},
+	{"mobile", FIELD_TEXTS, AT(decl_country, mobile), NEEDED, .is_right = is_prefix,
+		.want = "digits"},
+	{"groups", FIELD_TEXT, AT(decl_country, groups), .is_right = is_groups,
+		.want = "digits from 1 to 9, one for each group"},
+	{"currency", FIELD_TEXT, AT(decl_country, currency), NEEDED, .is_right = is_currency,
+		.want = "the code of a known currency such as \"XOF\" or \"UGX\""},
+	{"lang", FIELD_TEXT, AT(decl_country, lang), NEEDED, .is_right = is_lang,
+		.want = "a language such as \"fr\" or \"en\""},
+	END,
+};
+
+static const struct field wallet_fields[] = {
+	{"confirm", FIELD_TEXT, AT(decl_wallet, confirm), NEEDED, .is_right = is_confirm,
+		.want = "\"otp\", \"push\", \"dial\" or \"none\""},
+	{"dial", FIELD_TEXT, AT(decl_wallet, dial), .is_right = is_dial,
+		.want = "a code to dial such as \"#144*82#\""},
+	{"push_delay", FIELD_DURATION, AT(decl_wallet, push_delay), .max = 5 * MINUTE},
+	END,
+};
+
+static const struct field operator_fields[] = {
+	{"country", FIELD_TEXT, AT(decl_operator, country), NEEDED, .is_right = is_iso,
+		.want = "a country such as \"CI\""},
+	{"title", FIELD_TEXT, AT(decl_operator, title), NEEDED},
+	{"prefixes", FIELD_TEXTS, AT(decl_operator, prefixes), NEEDED, .is_right = is_prefix,
+		.want = "digits"},
+	{"networks", FIELD_TEXTS, AT(decl_operator, networks), .is_right = is_network,
+		.want = "the 5 or 6 digits of MCC and MNC"},
+	{"aliases", FIELD_TEXTS, AT(decl_operator, aliases), .is_right = is_alias,
+		.want = "lower-case letters and digits"},
+	{"wallet", FIELD_TABLE, AT(decl_operator, wallet), .fields = wallet_fields},
+	{"out_of_service", FIELD_BOOL, AT(decl_operator, out_of_service)},
+	END,
+};
+
+static const struct field partner_fields[] = {
+	{"id", FIELD_NUMBER, AT(decl_partner, id), NEEDED, .min = 1, .max = INT32_MAX},
+	{"title", FIELD_TEXT, AT(decl_partner, title), NEEDED},
+	END,
+};
+
+static const struct field account_fields[] = {
+	{"partner", FIELD_TEXT, AT(decl_account, partner), NEEDED, NAME_OF("a partner")},
+	{"provider", FIELD_TEXT, AT(decl_account, provider), NEEDED, NAME_OF("a provider")},
+	{"base_url", FIELD_TEXT, AT(decl_account, base_url), NEEDED},
+	{"ipn_base", FIELD_TEXT, AT(decl_account, ipn_base), NEEDED},
+	{"fields", FIELD_SECRETS, AT(decl_account, fields)},
+	{"ipn_secret", FIELD_SECRET, AT(decl_account, ipn_secret), SEGMENT},
+	{"signature_secret", FIELD_SECRET, AT(decl_account, signature_secret)},
+	{"sources", FIELD_TEXTS, AT(decl_account, sources), .is_right = is_ip,
+		.want = "an IP address"},
+	{"currency", FIELD_TEXT, AT(decl_account, currency), NEEDED, .is_right = is_currency,
+		.want = "the code of a known currency such as \"XOF\" or \"UGX\""},
+	{"spacing", FIELD_DURATION, AT(decl_account, spacing), .max = DAY, .def = -1},
+	{"polls", FIELD_DURATIONS, AT(decl_account, polls), .min = 1, .max = 7 * DAY},
+	{"out_of_service", FIELD_BOOL, AT(decl_account, out_of_service)},
+	END,
+};
+
+static const struct field amount_fields[] = {
+	{"min", FIELD_NUMBER, AT(decl_amount, min), NEEDED, .min = 1, .max = AMOUNT_MAX},
+	{"max", FIELD_NUMBER, AT(decl_amount, max), NEEDED, .min = 1, .max = AMOUNT_MAX},
+	{"step", FIELD_NUMBER, AT(decl_amount, step), .min = 1, .max = AMOUNT_MAX, .def = 1},
+	{"suggest", FIELD_NUMBERS, AT(decl_amount, suggest), .min = 1, .max = AMOUNT_MAX},
+	END,
+};
+
+static const struct field fee_fields[] = {
+	{"flat", FIELD_NUMBER, AT(decl_fee, flat), .max = AMOUNT_MAX},
+	{"permille", FIELD_NUMBER, AT(decl_fee, permille), .max = 1000},
+	{"step", FIELD_NUMBER, AT(decl_fee, step), .min = 1, .max = AMOUNT_MAX, .def = 1},
+	END,
+};
+
+static const struct field leg_fields[] = {
+	{"account", FIELD_TEXT, AT(decl_leg, account), NEEDED, NAME_OF("an account")},
+	{"verb", FIELD_TEXT, AT(decl_leg, verb), NEEDED, NAME_OF("what the provider does")},
+	{"services", FIELD_PAIRS, AT(decl_leg, services), NEEDED},
+	END,
+};
+
+static const struct field offer_fields[] = {
+	{"partner", FIELD_TEXT, AT(decl_offer, partner), NEEDED, NAME_OF("a partner")},
+	{"kind", FIELD_TEXT, AT(decl_offer, kind), NEEDED, NAME_OF("what menus ask for")},
+	{"country", FIELD_TEXT, AT(decl_offer, country), NEEDED, .is_right = is_iso,
+		.want = "a country such as \"CI\""},
+	{"amount", FIELD_TABLE, AT(decl_offer, amount), NEEDED, .fields = amount_fields},
+	{"fee", FIELD_TABLE, AT(decl_offer, fee), .fields = fee_fields},
+	{"cost_permille", FIELD_NUMBER, AT(decl_offer, cost_permille), .max = 1000},
+	{"collect", FIELD_TABLE, AT(decl_offer, collect), .fields = leg_fields},
+	{"deliver", FIELD_TABLE, AT(decl_offer, deliver), .fields = leg_fields},
+	{"paid_by", FIELD_TEXT, AT(decl_offer, paid_by), .is_right = is_float,
+		.want = "a funded account such as \"float:agents\""},
+	{"out_of_service", FIELD_BOOL, AT(decl_offer, out_of_service)},
+	END,
+};
+
+static const struct field service_fields[] = {
+	{"partner", FIELD_TEXT, AT(decl_service, partner), NEEDED, NAME_OF("a partner")},
+	{"dir", FIELD_TEXT, AT(decl_service, dir), NEEDED},
+	END,
+};
+
+static const struct field channel_fields[] = {
+	{"partner", FIELD_TEXT, AT(decl_channel, partner), NEEDED, NAME_OF("a partner")},
+	{"kind", FIELD_TEXT, AT(decl_channel, kind), NEEDED, .is_right = is_channel_kind,
+		.want = "\"ussd\" or \"sms\""},
+	{"dialect", FIELD_TEXT, AT(decl_channel, dialect), NEEDED, NAME_OF("a dialect")},
+	{"country", FIELD_TEXT, AT(decl_channel, country), NEEDED, .is_right = is_iso,
+		.want = "a country such as \"CI\""},
+	{"service", FIELD_TEXT, AT(decl_channel, service), NEEDED, NAME_OF("a service")},
+	{"secret", FIELD_SECRET, AT(decl_channel, secret), .may_be_text = true, SEGMENT},
+	{"open", FIELD_BOOL, AT(decl_channel, open)},
+	{"codes", FIELD_TEXTS, AT(decl_channel, codes), NEEDED},
+	{"keywords", FIELD_PAIRS, AT(decl_channel, keywords)},
+	{"lang", FIELD_TEXT, AT(decl_channel, lang), .is_right = is_lang,
+		.want = "a language such as \"fr\" or \"en\""},
+	{"septets", FIELD_NUMBER, AT(decl_channel, septets), .min = 20, .max = 1530, .def = 160},
+	{"timeout", FIELD_DURATION, AT(decl_channel, timeout), .min = SECOND, .max = DAY,
+		.def = 3 * MINUTE},
+	{"resume", FIELD_DURATION, AT(decl_channel, resume), .max = DAY, .def = 10 * MINUTE},
+	{"hop", FIELD_DURATION, AT(decl_channel, hop), .min = 100, .max = MINUTE,
+		.def = 5 * SECOND},
+	{"in_flight", FIELD_NUMBER, AT(decl_channel, in_flight), .min = 1,
+		.max = LIMIT_HTTP_CONNECTIONS, .def = 256},
+	{"fields", FIELD_SECRETS, AT(decl_channel, fields)},
+	{"out_of_service", FIELD_BOOL, AT(decl_channel, out_of_service)},
+	END,
+};
+
+#define PLAIN_NAME is_name, "1 to 32 lower-case letters, digits, '-' and '_'"
+
+const struct decl_type decl_types[DECL_KINDS] = {
+	[DECL_GATEWAY] = {"gateway", sizeof(struct decl_gateway), gateway_fields, NULL, NULL},
+	[DECL_COUNTRY] = {"country", sizeof(struct decl_country), country_fields, is_iso,
+		"the two capital letters of ISO 3166"},
+	[DECL_OPERATOR] = {"operator", sizeof(struct decl_operator), operator_fields, PLAIN_NAME},
+	[DECL_PARTNER] = {"partner", sizeof(struct decl_partner), partner_fields, PLAIN_NAME},
+	[DECL_ACCOUNT] = {"account", sizeof(struct decl_account), account_fields, PLAIN_NAME},
+	[DECL_OFFER] = {"offer", sizeof(struct decl_offer), offer_fields, PLAIN_NAME},
+	[DECL_SERVICE] = {"service", sizeof(struct decl_service), service_fields, PLAIN_NAME},
+	[DECL_CHANNEL] = {"channel", sizeof(struct decl_channel), channel_fields, PLAIN_NAME},
+};
