@@ -117,7 +117,7 @@ struct menu_result {
  *
  * The one look-up is "last_purchase", without arguments: what became of the caller's latest
  * purchase. Its value has the keys ref, state (purchase_state_name in lower case), amount and price
- * (minor units), operator (title), to (E.164 digits). Values hold neither ';' nor '=' nor control
+ * (minor units), operator (name), to (E.164 digits). Values hold neither ';' nor '=' nor control
  * characters.
  */
 int menu_run(struct menu_host *host, const struct menu_turn *turn, struct arena *arena,

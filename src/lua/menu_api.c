@@ -342,6 +342,7 @@ static int api_now(lua_State *L)
 /* Pushes what a look-up found as a table, whole numbers as such; nil when it found nothing. */
 static void push_found(lua_State *L, struct str value)
 {
+	const struct menu_run *run = menu_run_of(L);
 	int64_t number;
 	if (value.n == 0) {
 		lua_pushnil(L);
@@ -353,6 +354,11 @@ static void push_found(lua_State *L, struct str value)
 		struct str key = str_cut(&text, '=');
 		/* Numbers of telephones stay text: functions want them so. */
 		bool is_amount = str_eq(key, STR("amount")) || str_eq(key, STR("price"));
+		const struct operator_cfg *op = str_eq(key, STR("operator"))
+							? config_operator(run->host->config, text)
+							: NULL;
+		if (op != NULL)
+			text = op->title;
 		lua_pushlstring(L, key.p, key.n);
 		if (is_amount && str_to_i64(text, &number))
 			lua_pushinteger(L, number);
