@@ -178,6 +178,7 @@ enum asked question_refuse(lua_State *L, struct question *q, struct str input, s
 	bool is_text = input.n <= LIMIT_INPUT_BYTES && str_is_clean_utf8(input);
 	note(run, JOURNAL_REJECT, q, is_text ? input : STR(""));
 	run->input_at = run->inputs_len;
+	run->page = 0;
 	/* A sender can be forged, so the code of a confirmation may not be found by trying. */
 	if (run->turn->is_sms && q->is_confirm && refusals(run) >= LIMIT_MENU_REFUSALS)
 		return stop_here(L, q);

@@ -199,6 +199,16 @@ static const struct menu_lang *lang_of(const struct menu_service *service, struc
 	return NULL;
 }
 
+/* A refusal is shown with the first page, where the question is; so it turns back all pages. */
+static unsigned pages_turned(struct str journal)
+{
+	struct journal_entry entry;
+	unsigned n = 0;
+	for (size_t at = 0; journal_next(journal, &at, &entry) == 1;)
+		n = entry.kind == JOURNAL_PAGE ? n + 1 : 0;
+	return n;
+}
+
 /* Appending moves the journal's bytes, so the steps borrow from a copy. */
 static int fold(struct menu_run *run, struct err *err)
 {
@@ -207,7 +217,7 @@ static int fold(struct menu_run *run, struct err *err)
 	if (rc != 0)
 		return err_set(err, rc, "the session's journal %s",
 			rc == TAMA_EINVAL ? "is broken" : "does not fit into the turn's memory");
-	run->page = run->steps.page;
+	run->page = pages_turned(bytes);
 	run->at = 0;
 	run->position = 0;
 	run->answers = 0;
