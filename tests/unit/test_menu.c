@@ -500,10 +500,15 @@ static void test_pages(void **state)
 	char kept[200];
 	(void)snprintf(kept, sizeof(kept), "%.*s", STR_ARG(page));
 	expect(m, NULL, MENU_ASK, kept);
-	/* On the last page the key is an answer like any other. */
-	for (int i = 0; i < 4; i++)
+	/* On the last page the key is an answer like any other; its refusal shows the question. */
+	int pages = 2;
+	while (pages < 9 && strstr(m->result.text.p, "98. ") != NULL) {
 		assert_int_equal(hop(m, "98"), 0);
-	assert_non_null(strstr(m->result.text.p, "Choix invalide."));
+		pages++;
+	}
+	assert_in_range(pages, 3, 8);
+	assert_int_equal(hop(m, "98"), 0);
+	assert_non_null(strstr(m->result.text.p, "Choix invalide.\nLong?\n1. "));
 	expect(m, "2", MENU_END, "got 2");
 }
 
