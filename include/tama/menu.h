@@ -16,6 +16,11 @@
 
 struct menu_host;
 
+/*
+ * Compiles every service of the configuration and reads its texts. The host borrows the
+ * configuration: whoever keeps a host holds a reference. 0; TAMA_ESCRIPT or TAMA_EINVAL with
+ * file:line; TAMA_ENOMEM.
+ */
 int menu_host_new(const struct config *config, struct menu_host **out, struct err *err);
 void menu_host_free(struct menu_host **host);
 
@@ -25,19 +30,22 @@ struct menu_input {
 			   */
 };
 
-/* One hop's worth of work. */
+/*
+ * One hop's worth of work. On an SMS channel with an empty journal the one input is the whole
+ * message that opened the session: its first word is looked up in the menu's keywords.
+ */
 struct menu_turn {
 	const struct channel *channel;
 	const struct service *service;
 	struct msisdn msisdn; /* who calls */
-	struct str network; /* of the session; may be empty */
+	struct str network; /* of the session, MCC+MNC; may be empty; the same on every hop */
 	struct str lang;
 	bool is_sms;
 	struct buf *journal; /* grows by what this turn accepted; starts empty for a new session */
 	const struct menu_input *inputs;
 	size_t inputs_len;
 	struct str effect_name; /* result of the look-up asked for by the last turn, if any */
-	struct str effect_value;
+	struct str effect_value; /* "key=value;key=value"; empty: nothing was found */
 	unsigned buys; /* purchases already committed in this session */
 	uint64_t now_ms; /* wall clock, for effects */
 	/* The reference the next purchase of this session will have, drawn by the caller. */
@@ -45,6 +53,7 @@ struct menu_turn {
 	/* Keeps a secret: copies it into locked memory and returns its handle, or 0 when full. */
 	uint32_t (*secret_keep)(void *ctx, struct str secret);
 	void *ctx;
+	struct str nonce; /* transcripts: what a fresh nonce is; empty: drawn by chance */
 };
 
 /* What the person is told by SMS later, rendered when buying: the engine runs no script. */
@@ -74,7 +83,8 @@ enum menu_outcome {
 	MENU_ASK, /* text is a screen that waits for an answer */
 	MENU_END, /* text is the last screen */
 	MENU_PARK, /* text is an END screen; the session goes on when redialled */
-	MENU_LOOKUP, /* effect_name and effect_args must be carried out, then the turn run again */
+	MENU_LOOKUP, /* carry out effect_name and effect_args, then run again with what was not used
+		      */
 	MENU_BUY, /* intent must be committed; text and is_end are the screen that follows */
 };
 
@@ -89,7 +99,10 @@ struct menu_result {
 	struct str effect_name;
 	struct str effect_args;
 	struct buy_intent intent;
+	size_t inputs_used; /* MENU_LOOKUP: the next run is given the inputs after these */
 	unsigned septets; /* of text */
+	struct str missing; /* key of a text that no file has, for the checker; empty: none */
+	bool is_cut; /* the text is a last screen that did not fit, for the checker */
 	uint64_t instructions;
 };
 
@@ -97,8 +110,15 @@ struct menu_result {
  * Replays the journal, feeds the inputs, and stops at the first question without an answer. What
  * was accepted is appended to turn->journal (for MENU_BUY the BUY entry is appended too, in the
  * belief that the caller commits: on failure the caller drops the journal back to its former
- * length). 0; TAMA_ECONFLICT when the menu asks something else than the journal answers;
- * TAMA_ESCRIPT, TAMA_ELIMIT with file:line; TAMA_ENOMEM.
+ * length; the id in the entry is 0). Texts of *out live in the arena. 0; TAMA_ECONFLICT when the
+ * menu asks something else than the journal answers; TAMA_ESCRIPT, TAMA_ELIMIT with file:line;
+ * TAMA_EINVAL when the journal is none; TAMA_ENOMEM when journal or arena are full. After an error
+ * the journal is as it was before.
+ *
+ * The one look-up is "last_purchase", without arguments: what became of the caller's latest
+ * purchase. Its value has the keys ref, state (purchase_state_name in lower case), amount and price
+ * (minor units), operator (name), to (E.164 digits). Values hold neither ';' nor '=' nor control
+ * characters.
  */
 int menu_run(struct menu_host *host, const struct menu_turn *turn, struct arena *arena,
 	struct menu_result *out, struct err *err);
@@ -106,9 +126,19 @@ int menu_run(struct menu_host *host, const struct menu_turn *turn, struct arena 
 /*
  * A text of the gateway itself, in the session's language: "unknown_code", "try_again",
  * "in_progress", "changed", "broken", "resume", "too_late", "closed", ... The services' own texts
- * of that name win. Never fails: falls back to English, then to the key.
+ * of that name win (service may be NULL). Never fails: falls back to English, then to the key.
+ * ${name} in it is left as it is: menu_text_with fills it.
  */
 struct str menu_text(struct menu_host *host, const struct service *service, struct str lang,
 	const char *key, struct arena *arena);
+
+struct menu_var {
+	const char *name;
+	struct str value;
+};
+
+/* The same with each ${name} replaced; what has no value stays as it is. */
+struct str menu_text_with(struct menu_host *host, const struct service *service, struct str lang,
+	const char *key, const struct menu_var *vars, size_t vars_len, struct arena *arena);
 
 #endif
