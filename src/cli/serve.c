@@ -1,5 +1,6 @@
 /* tama serve: the gateway, until SIGTERM. */
 #include "cli.h"
+#include "settings.h"
 
 #include "tama/gateway.h"
 #include "tama/http_out.h"
@@ -13,6 +14,11 @@
 /* For a supervisor: start me again (sysexits.h EX_TEMPFAIL). */
 #define EXIT_IN_DOUBT 75
 
+struct serve_options {
+	const char *config;
+	struct settings settings;
+};
+
 static void print_problem(void *ctx, const char *line)
 {
 	(void)fprintf(stderr, "%s\n", line);
@@ -21,9 +27,11 @@ static void print_problem(void *ctx, const char *line)
 
 static int load(const struct serve_options *options, const struct config **out)
 {
+	struct config_options how = {.settings = options->settings.items,
+		.settings_len = options->settings.n,
+		.problem = print_problem};
 	struct err err = ERR_INIT;
-	int rc = config_load(
-		options->config, &options->settings, print_problem, NULL, out, &err);
+	int rc = config_load(options->config, &how, out, &err);
 
 	/* Problems with a line have been printed; what kept the file from being read has not. */
 	if (rc != 0 && rc != TAMA_EINVAL)
@@ -104,13 +112,24 @@ static int serve(const struct serve_options *options, struct log *log, const str
 int cmd_serve(int argc, char **argv)
 {
 	struct serve_options options = {0};
+	const struct cli_option table[] = {
+		{"config", CLI_TEXT, &options.config, "FILE  the configuration"},
+		{"set", CLI_TEXT, NULL, "NAME=VALUE  what setting(NAME) in it answers; repeatable"},
+		{NULL, CLI_TEXT, NULL, NULL},
+	};
+	struct cli_line line = {.usage = "tama serve -c FILE", .options = table};
 	const struct config *config = NULL;
 	struct log *log = NULL;
-	int status = 1;
+	int status = settings_take(&argc, argv, &options.settings);
 
-	if (!serve_options_read(argc, argv, &options))
-		return 2;
-	if (http_out_global_init() != 0 || log_new(STDERR_FILENO, &log) != 0)
+	if (status == 0)
+		status = cli_read(&line, argc, argv);
+	if (status == 0 && options.config == NULL)
+		status = CLI_USAGE;
+	if (status != 0)
+		return status == 1 ? 0 : CLI_USAGE;
+	status = CLI_FAILED;
+	if (http_out_global_init(NULL) != 0 || log_new(STDERR_FILENO, &log) != 0)
 		return 1;
 	if (load(&options, &config) == 0)
 		status = serve(&options, log, config);
