@@ -1,6 +1,6 @@
--- The gateway that `make run` starts: one partner, two countries, both providers and the SMS gateway
--- played by `tama sandbox` on this machine. Every declaration a configuration can have is here;
--- production.lua explains each of its fields.
+-- The gateway that `make run` starts: one partner, two countries, both providers and the SMS
+-- gateway played by `tama sandbox` on this machine. Every declaration a configuration can have is
+-- here; production.lua explains each of its fields.
 --
 -- setting("name", default) is what `tama serve --set name=value` changes.
 
@@ -60,8 +60,8 @@ account "xente-ug" {
 
 -- ---- offers --------------------------------------------------------------------------------------
 
--- The service ids of collect are those of the provider's glossary (easytransfert.md 1.6). Which ids
--- sell airtime comes from onboarding: 225, 221 and 223 below are invented for the sandbox.
+-- The service ids of collect are those of the provider's glossary (easytransfert.md 1.6). Which
+-- ids sell airtime comes from onboarding: 225, 221 and 223 below are invented for the sandbox.
 local ci_cashout = { ["orange-ci"] = "125", ["mtn-ci"] = "121", ["moov-ci"] = "123" }
 local ci_airtime = { ["orange-ci"] = "225", ["mtn-ci"] = "221", ["moov-ci"] = "223" }
 
@@ -88,8 +88,8 @@ offer "ci-payment" {
   collect = { account = "et-ci", verb = "cashout", services = ci_cashout },
 }
 
--- Product and item ids as xente.md 2.6 has them; those for Airtel airtime and MTN collection are not
--- in the provider's own pages.
+-- Product and item ids as xente.md 2.6 has them; those for Airtel airtime and MTN collection are
+-- not in the provider's own pages.
 offer "ug-airtime" {
   partner = "demo",
   kind = "airtime",

@@ -1,15 +1,15 @@
--- A configuration to start a real gateway from, behind a proxy that speaks TLS (nginx.conf.example).
--- Copy this folder to /etc/tama, change what is marked CHANGE, then:
+-- A configuration to start a real gateway from, behind a proxy that speaks TLS
+-- (nginx.conf.example). Copy this folder to /etc/tama, change what is marked CHANGE, then:
 --
 --   tama check -c /etc/tama/production.lua     every problem as file:line: message
 --   tama serve -c /etc/tama/production.lua
 --
--- A declaration is a name and a table of fields; an unknown field, a duplicate or a name that leads
--- nowhere is an error. Files and folders are relative to the file that names them. Amounts are whole
--- units of the country's currency. Durations are "500ms", "5s", "15m", "1h" or "7d".
+-- A declaration is a name and a table of fields; an unknown field, a duplicate or a name that
+-- leads nowhere is an error. Files and folders are relative to the file that names them. Amounts
+-- are whole units of the country's currency. Durations are "500ms", "5s", "15m", "1h" or "7d".
 --
--- A secret is a file of its own, readable by the gateway's user alone (chmod 600, or 640 with a group
--- of its own). A newline at its end is dropped.
+-- A secret is a file of its own, readable by the gateway's user alone (chmod 600, or 640 with a
+-- group of its own). A newline at its end is dropped.
 
 local keys = setting("keys", "/etc/tama/keys")
 local menus = setting("menus", "/usr/local/share/tama/menus")
@@ -21,15 +21,15 @@ gateway {
   -- The database, the session log and the socket of `tama` commands. On a disk of this machine.
   data = "/var/lib/tama",
 
-  -- Where the proxy finds us: an address and a port. TLS ends at the proxy, so stay on loopback or a
-  -- private network.
+  -- Where the proxy finds us: an address and a port. TLS ends at the proxy, so stay on loopback or
+  -- a private network.
   listen = "127.0.0.1:8080",
 
   -- Metrics, health, REST API and console. Never to be reached from outside.
   admin = "127.0.0.1:8081",
 
-  -- The proxies in front of us. Only their X-Forwarded-For is believed, and of that the last address,
-  -- which is what an account's `sources` are compared with.
+  -- The proxies in front of us. Only their X-Forwarded-For is believed, and of that the last
+  -- address, which is what an account's `sources` are compared with.
   proxies = { "127.0.0.1" },
 
   -- Threads that answer phones; 0 is one for each processor.
@@ -44,16 +44,16 @@ gateway {
   -- Providers and gateways without TLS: for demo and tests.
   allow_http = false,
 
-  -- 32 random bytes that all encryption at rest derives from. Lost, the numbers and messages in the
-  -- database are lost: keep a copy away from this machine. Make it with
+  -- 32 random bytes that all encryption at rest derives from. Lost, the numbers and messages in
+  -- the database are lost: keep a copy away from this machine. Make it with
   --   (umask 077; head -c 32 /dev/urandom > /etc/tama/keys/master.key)
   master_key = secret_file(keys .. "/master.key"),
 }
 
 -- Numbering, operators, networks and wallets. An operator in such a file takes
 --   out_of_service = true
--- as do offers, accounts and channels below: people then read that it does not work for now, and what
--- is under way is finished.
+-- as do offers, accounts and channels below: people then read that it does not work for now, and
+-- what is under way is finished.
 include "countries/ci.lua"
 
 -- A tenant. Its id is in every row of the database: never change it, never give it to another.
@@ -82,10 +82,9 @@ account "et-ci" {
   -- The currency the account is kept in.
   currency = "XOF",
 
-  -- A part of the IPN address that only the provider knows, 16 to 128 letters and digits. Needed for
-  -- "xente", which has one address for the account; "easytransfert" is given a secret address with
-  -- each request.
-  -- ipn_secret = secret_file(keys .. "/xente-ug.ipn"),
+  -- A part of the IPN address that only the provider knows, 16 to 128 letters and digits. Needed
+  -- for "xente", which has one address for the account; "easytransfert" is given a secret address
+  -- with each request. ipn_secret = secret_file(keys .. "/xente-ug.ipn"),
 
   -- The key of the signature of IPNs. Where it is given, an IPN without the right signature is
   -- refused. Ask the provider for it (easytransfert.md 1.12).
@@ -127,8 +126,8 @@ offer "ci-airtime" {
   -- What the provider keeps of the face value, for the books.
   cost_permille = 20,
 
-  -- Who takes the money from the person: account, what the provider calls it, service by the payer's
-  -- operator. An offer without deliver is a payment: you hand out the goods.
+  -- Who takes the money from the person: account, what the provider calls it, service by the
+  -- payer's operator. An offer without deliver is a payment: you hand out the goods.
   collect = { account = "et-ci", verb = "cashout", services = cashout },
 
   -- Who delivers, by the beneficiary's operator.

@@ -1,5 +1,5 @@
--- Côte d'Ivoire: numbers (numbering.tsv, ten digits since 2021, the leading 0 belongs to the number),
--- networks (ITU-T E.212: MCC 612) and how each wallet confirms (easytransfert.md 1.7).
+-- Côte d'Ivoire: numbers (numbering.tsv, ten digits since 2021, the leading 0 belongs to the
+-- number), networks (ITU-T E.212: MCC 612) and how each wallet confirms (easytransfert.md 1.7).
 
 country "CI" {
   cc = "225",
@@ -11,7 +11,8 @@ country "CI" {
   lang = "fr",
 }
 
--- Numbers are portable since 2018: a prefix only guesses, and the person can choose another operator.
+-- Numbers are portable since 2018: a prefix only guesses, and the person can choose another
+-- operator.
 operator "orange-ci" {
   country = "CI",
   title = "Orange",

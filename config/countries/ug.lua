@@ -1,5 +1,5 @@
--- Uganda: numbers (numbering.tsv and numbering-plans.tsv, nine digits behind the trunk 0) and networks
--- (ITU-T E.212: MCC 641).
+-- Uganda: numbers (numbering.tsv and numbering-plans.tsv, nine digits behind the trunk 0) and
+-- networks (ITU-T E.212: MCC 641).
 
 country "UG" {
   cc = "256",

@@ -1,6 +1,6 @@
 /*
- * What a provider's answer to a money request proves: the table of reliability.md 2.4, as data. Pure.
- * Every cell that is not proof of something is UNKNOWN; nothing here ever guesses "failed".
+ * What a provider's answer to a money request proves: the table of reliability.md 2.4, as data.
+ * Pure. Every cell that is not proof of something is UNKNOWN; nothing here ever guesses "failed".
  */
 #ifndef TAMA_CLASSIFY_H
 #define TAMA_CLASSIFY_H
@@ -21,7 +21,7 @@ enum transfer_end {
 
 struct transfer {
 	enum transfer_end end;
-	uint64_t bytes_sent; /* 0 proves that no byte of the request left; above, body bytes may count twice */
+	uint64_t bytes_sent; /* 0 proves that no byte of the request left; else about how many */
 	unsigned status;     /* HTTP status; 0 when none was read */
 };
 

@@ -4,8 +4,8 @@
  * configuration is counted by references, so a reload swaps it under running turns: whoever works
  * with one holds a reference until the work's answer has left.
  *
- * All pointers inside a configuration borrow from it. A path in a file is relative to that file. Secrets
- * lie in memory that is locked, read-only and left out of core dumps.
+ * All pointers inside a configuration borrow from it. A path in a file is relative to that file.
+ * Secrets lie in memory that is locked, read-only and left out of core dumps.
  */
 #ifndef TAMA_CONFIG_H
 #define TAMA_CONFIG_H
@@ -79,7 +79,7 @@ struct account {
 		ipn_base; /* our public address as the provider sees it: "https://tama.example" */
 	const struct account_field *fields;
 	size_t fields_len;
-	struct str ipn_secret;       /* path segment; empty only where the profile has ref_in_path */
+	struct str ipn_secret; /* path segment; empty only where the profile has ref_in_path */
 	struct str signature_secret; /* HMAC of the IPN's body; empty: not checked */
 	const struct str *sources; /* addresses IPNs may come from; none: any */
 	size_t sources_len;
@@ -134,8 +134,8 @@ struct service {
 	const struct service_file *files;
 	size_t files_len;
 	/*
-	 * Of the files, the catalogue and MENU_API_VERSION together. Switches (out_of_service) are not in
-	 * it: they act on sessions under way too.
+	 * Of the files, the catalogue and MENU_API_VERSION together. Switches (out_of_service) are
+	 * not in it: they act on sessions under way too.
 	 */
 	uint8_t hash[16];
 };
@@ -186,7 +186,7 @@ struct config {
 	unsigned connections;
 	bool allow_loopback; /* providers and gateways on this machine: demo and tests only */
 	bool allow_http; /* providers without TLS: demo and tests only */
-	/* Proxies in front of us: the last address of their X-Forwarded-For is the peer. None: nobody's. */
+	/* Proxies in front of us: the last address of their X-Forwarded-For is the peer. */
 	const struct str *proxies;
 	size_t proxies_len;
 	struct str master_key; /* 32 bytes from a file: everything at rest derives from it */
@@ -223,15 +223,15 @@ struct config_options {
 };
 
 /*
- * Reads, checks and resolves the file, its includes, secrets and service folders. options may be NULL.
- * 0, with one reference held; TAMA_EINVAL with every problem found, one "file:line: message" a line,
- * given to options->problem and the first of them in err. Values of secrets are in no message. Blocks on
- * the disk; call it from no thread that answers phones.
+ * Reads, checks and resolves the file, its includes, secrets and service folders. options may be
+ * NULL. 0, with one reference held; TAMA_EINVAL with every problem found, one "file:line: message"
+ * a line, given to options->problem and the first of them in err. Values of secrets are in no
+ * message. Blocks on the disk; call it from no thread that answers phones.
  */
 int config_load(const char *file, const struct config_options *options, const struct config **out,
 	struct err *err);
 
-/* Another reference. The last config_unref wipes the secrets and frees all; *config becomes NULL. */
+/* Another reference; the last config_unref wipes the secrets and frees all. *config is NULL then. */
 const struct config *config_ref(const struct config *config);
 void config_unref(const struct config **config);
 

@@ -31,6 +31,14 @@ enum dialect_kind {
 int dialect_host_new(unsigned kinds, struct dialect_host **out, struct err *err);
 void dialect_host_free(struct dialect_host **host);
 
+/*
+ * Adds a dialect from its source: a partner's own, or one under test. chunk names it in messages
+ * and begins with '=' ("=my.lua"). 0; TAMA_ESCRIPT or TAMA_ELIMIT with file:line; TAMA_EEXIST when
+ * the host has one of that kind and name. The source is not needed afterwards.
+ */
+int dialect_host_add(
+	struct dialect_host *host, struct str source, const char *chunk, struct err *err);
+
 /* Whether there is such a dialect: for the configuration's check. */
 bool dialect_exists(struct dialect_host *host, enum dialect_kind kind, struct str name);
 
@@ -150,12 +158,20 @@ enum sms_verdict dialect_sms_verdict(
  * are digits and our own references.
  */
 
+/* Which part of the provider's list to ask for. */
+struct provider_page {
+	uint32_t number; /* from 1 */
+	struct str from, to; /* days, "YYYY-MM-DD" */
+	struct str listed; /* only transactions of this status word; empty: all */
+};
+
 struct provider_terms {
 	const struct account *account;
 	struct str verb; /* "cashout", "airtime", ...; for queries the verb of the attempt */
 	struct attempt_terms terms;
 	struct str ipn_url;
 	bool has_otp;
+	struct provider_page page; /* of PROVIDER_LIST alone */
 };
 
 enum provider_call {
@@ -163,6 +179,12 @@ enum provider_call {
 	PROVIDER_STATUS, /* by provider id; TAMA_ENOTFOUND if the dialect needs one and it is
 			    unknown */
 	PROVIDER_BALANCE,
+	/*
+	 * Looks for our reference where the provider's id never reached us; TAMA_ENOTFOUND if this
+	 * provider has no list. The facts then have an id to ask by, and never a word. Valid facts
+	 * without an id: not on this page; the next may have it. Not valid: there is no next.
+	 */
+	PROVIDER_LIST,
 };
 
 /* Builds a request; method, absolute URL, fields and body with marks. */

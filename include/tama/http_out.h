@@ -7,9 +7,9 @@
  * Accept-Encoding, no proxy, no netrc, TLS 1.2 or later with the peer verified. Queries may reuse,
  * and libcurl may then repeat them: whatever must not be repeated is a money request.
  *
- * A response without Content-Length or chunks ends where the server closes, so that a cut one cannot
- * be told from a whole one (RFC 9112 8): both are TRANSFER_COMPLETE, and the dialect must insist on
- * a body that is whole in itself.
+ * A response without Content-Length or chunks ends where the server closes, so that a cut one
+ * cannot be told from a whole one (RFC 9112 8): both are TRANSFER_COMPLETE, and the dialect must
+ * insist on a body that is whole in itself.
  */
 #ifndef TAMA_HTTP_OUT_H
 #define TAMA_HTTP_OUT_H
@@ -25,7 +25,7 @@ struct http_out_result {
 	struct str type;  /* Content-Type of the response */
 	struct str body;  /* borrowed until the callback returns; at most LIMIT_REPLY_BYTES */
 	uint64_t retry_after_s; /* Retry-After, seconds or a date; 0 when absent, past or neither */
-	const char *reason; /* for the log: libcurl's words, no path or query, no body; until return */
+	const char *reason; /* for the log: no path, query or body in it; until return */
 };
 
 typedef void (*http_out_done_fn)(void *ctx, const struct http_out_result *result);
@@ -33,7 +33,8 @@ typedef void (*http_out_done_fn)(void *ctx, const struct http_out_result *result
 /*
  * Called just before the first byte can leave; false abandons the transfer as TRANSFER_NOT_STARTED.
  * The owner of a claim looks here whether the claim is still young (reliability.md 2.5). A request
- * that libcurl repeats (never a money request) is asked for again. Must not call back into http_out.
+ * that libcurl repeats (never a money request) is asked for again. Must not call back into
+ * http_out.
  */
 typedef bool (*http_out_ready_fn)(void *ctx);
 
@@ -50,8 +51,8 @@ struct http_out_request {
 struct http_out_config {
 	/*
 	 * Where a call may go (SSRF guard): unless allow_loopback, a resolved address that is not
-	 * public (address.h) is refused at the socket, and when no other is left the transfer ends as
-	 * TRANSFER_NOT_STARTED. Test and demo configurations allow loopback.
+	 * public (address.h) is refused at the socket, and when no other is left the transfer ends
+	 * as TRANSFER_NOT_STARTED. Test and demo configurations allow loopback.
 	 */
 	bool allow_loopback;
 	bool allow_http; /* else only https */
@@ -60,8 +61,9 @@ struct http_out_config {
 };
 
 /*
- * Once in a process, by main, before any thread and any other call here: sets libcurl up and ignores
- * SIGPIPE, which a TLS connection raises when its peer is gone. fini comes after the last http_out.
+ * Once in a process, by main, before any thread and any other call here: sets libcurl up and
+ * ignores SIGPIPE, which a TLS connection raises when its peer is gone. fini comes after the last
+ * http_out.
  */
 int http_out_global_init(struct err *err);
 void http_out_global_fini(void);
@@ -71,19 +73,19 @@ int http_out_new(struct http_out **out, const struct http_out_config *config, st
 
 /*
  * Ends every transfer still under way or waiting, calls back, frees; *out becomes NULL. One whose
- * request may have begun to leave is TRANSFER_BROKEN, any other TRANSFER_NOT_STARTED. Callbacks that
- * submit get TAMA_EFULL.
+ * request may have begun to leave is TRANSFER_BROKEN, any other TRANSFER_NOT_STARTED. Callbacks
+ * that submit get TAMA_EFULL.
  */
 void http_out_free(struct http_out **out);
 
 /*
- * Puts a transfer in line; the next http_out_run starts it. 0; TAMA_EFULL beyond LIMIT_WIRE_TRANSFERS
- * waiting; TAMA_EINVAL for a URL of a forbidden scheme or with a byte that must be percent-encoded, a
- * method other than GET, POST, PUT, PATCH and DELETE, a header with a control character (CR, LF, NUL),
- * or one that is ours to set (Connection, Content-Length, Transfer-Encoding, TE, Upgrade, Expect,
- * Accept-Encoding); TAMA_ELIMIT for a URL or header past LIMIT_HTTP_HEADER_BYTES or a body past
- * LIMIT_TURN_BYTES; TAMA_ENOMEM; TAMA_EIO when libcurl refuses. The callback never comes from inside
- * this call.
+ * Puts a transfer in line; the next http_out_run starts it. 0; TAMA_EFULL beyond
+ * LIMIT_WIRE_TRANSFERS waiting; TAMA_EINVAL for a URL of a forbidden scheme or with a byte that
+ * must be percent-encoded, a method other than GET, POST, PUT, PATCH and DELETE, a header with a
+ * control character (CR, LF, NUL), or one that is ours to set (Connection, Content-Length,
+ * Transfer-Encoding, TE, Upgrade, Expect, Accept-Encoding); TAMA_ELIMIT for a URL or header past
+ * LIMIT_HTTP_HEADER_BYTES or a body past LIMIT_TURN_BYTES; TAMA_ENOMEM; TAMA_EIO when libcurl
+ * refuses. The callback never comes from inside this call.
  */
 int http_out_submit(struct http_out *out, const struct http_out_request *request);
 

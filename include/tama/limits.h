@@ -11,6 +11,7 @@
 #define LIMIT_HTTP_IDLE_S 75
 #define LIMIT_HTTP_CONNECTIONS 4096
 #define LIMIT_HTTP_WORKERS 64
+#define LIMIT_HTTP_LEAVE_MS 1000 /* for answers already given, when the listener stops */
 
 /* HTTP out. */
 #define LIMIT_REPLY_BYTES (256 * 1024)
@@ -20,6 +21,7 @@
 /* JSON from outside (reliability 5.1). */
 #define LIMIT_JSON_DEPTH 16
 #define LIMIT_JSON_KEYS 256
+#define LIMIT_JSON_VALUES 4096
 
 /* One turn: a hop, an IPN, a reply. */
 #define LIMIT_TURN_BYTES (1024 * 1024)

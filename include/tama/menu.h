@@ -124,6 +124,12 @@ int menu_run(struct menu_host *host, const struct menu_turn *turn, struct arena 
 	struct menu_result *out, struct err *err);
 
 /*
+ * Whether a message would open a dialogue of its own: its first word is one of the service's keywords,
+ * or a word for help or stop. An open dialogue by SMS gives way to it.
+ */
+bool menu_is_keyword(struct menu_host *host, const struct service *service, struct str text);
+
+/*
  * A text of the gateway itself, in the session's language: "unknown_code", "try_again",
  * "in_progress", "changed", "broken", "resume", "too_late", "closed", ... The services' own texts
  * of that name win (service may be NULL). Never fails: falls back to English, then to the key.

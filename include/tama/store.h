@@ -273,7 +273,7 @@ struct store_config {
  * Opens (creating or upgrading) DIR/tama.db and takes DIR/lock. Asserts WAL, synchronous=FULL,
  * foreign keys and the schema version by reading them back; refuses a newer schema, a wrong key, a
  * directory or file that others may read, and a second process. 0; TAMA_EIO, TAMA_EINVAL, TAMA_EAUTH
- * (the key), TAMA_ECONFLICT (locked) with a message.
+ * (the key), TAMA_ECONFLICT (locked), TAMA_EDOUBT (its first commit) with a message.
  */
 int store_sqlite_open(const struct store_config *config, struct store **out, struct err *err);
 

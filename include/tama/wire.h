@@ -36,6 +36,9 @@ int wire_start(const struct wire_config *config, struct wire **out, struct err *
 /* Stops the thread; transfers under way end as broken and are posted. *wire becomes NULL. */
 void wire_stop(struct wire **wire);
 
+/* Jobs and transfers that have not ended. */
+size_t wire_busy(struct wire *wire);
+
 void wire_set_config(struct wire *wire, const struct config *config);
 void wire_stats(struct wire *wire, struct wire_stats *out);
 

@@ -1,6 +1,7 @@
 /*
- * The table of reliability.md 2.4, each row with its source there. The first row whose end, status,
- * word and proof all hold decides; the last row of a table holds for everything.
+ * The table of reliability.md 2.4. Each row names its source there, "ET" being easytransfert.md.
+ * The first row whose end, status, word and proof all hold decides; the last row of a table holds
+ * for everything.
  */
 #include "tama/classify.h"
 
@@ -10,15 +11,16 @@
 #define WORD(w) (1u << WORD_##w)
 #define ANY_END ((1u << (TRANSFER_TOO_LARGE + 1)) - 1)
 #define ANY_WORD ((1u << (WORD_NOT_FOUND + 1)) - 1)
+#define WHOLE END(COMPLETE)
 #define ANY_STATUS 0, UINT32_MAX
 /* A refusal at the door; any other word speaks of a transaction, and contradicts the status. */
-#define NO_WORD_OF_EXECUTION (WORD(NONE) | WORD(REFUSED))
+#define AT_THE_DOOR (WORD(NONE) | WORD(REFUSED))
 #define ALARM true
 
 /* What must be shown beyond end, status and word. */
 enum proof {
 	PROOF_NONE,
-	PROOF_NO_BYTE_LEFT,
+	PROOF_UNSENT,
 	PROOF_AUTH_FIRST, /* documented: 401 and 403 come before execution */
 	PROOF_COUNT_FIRST, /* documented: 429 comes before execution */
 };
@@ -35,32 +37,31 @@ struct row {
 /* clang-format off */
 static const struct row SUBMIT[] = {
 	/* Nothing left the machine. A certificate does not mend itself: a person is called. */
-	{END(DNS),         ANY_STATUS, ANY_WORD, PROOF_NO_BYTE_LEFT, CLASS_NOT_SENT, false}, /* 2.4, F-D1 */
-	{END(CONNECT),     ANY_STATUS, ANY_WORD, PROOF_NO_BYTE_LEFT, CLASS_NOT_SENT, false}, /* 2.4, F-D2 */
-	{END(TLS),         ANY_STATUS, ANY_WORD, PROOF_NO_BYTE_LEFT, CLASS_NOT_SENT, ALARM}, /* 2.4, F-D3 */
-	{END(NOT_STARTED), ANY_STATUS, ANY_WORD, PROOF_NO_BYTE_LEFT, CLASS_NOT_SENT, false}, /* 2.5 */
+	{END(DNS),         ANY_STATUS, ANY_WORD, PROOF_UNSENT, CLASS_NOT_SENT, false}, /* F-D1 */
+	{END(CONNECT),     ANY_STATUS, ANY_WORD, PROOF_UNSENT, CLASS_NOT_SENT, false}, /* F-D2 */
+	{END(TLS),         ANY_STATUS, ANY_WORD, PROOF_UNSENT, CLASS_NOT_SENT, ALARM}, /* F-D3 */
+	{END(NOT_STARTED), ANY_STATUS, ANY_WORD, PROOF_UNSENT, CLASS_NOT_SENT, false}, /* 2.5 */
 
 	/* What else ended before a whole response proves nothing: 2.4, F-D4 to F-D9, F-D12. */
 	{ANY_END & ~END(COMPLETE), ANY_STATUS, ANY_WORD, PROOF_NONE, CLASS_UNKNOWN, false},
 
-	/* From here on the response is whole. */
-	{END(COMPLETE), 200, 299, WORD(PENDING),   PROOF_NONE, CLASS_ACCEPTED,  false}, /* 2.4 */
-	{END(COMPLETE), 200, 299, WORD(SUCCESS),   PROOF_NONE, CLASS_SUCCEEDED, false}, /* 2.4 */
-	{END(COMPLETE), 200, 299, WORD(FAILURE),   PROOF_NONE, CLASS_FAILED,    false}, /* 2.4; easytransfert.md 1.3 */
-	{END(COMPLETE), 200, 299, WORD(REFUSED),   PROOF_NONE, CLASS_FAILED,    false}, /* 2.4: an allow-listed code */
-	{END(COMPLETE), 200, 299, WORD(DUPLICATE), PROOF_NONE, CLASS_QUERY,     false}, /* finding 7 */
-	{END(COMPLETE), 200, 299, ANY_WORD,        PROOF_NONE, CLASS_UNKNOWN,   false}, /* 2.4, F-D11 */
+	{WHOLE, 200, 299, WORD(PENDING),   PROOF_NONE, CLASS_ACCEPTED,  false}, /* 2.4 */
+	{WHOLE, 200, 299, WORD(SUCCESS),   PROOF_NONE, CLASS_SUCCEEDED, false}, /* 2.4 */
+	{WHOLE, 200, 299, WORD(FAILURE),   PROOF_NONE, CLASS_FAILED,    false}, /* ET 1.3 */
+	{WHOLE, 200, 299, WORD(REFUSED),   PROOF_NONE, CLASS_FAILED,    false}, /* 2.4 */
+	{WHOLE, 200, 299, WORD(DUPLICATE), PROOF_NONE, CLASS_QUERY,     false}, /* finding 7 */
+	{WHOLE, 200, 299, ANY_WORD,        PROOF_NONE, CLASS_UNKNOWN,   false}, /* 2.4, F-D11 */
 
-	{END(COMPLETE), 300, 399, ANY_WORD,        PROOF_NONE, CLASS_UNKNOWN,   ALARM}, /* 2.4, F-D13 */
+	{WHOLE, 300, 399, ANY_WORD,        PROOF_NONE, CLASS_UNKNOWN,   ALARM}, /* 2.4, F-D13 */
 
-	{END(COMPLETE), 404, 404, ANY_WORD,        PROOF_NONE, CLASS_UNKNOWN,   ALARM}, /* 2.4 */
-	{END(COMPLETE), 400, 499, WORD(DUPLICATE), PROOF_NONE, CLASS_QUERY,     false}, /* 2.4, F-D21 */
-	{END(COMPLETE), 400, 400, WORD(REFUSED),   PROOF_NONE, CLASS_FAILED,    false}, /* 2.4, F-D26 */
-	{END(COMPLETE), 406, 406, WORD(REFUSED),   PROOF_NONE, CLASS_FAILED,    false}, /* easytransfert.md 1.3 */
-	{END(COMPLETE), 422, 422, WORD(REFUSED),   PROOF_NONE, CLASS_FAILED,    false}, /* 2.4, F-D26 */
-	{END(COMPLETE), 401, 401, NO_WORD_OF_EXECUTION, PROOF_AUTH_FIRST,  CLASS_NOT_SENT, false}, /* 2.4, F-D25 */
-	{END(COMPLETE), 403, 403, NO_WORD_OF_EXECUTION, PROOF_AUTH_FIRST,  CLASS_NOT_SENT, false}, /* 2.4, F-D25 */
-	{END(COMPLETE), 429, 429, NO_WORD_OF_EXECUTION, PROOF_COUNT_FIRST, CLASS_NOT_SENT, false}, /* 2.4 */
+	{WHOLE, 404, 404, ANY_WORD,        PROOF_NONE, CLASS_UNKNOWN,   ALARM}, /* 2.4 */
+	{WHOLE, 400, 499, WORD(DUPLICATE), PROOF_NONE, CLASS_QUERY,     false}, /* 2.4, F-D21 */
+	{WHOLE, 400, 400, WORD(REFUSED),   PROOF_NONE, CLASS_FAILED,    false}, /* 2.4, F-D26 */
+	{WHOLE, 406, 406, WORD(REFUSED),   PROOF_NONE, CLASS_FAILED,    false}, /* ET 1.3 */
+	{WHOLE, 422, 422, WORD(REFUSED),   PROOF_NONE, CLASS_FAILED,    false}, /* 2.4, F-D26 */
+	{WHOLE, 401, 401, AT_THE_DOOR, PROOF_AUTH_FIRST,  CLASS_NOT_SENT, false}, /* 2.4, F-D25 */
+	{WHOLE, 403, 403, AT_THE_DOOR, PROOF_AUTH_FIRST,  CLASS_NOT_SENT, false}, /* 2.4, F-D25 */
+	{WHOLE, 429, 429, AT_THE_DOOR, PROOF_COUNT_FIRST, CLASS_NOT_SENT, false}, /* 2.4 */
 
 	/* 401, 403 and 429 without that promise, 408, 425, 5xx, and all that nobody thought of. */
 	{ANY_END, ANY_STATUS, ANY_WORD, PROOF_NONE, CLASS_UNKNOWN, false}, /* 2.4, F-D10, F-D14 */
@@ -68,9 +69,9 @@ static const struct row SUBMIT[] = {
 
 /* A query moves no money, so its own refusal or "not found" says nothing about the purchase. */
 static const struct row STATUS[] = {
-	{END(COMPLETE), 200, 299, WORD(PENDING), PROOF_NONE, CLASS_ACCEPTED,  false}, /* 2.4 */
-	{END(COMPLETE), 200, 299, WORD(SUCCESS), PROOF_NONE, CLASS_SUCCEEDED, false}, /* 2.4 */
-	{END(COMPLETE), 200, 299, WORD(FAILURE), PROOF_NONE, CLASS_FAILED,    false}, /* 2.4 */
+	{WHOLE, 200, 299, WORD(PENDING), PROOF_NONE, CLASS_ACCEPTED,  false}, /* 2.4 */
+	{WHOLE, 200, 299, WORD(SUCCESS), PROOF_NONE, CLASS_SUCCEEDED, false}, /* 2.4 */
+	{WHOLE, 200, 299, WORD(FAILURE), PROOF_NONE, CLASS_FAILED,    false}, /* 2.4 */
 	{ANY_END, ANY_STATUS, ANY_WORD, PROOF_NONE, CLASS_UNKNOWN, false}, /* 2.4, F-D23, F-D24 */
 };
 /* clang-format on */
@@ -81,7 +82,7 @@ static bool is_proven(
 	switch (proof) {
 	case PROOF_NONE:
 		return true;
-	case PROOF_NO_BYTE_LEFT:
+	case PROOF_UNSENT:
 		return t->bytes_sent == 0;
 	case PROOF_AUTH_FIRST:
 		return rules->auth_precedes_execution;

@@ -3,35 +3,44 @@
 
 #include "tama/err.h"
 
-#define FIND(config, list, name_)                                                                  \
-	for (size_t i = 0; i < (config)->list##_len; i++)                                          \
-		if (str_eq((config)->list[i].name, (name_)))                                       \
-			return &(config)->list[i];                                                 \
-	return NULL
-
 const struct channel *config_channel(const struct config *config, struct str name)
 {
-	FIND(config, channels, name);
+	for (size_t i = 0; i < config->channels_len; i++)
+		if (str_eq(config->channels[i].name, name))
+			return &config->channels[i];
+	return NULL;
 }
 
 const struct account *config_account(const struct config *config, struct str name)
 {
-	FIND(config, accounts, name);
+	for (size_t i = 0; i < config->accounts_len; i++)
+		if (str_eq(config->accounts[i].name, name))
+			return &config->accounts[i];
+	return NULL;
 }
 
 const struct offer *config_offer(const struct config *config, struct str name)
 {
-	FIND(config, offers, name);
+	for (size_t i = 0; i < config->offers_len; i++)
+		if (str_eq(config->offers[i].name, name))
+			return &config->offers[i];
+	return NULL;
 }
 
 const struct operator_cfg *config_operator(const struct config *config, struct str name)
 {
-	FIND(config, operators, name);
+	for (size_t i = 0; i < config->operators_len; i++)
+		if (str_eq(config->operators[i].name, name))
+			return &config->operators[i];
+	return NULL;
 }
 
 const struct country *config_country(const struct config *config, struct str iso)
 {
-	FIND(config, countries, iso);
+	for (size_t i = 0; i < config->countries_len; i++)
+		if (str_eq(config->countries[i].name, iso))
+			return &config->countries[i];
+	return NULL;
 }
 
 const struct partner *config_partner(const struct config *config, uint32_t id)
@@ -106,6 +115,18 @@ const struct operator_cfg *config_operator_by_network(
 		for (size_t j = 0; j < config->operators[i].networks_len; j++)
 			if (str_eq(config->operators[i].networks[j], network))
 				return &config->operators[i];
+	return NULL;
+}
+
+const struct channel *config_sms_route(
+	const struct config *config, uint32_t partner, const struct country *country)
+{
+	for (size_t i = 0; i < config->channels_len; i++) {
+		const struct channel *channel = &config->channels[i];
+		if (channel->kind == CHANNEL_SMS && !channel->out_of_service &&
+			channel->partner->id == partner && channel->country == country)
+			return channel;
+	}
 	return NULL;
 }
 

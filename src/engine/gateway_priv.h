@@ -56,6 +56,10 @@ struct gateway {
 	atomic_bool is_draining;
 };
 
+/* A worker's own Lua states; on failure *worker is half made and worker_free takes it. */
+int worker_make(struct worker *worker, const struct config *config, struct err *err);
+void worker_free(struct worker *worker);
+
 /* The current configuration with a reference for the caller. */
 const struct config *gateway_config(struct gateway *gateway);
 

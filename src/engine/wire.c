@@ -88,7 +88,9 @@ static void *wire_main(void *arg)
 			items = items->next;
 			run_job(wire, job);
 		}
+		atomic_store(&wire->transfers, http_out_busy(wire->out));
 		http_out_run(wire->out, queue_fd(wire->jobs), had_work ? 0 : 1000);
+		atomic_store(&wire->transfers, http_out_busy(wire->out));
 	}
 	return NULL;
 }
@@ -159,6 +161,11 @@ void wire_stop(struct wire **out)
 	config_unref(&wire->config);
 	free(wire);
 	*out = NULL;
+}
+
+size_t wire_busy(struct wire *wire)
+{
+	return queue_len(wire->jobs) + atomic_load(&wire->transfers);
 }
 
 void wire_stats(struct wire *wire, struct wire_stats *out)

@@ -65,6 +65,7 @@ struct wire {
 	pthread_t thread;
 	bool has_thread;
 	atomic_bool stop;
+	_Atomic size_t transfers; /* under way, for other threads to see */
 	_Atomic uint64_t money_requests, queries, sms, logins, ipns;
 };
 

@@ -149,6 +149,11 @@ static void resolve_channel(
 		.fields_len = c->fields.n,
 		.out_of_service = c->out_of_service,
 	};
+	if (c->secret.p == NULL && !c->open)
+		config_problem(loader, d, NULL,
+			"field \"secret\" is missing: without one anybody can pretend to be any "
+			"phone "
+			"(open = true allows that)");
 	resolve_names(loader, c, out);
 	resolve_keywords(loader, c, out);
 	if (c->kind.n > 0) {

@@ -6,6 +6,8 @@
  *   config_read      reads the Lua table into the decl by that table of fields
  *   config_resolve   turns decls into the structs of tama/config.h: names become pointers
  *   config_offer, config_channel, config_service   the same for the larger ones
+ *   config_address   addresses of HTTP and listeners
+ *   config_hint      what was probably meant
  *   config_source    files, and where in a file a field stands
  *   config_secret    secrets and the memory they lie in
  *
@@ -320,6 +322,8 @@ void config_script_problem(
 /* Reads the table on top of the stack into the declaration. [-0, +0, e] */
 void config_read_decl(struct loader *loader, struct decl *decl);
 
+/* ---- config_hint.c --------------------------------------------------------------------------- */
+
 /* ` (did you mean "x"?)` for the name among n that was probably meant, or nothing. */
 struct str config_hint(struct loader *loader, struct str name, const struct str *names, size_t n);
 
@@ -336,13 +340,19 @@ void config_resolve(struct loader *loader);
 const struct decl *config_named(struct loader *loader, const struct decl *at, const char *path,
 	enum decl_kind kind, struct str name);
 
+void config_resolve_offers(struct loader *loader);
+void config_resolve_services(struct loader *loader);
+void config_resolve_channels(struct loader *loader);
+
+/* ---- config_address.c ------------------------------------------------------------------------ */
+
 /* Checks an address of HTTP; *url loses a '/' at its end. is_base: neither query nor fragment. */
 void config_check_url(struct loader *loader, const struct decl *at, const char *path, bool is_base,
 	struct str *url);
 
-void config_resolve_offers(struct loader *loader);
-void config_resolve_services(struct loader *loader);
-void config_resolve_channels(struct loader *loader);
+/* Reads "address:port" into the listener's address and port; the latter says which of the two. */
+void config_check_listen(struct loader *loader, const struct decl_gateway *gateway,
+	const char *path, struct str text, uint16_t *port_out);
 
 /* ---- config_fields.c ---------------------------------------------------------------------------
  */

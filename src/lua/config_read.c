@@ -8,7 +8,7 @@
 
 #define TEXT_MAX 200
 #define PATH_MAX_LEN 200
-#define HINT_MAX 64
+#define FIELDS_MAX 32
 
 struct reader {
 	struct loader *loader;
@@ -95,55 +95,11 @@ static const char *type_name(lua_State *L)
 	}
 }
 
-/* ---- what was probably meant
- * --------------------------------------------------------------------- */
-
-static size_t min3(size_t a, size_t b, size_t c)
-{
-	size_t least = a < b ? a : b;
-	return least < c ? least : c;
-}
-
-/* Insertions, deletions and replacements from a to b; both at most HINT_MAX long. */
-static size_t edits(struct str a, struct str b)
-{
-	size_t row[HINT_MAX + 1];
-	for (size_t j = 0; j <= b.n; j++)
-		row[j] = j;
-	for (size_t i = 1; i <= a.n; i++) {
-		size_t diagonal = row[0];
-		row[0] = i;
-		for (size_t j = 1; j <= b.n; j++) {
-			size_t above = row[j];
-			row[j] = min3(
-				above + 1, row[j - 1] + 1, diagonal + (a.p[i - 1] != b.p[j - 1]));
-			diagonal = above;
-		}
-	}
-	return row[b.n];
-}
-
-struct str config_hint(struct loader *loader, struct str name, const struct str *names, size_t n)
-{
-	size_t best = 1 + name.n / 4;
-	const struct str *found = NULL;
-	for (size_t i = 0; i < n && name.n <= HINT_MAX; i++) {
-		size_t distance = names[i].n <= HINT_MAX ? edits(name, names[i]) : SIZE_MAX;
-		if (distance < best || (distance == best && found == NULL)) {
-			best = distance;
-			found = &names[i];
-		}
-	}
-	if (found == NULL)
-		return STR("");
-	return arena_printf(&loader->arena, " (did you mean \"%.*s\"?)", STR_ARG(*found));
-}
-
 static struct str field_hint(struct loader *loader, const struct field *fields, struct str name)
 {
-	struct str names[HINT_MAX];
+	struct str names[FIELDS_MAX];
 	size_t n = 0;
-	for (; fields[n].name != NULL && n < HINT_MAX; n++)
+	for (; n < FIELDS_MAX && fields[n].name != NULL; n++)
 		names[n] = str_c(fields[n].name);
 	return config_hint(loader, name, names, n);
 }
@@ -263,7 +219,8 @@ static void read_bool(struct reader *r, bool *out)
 		wrong(r, "must be true or false, not %s", type_name(L));
 }
 
-/* A secret that could not be read leaves *out empty: that was noted where it stands. */
+/* A wrong secret leaves the empty text, an absent one NULL: then only the absence is worth a word.
+ */
 static void read_secret(struct reader *r, const struct field *field, struct str *out)
 {
 	struct loader *loader = r->loader;
@@ -272,6 +229,7 @@ static void read_secret(struct reader *r, const struct field *field, struct str 
 			? config_secret_of(loader, lua_touserdata(loader->L, -1))
 			: NULL;
 	struct str text = STR("");
+	*out = STR("");
 	if (secret != NULL)
 		text = config_secret_text(secret);
 	else if (field->may_be_text && lua_type(loader->L, -1) == LUA_TSTRING)

@@ -7,8 +7,6 @@
 
 #include "tama/provider.h"
 
-#include <arpa/inet.h>
-
 /* ---- names
  * ---------------------------------------------------------------------------------------- */
 
@@ -66,98 +64,6 @@ static void check_demo_secrets(struct loader *loader)
 				"secret_file \"path\"");
 }
 
-/* ---- addresses
- * ------------------------------------------------------------------------------------ */
-
-static bool is_loopback(struct str host)
-{
-	return str_eq_nocase(host, STR("localhost")) || str_has_prefix(host, STR("127.")) ||
-	       str_eq(host, STR("[::1]")) || str_eq(host, STR("0.0.0.0")) ||
-	       str_eq(host, STR("[::]"));
-}
-
-/* Host of the authority "host:port", with the brackets of an IPv6 address. */
-static struct str host_of(struct str authority)
-{
-	if (authority.n > 0 && authority.p[0] == '[') {
-		ptrdiff_t end = str_find(authority, ']');
-		return end < 0 ? STR("") : (struct str){authority.p, (size_t)end + 1};
-	}
-	return str_cut(&authority, ':');
-}
-
-static bool is_url_text(struct str s, bool is_base)
-{
-	for (size_t i = 0; i < s.n; i++)
-		if (s.p[i] <= ' ' || s.p[i] > '~' || strchr("\"<>\\^`{|}#", s.p[i]) != NULL ||
-			(is_base && s.p[i] == '?'))
-			return false;
-	return true;
-}
-
-void config_check_url(struct loader *loader, const struct decl *at, const char *path, bool is_base,
-	struct str *url)
-{
-	const struct config *config = &loader->box->config;
-	bool is_http = str_has_prefix(*url, STR("http://"));
-	struct str rest = str_from(*url, is_http ? 7 : 8);
-	struct str authority = str_cut(&rest, '/');
-	if (url->n == 0)
-		return;
-	if (!is_http && !str_has_prefix(*url, STR("https://")))
-		config_problem(
-			loader, at, path, "\"%.*s\" must begin with https://", STR_ARG(*url));
-	else if (!is_url_text(*url, is_base) || host_of(authority).n == 0 ||
-		 str_find(authority, '@') >= 0)
-		config_problem(loader, at, path,
-			"\"%.*s\" is no address such as \"https://host/path\"", STR_ARG(*url));
-	else if (is_http && !config->allow_http)
-		config_problem(loader, at, path,
-			"\"%.*s\" is not encrypted: http:// is for demo and tests (allow_http = "
-			"true)",
-			STR_ARG(*url));
-	else if (is_loopback(host_of(authority)) && !config->allow_loopback)
-		config_problem(loader, at, path,
-			"\"%.*s\" is this machine: that is for demo and tests (allow_loopback = "
-			"true)",
-			STR_ARG(*url));
-	if (is_base && url->n > 0 && url->p[url->n - 1] == '/')
-		url->n--;
-}
-
-/* "127.0.0.1:8080" or "[::1]:8080": false when it is neither. */
-static bool listen_split(struct loader *loader, struct str text, struct str *address, int64_t *port)
-{
-	unsigned char binary[16];
-	struct str host = host_of(text);
-	struct str digits = str_from(text, host.n + 1);
-	bool is_v6 = host.n > 2 && host.p[0] == '[';
-	if (is_v6)
-		host = (struct str){host.p + 1, host.n - 2};
-	*address = config_str(loader, host);
-	return text.n > digits.n && text.p[text.n - digits.n - 1] == ':' &&
-	       inet_pton(is_v6 ? AF_INET6 : AF_INET, address->p, binary) == 1 && digits.n <= 5 &&
-	       str_to_i64(digits, port) && *port <= UINT16_MAX;
-}
-
-static void resolve_listen(struct loader *loader, const struct decl_gateway *gateway,
-	const char *path, struct str text, uint16_t *port_out)
-{
-	struct config *config = &loader->box->config;
-	struct str *address =
-		port_out == &config->admin_port ? &config->admin_address : &config->listen_address;
-	int64_t port = 0;
-	if (!listen_split(loader, text, address, &port))
-		config_problem(loader, &gateway->decl, path,
-			"\"%.*s\" is no address and port such as \"127.0.0.1:8080\"",
-			STR_ARG(text));
-	else if (port == 0 && !gateway->allow_loopback)
-		config_problem(loader, &gateway->decl, path,
-			"port 0, chosen by the kernel, is for tests (allow_loopback = true)");
-	else
-		*port_out = (uint16_t)port;
-}
-
 /* ---- gateway
  * -------------------------------------------------------------------------------------- */
 
@@ -184,8 +90,8 @@ static void resolve_gateway(struct loader *loader)
 	config->master_key = gateway->master_key;
 	struct str listen = gateway->listen.n > 0 ? gateway->listen : STR("127.0.0.1:8080");
 	struct str admin = gateway->admin.n > 0 ? gateway->admin : STR("127.0.0.1:8081");
-	resolve_listen(loader, gateway, "listen", listen, &config->listen_port);
-	resolve_listen(loader, gateway, "admin", admin, &config->admin_port);
+	config_check_listen(loader, gateway, "listen", listen, &config->listen_port);
+	config_check_listen(loader, gateway, "admin", admin, &config->admin_port);
 	if (config->listen_port != 0 && config->listen_port == config->admin_port)
 		config_problem(loader, &gateway->decl, "admin",
 			"the admin listener needs a port of its own");
@@ -255,14 +161,18 @@ static bool is_mobile(const struct country *country, struct str prefix)
 	return false;
 }
 
-static void check_shared(struct loader *loader, const struct decl_operator *a, const char *path,
-	struct texts own, struct texts other)
+/* What two operators must not share, in the list at that offset of both. */
+static void check_shared(struct loader *loader, const struct decl_operator *a,
+	const struct decl_operator *b, const char *path, size_t offset)
 {
-	for (size_t i = 0; i < own.n; i++)
-		if (is_in(other, own.p[i]))
+	const struct texts *own = (const void *)((const char *)a + offset);
+	const struct texts *other = (const void *)((const char *)b + offset);
+	for (size_t i = 0; i < own->n; i++)
+		if (is_in(*other, own->p[i]))
 			config_problem(loader, &a->decl, path,
-				"\"%.*s\" belongs to an operator declared before",
-				STR_ARG(own.p[i]));
+				"\"%.*s\" is of operator \"%.*s\" too (%.*s:%u)",
+				STR_ARG(own->p[i]), STR_ARG(b->decl.name),
+				STR_ARG(b->decl.source->path), b->decl.line);
 }
 
 static void check_operator(
@@ -277,11 +187,13 @@ static void check_operator(
 	for (const struct decl *d = loader->decls[DECL_OPERATOR].first; d != &o->decl;
 		d = d->next) {
 		const struct decl_operator *other = (const struct decl_operator *)(const void *)d;
-		check_shared(loader, o, "networks", o->networks, other->networks);
+		check_shared(
+			loader, o, other, "networks", offsetof(struct decl_operator, networks));
 		if (!str_eq(o->country, other->country))
 			continue;
-		check_shared(loader, o, "prefixes", o->prefixes, other->prefixes);
-		check_shared(loader, o, "aliases", o->aliases, other->aliases);
+		check_shared(
+			loader, o, other, "prefixes", offsetof(struct decl_operator, prefixes));
+		check_shared(loader, o, other, "aliases", offsetof(struct decl_operator, aliases));
 	}
 }
 
@@ -348,8 +260,9 @@ static void resolve_partners(struct loader *loader)
 		*out = (struct partner){d->name, (uint32_t)p->id, p->title};
 		for (const struct partner *other = config->partners; other < out; other++)
 			if (other->id == out->id && out->id != 0)
-				config_problem(loader, d, "id", "partner \"%.*s\" has the id %u",
-					STR_ARG(other->name), other->id);
+				config_problem(loader, d, "id",
+					"partner \"%.*s\" has the id %u too", STR_ARG(other->name),
+					other->id);
 	}
 }
 
@@ -407,7 +320,7 @@ static void check_account(
 			STR_ARG(a->provider));
 	/* Without a secret for each request, one for the account is all that keeps forgeries out.
 	 */
-	if (account->profile != NULL && !account->profile->ref_in_path && a->ipn_secret.n == 0)
+	if (account->profile != NULL && !account->profile->ref_in_path && a->ipn_secret.p == NULL)
 		config_problem(loader, &a->decl, "ipn_secret",
 			"%s has one IPN address for the account, so it needs an ipn_secret",
 			account->profile->name);

@@ -81,7 +81,7 @@ struct str config_path(struct loader *loader, struct str from, struct str path)
 	struct str folder = folder_of(from);
 	if (path.n > 0 && path.p[0] == '/')
 		folder.n = 0;
-	struct str halves[2] = {folder, path};
+	const struct str halves[2] = {folder, path};
 	char *whole = config_temp(loader, folder.n + path.n + 3);
 	size_t n = 0;
 	for (size_t i = 0; i < 2; i++) {

@@ -22,14 +22,14 @@ struct http_transfer {
 	http_out_ready_fn ready;
 	http_out_done_fn done;
 	void *ctx;
-	unsigned begun;   /* times that a request was let go, 0: no byte can have left */
+	unsigned begun; /* times that a request was let go, 0: no byte can have left */
 	unsigned sockets; /* opened */
 	size_t head_bytes;
 	bool is_money;
 	bool is_head_whole; /* the blank line after a final status was read */
 	bool is_too_large;
 	bool is_abandoned; /* by `ready` */
-	bool is_refused;   /* an address, by the guard */
+	bool is_refused; /* an address, by the guard */
 	const char *refusal; /* why we ended it ourselves */
 	char error[CURL_ERROR_SIZE];
 };

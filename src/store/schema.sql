@@ -7,7 +7,8 @@
 --   * ids are given by the caller and grow with time: rows land at the end of their tables;
 --   * "sealed" columns hold XChaCha20-Poly1305 of the vault, bound to their row;
 --   * states and kinds are the numbers of purchase.h and store.h;
---   * what happened is only ever added to: triggers refuse to change or drop it.
+--   * what happened is only ever added to: triggers refuse to change or drop it;
+--   * conditions of indices are comparisons: IN with three values builds a table at every write.
 
 -- One row about the store itself. It belongs to no partner.
 CREATE TABLE meta (
@@ -47,8 +48,8 @@ CREATE TABLE purchase (
 	price          INTEGER NOT NULL CHECK (price BETWEEN 0 AND 1000000000000),
 	cost           INTEGER NOT NULL CHECK (cost BETWEEN 0 AND 1000000000000),
 	currency       TEXT    NOT NULL CHECK (length(currency) = 3),
-	has_collect    INTEGER NOT NULL CHECK (has_collect IN (0, 1)),
-	has_deliver    INTEGER NOT NULL CHECK (has_deliver IN (0, 1)),
+	has_collect    INTEGER NOT NULL CHECK (has_collect BETWEEN 0 AND 1),
+	has_deliver    INTEGER NOT NULL CHECK (has_deliver BETWEEN 0 AND 1),
 	menu_hash      BLOB    NOT NULL CHECK (length(menu_hash) = 16),
 	texts          BLOB    NOT NULL, -- sealed: the messages for each outcome
 	state          INTEGER NOT NULL CHECK (state BETWEEN 1 AND 9),
@@ -81,7 +82,7 @@ CREATE TABLE attempt (
 	person            INTEGER NOT NULL,
 	amount            INTEGER NOT NULL CHECK (amount BETWEEN 1 AND 1000000000000),
 	currency          TEXT    NOT NULL CHECK (length(currency) = 3),
-	needs_secret      INTEGER NOT NULL CHECK (needs_secret IN (0, 1)),
+	needs_secret      INTEGER NOT NULL CHECK (needs_secret BETWEEN 0 AND 1),
 	secret            INTEGER NOT NULL, -- a handle into locked memory, never the secret
 	incarnation_made  INTEGER NOT NULL,
 	state             INTEGER NOT NULL CHECK (state BETWEEN 1 AND 9),
@@ -102,9 +103,9 @@ CREATE TABLE attempt (
 ) STRICT;
 
 -- At most one attempt of a leg that may have executed: all but NOT_SENT, FAILED and EXPIRED.
-CREATE UNIQUE INDEX attempt_live ON attempt (purchase, leg) WHERE state NOT IN (5, 7, 8);
+CREATE UNIQUE INDEX attempt_live ON attempt (purchase, leg) WHERE state <> 5 AND state <> 7 AND state <> 8;
 -- READY, SENDING, ACCEPTED, UNKNOWN, REVIEW: what is under way or waits for a person.
-CREATE INDEX attempt_open ON attempt (state) WHERE state IN (1, 2, 3, 4, 9);
+CREATE INDEX attempt_open ON attempt (state) WHERE state < 5 OR state = 9;
 CREATE INDEX attempt_by_provider_id ON attempt (partner, account, provider_id) WHERE provider_id <> '';
 
 -- What we still owe the outside. Rows go when done; messages stay, so that one is never owed twice.
@@ -117,7 +118,7 @@ CREATE TABLE outbox (
 	seq      INTEGER NOT NULL,
 	due_ms   INTEGER NOT NULL,
 	tries    INTEGER NOT NULL CHECK (tries >= 0),
-	is_done  INTEGER NOT NULL DEFAULT 0 CHECK (is_done IN (0, 1)),
+	is_done  INTEGER NOT NULL DEFAULT 0 CHECK (is_done BETWEEN 0 AND 1),
 	channel  TEXT    NOT NULL,
 	person   INTEGER, -- whom a message goes to
 	body     BLOB,    -- sealed text of a message
@@ -149,7 +150,7 @@ CREATE TABLE inbox (
 ) STRICT;
 
 -- MISMATCH, CONTRADICTION, ORPHAN, IMPOSSIBLE, PROPOSAL: a person has to look.
-CREATE INDEX inbox_parked ON inbox (partner) WHERE verdict IN (4, 5, 6, 9, 10);
+CREATE INDEX inbox_parked ON inbox (partner) WHERE verdict BETWEEN 4 AND 6 OR verdict > 8;
 
 -- What moved, why and on what evidence. hash chains a purchase's events: BLAKE2b-128 of the hash before
 -- (16 zero bytes for the first), then little-endian purchase u64, seq u32, partner u32, attempt u64

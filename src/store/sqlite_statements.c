@@ -82,12 +82,13 @@ static const char *const texts[STATEMENTS] = {
 	/* The pluses keep the planner from walking all attempts of the partner in order of id. */
 	[ST_ATTEMPT_LIST] = ATTEMPT "WHERE +a.partner = :partner AND a.purchase = :purchase"
 				    " ORDER BY +a.id LIMIT :max",
-	[ST_ATTEMPT_ORPHANS] = ATTEMPT "WHERE a.state = 2 AND a.state IN (1, 2, 3, 4, 9)"
+	[ST_ATTEMPT_ORPHANS] = ATTEMPT "WHERE a.state = 2 AND (a.state < 5 OR a.state = 9)"
 				       " AND a.owner_incarnation < :incarnation"
 				       " ORDER BY a.id LIMIT :max",
 	[ST_ATTEMPT_LIVE] =
 		"SELECT 1 FROM attempt WHERE partner = :partner AND purchase = :purchase"
-		" AND leg = :leg AND state NOT IN (5, 7, 8)",
+		" AND leg = :leg AND state <> 5 AND state <> 7"
+		" AND state <> 8",
 	[ST_ATTEMPT_EXISTS] = "SELECT 1 FROM attempt WHERE partner = :partner AND id = :id",
 	[ST_ATTEMPT_UPDATE] =
 		"UPDATE attempt SET state = :state, version = version + 1,"
@@ -157,8 +158,9 @@ static const char *const texts[STATEMENTS] = {
 			   " ON CONFLICT DO UPDATE SET free_ms = excluded.free_ms",
 
 	[ST_COUNT_ATTEMPTS] = "SELECT state, count(*) FROM attempt"
-			      " WHERE state IN (1, 2, 3, 4, 9) GROUP BY state",
-	[ST_COUNT_PARKED] = "SELECT count(*) FROM inbox WHERE verdict IN (4, 5, 6, 9, 10)",
+			      " WHERE state < 5 OR state = 9 GROUP BY state",
+	[ST_COUNT_PARKED] =
+		"SELECT count(*) FROM inbox WHERE verdict BETWEEN 4 AND 6 OR verdict > 8",
 	[ST_COUNT_OUTBOX] = "SELECT count(*) FROM outbox WHERE is_done = 0",
 	[ST_COUNT_REFUND_DUE] = "SELECT count(*) FROM purchase WHERE state = 8",
 };

@@ -9,7 +9,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "../../src/store/sqlite_priv.h"
 #include "tama/store.h"
+
+#define DO(verb, ...) kit->store->ops->verb(kit->store, ##__VA_ARGS__)
 
 #define KIT_KEY "0123456789abcdef0123456789abcdef"
 #define KIT_PAYER "2250700000001"
@@ -202,6 +205,51 @@ static inline struct event_row kit_event(const struct attempt_row *attempt)
 		.incarnation = 1,
 		.at_ms = KIT_NOW,
 	};
+}
+
+/* A test starts in a transaction of an empty store in memory. */
+static inline int kit_setup(void **state)
+{
+	static struct kit kit_;
+	struct kit *kit = &kit_;
+
+	kit_init(kit);
+	kit_open_memory(kit);
+	assert_int_equal(DO(begin, NULL), 0);
+	*state = kit;
+	return 0;
+}
+
+static inline int kit_teardown(void **state)
+{
+	kit_fini(*state);
+	return 0;
+}
+
+/* A number that SQL yields, asked behind the verbs. */
+static inline int64_t number(struct kit *kit, const char *sql)
+{
+	int64_t n = 0;
+
+	assert_int_equal(db_number(&sqlite_store_of(kit->store)->db, sql, &n, NULL), 0);
+	return n;
+}
+
+static inline struct purchase_row add_purchase(struct kit *kit, uint32_t partner, uint64_t k)
+{
+	struct purchase_row row = kit_purchase(partner, k);
+
+	assert_int_equal(DO(purchase_insert, &row), 0);
+	return row;
+}
+
+static inline struct attempt_row add_attempt(
+	struct kit *kit, const struct purchase_row *purchase, uint8_t n)
+{
+	struct attempt_row row = kit_attempt(purchase, n);
+
+	assert_int_equal(DO(attempt_insert, &row), 0);
+	return row;
 }
 
 #endif

@@ -101,11 +101,12 @@ static void one_request_when_a_kept_alive_connection_dies(void **state)
 	assert_int_equal(class_of(&o, WORD_NONE), CLASS_UNKNOWN);
 }
 
-static unsigned connections_of_two(bool is_query)
+static unsigned connections_of_two(bool first_is_query, bool second_is_query)
 {
 	struct world w;
 	world_start(&w, &(struct loopback_script){ACT_KEEP, .reply = STR(OK_REPLY)});
 	for (int i = 0; i < 2; i++) {
+		bool is_query = i == 0 ? first_is_query : second_is_query;
 		struct outcome o =
 			perform(w.out, &(struct send){.url = w.url, .is_query = is_query});
 		check_end(&o, TRANSFER_COMPLETE);
@@ -115,10 +116,13 @@ static unsigned connections_of_two(bool is_query)
 	return w.server.connections;
 }
 
+/* F-D6. Money neither takes a connection from the pool nor leaves one there. */
 static void money_opens_a_connection_each_queries_share(void **state)
 {
-	assert_int_equal(connections_of_two(false), 2);
-	assert_int_equal(connections_of_two(true), 1);
+	assert_int_equal(connections_of_two(false, false), 2);
+	assert_int_equal(connections_of_two(true, false), 2);
+	assert_int_equal(connections_of_two(false, true), 2);
+	assert_int_equal(connections_of_two(true, true), 1);
 }
 
 static void redirects_are_not_followed(void **state)

@@ -2,6 +2,7 @@
 #include "check.h"
 
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 
 #include "http_out_world.h"
@@ -270,6 +271,7 @@ static int tls_start(void **state)
 	assert_int_equal(pipe(out), 0);
 	s->pid = fork();
 	if (s->pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGTERM);
 		dup2(out[1], STDOUT_FILENO);
 		execlp("python3", "python3", "-c", TLS_SERVER, s->folder, NULL);
 		_exit(127);

@@ -1,0 +1,128 @@
+/* The private face: Prometheus text, liveness and readiness. */
+#include "gateway_priv.h"
+
+static void gauge(struct buf *out, const char *name, const char *help, uint64_t value)
+{
+	buf_printf(out, "# HELP %s %s\n# TYPE %s gauge\n%s %llu\n", name, help, name, name,
+		(unsigned long long)value);
+}
+
+static void counter(struct buf *out, const char *name, const char *help, uint64_t value)
+{
+	buf_printf(out, "# HELP %s %s\n# TYPE %s counter\n%s %llu\n", name, help, name, name,
+		(unsigned long long)value);
+}
+
+static void add_http(struct gateway *g, struct buf *out)
+{
+	struct http_in_stats s;
+
+	http_in_stats(g->public_in, &s);
+	counter(out, "tama_http_connections_total", "Connections accepted.", s.connections);
+	gauge(out, "tama_http_connections_open", "Connections open now.", s.open);
+	counter(out, "tama_http_requests_total", "Requests read whole.", s.requests);
+	counter(out, "tama_http_refused_total", "Malformed requests.", s.refused);
+	counter(out, "tama_http_too_slow_total", "Connections shut by the watchdog.", s.too_slow);
+	gauge(out, "tama_http_suspended", "Requests that wait for a commit.", s.suspended);
+}
+
+static void add_hops(struct gateway *g, struct buf *out)
+{
+	struct gateway_stats *s = &g->stats;
+
+	counter(out, "tama_hops_total", "USSD hops.", s->hops);
+	counter(out, "tama_mo_total", "Messages from phones.", s->mos);
+	counter(out, "tama_hops_repeated_total", "Hops answered again.", s->repeats);
+	counter(out, "tama_hops_malformed_total", "Callbacks not of their format.", s->malformed);
+	counter(out, "tama_hops_unknown_code_total", "Codes not configured.", s->unknown_code);
+	counter(out, "tama_unauthorised_total", "Unknown names and wrong secrets.", s->unauthorised);
+	counter(out, "tama_script_errors_total", "Menus or dialects that erred.", s->script_errors);
+	counter(out, "tama_hops_busy_total", "Hops answered 'try again'.", s->busy);
+	counter(out, "tama_hops_late_total", "Hops cancelled at their deadline.", s->late_cancelled);
+	counter(out, "tama_hops_late_in_progress_total", "Hops told 'in progress' at their deadline.",
+		s->late_in_progress);
+	gauge(out, "tama_sessions", "Sessions held.", session_count(g->sessions));
+}
+
+static void add_purchases(struct gateway *g, struct buf *out)
+{
+	struct engine_stats s;
+	struct store_counts c;
+
+	engine_thread_stats(g->engine, &s, &c);
+	counter(out, "tama_commits_total", "Group commits.", s.commits);
+	counter(out, "tama_purchases_total", "Purchases confirmed.", s.bought);
+	counter(out, "tama_purchases_repeated_total", "Confirmations redelivered.", s.repeated);
+	counter(out, "tama_purchases_spaced_total", "Refused by the spacing gate.", s.spaced);
+	counter(out, "tama_attempts_sent_total", "Requests to providers.", s.sent);
+	counter(out, "tama_attempts_succeeded_total", "Legs proven done.", s.succeeded);
+	counter(out, "tama_attempts_failed_total", "Legs proven refused.", s.failed);
+	counter(out, "tama_attempts_not_sent_total", "Legs proven not sent.", s.not_sent);
+	counter(out, "tama_attempts_unknown_total", "Times that nobody could say.", s.unknown);
+	counter(out, "tama_attempts_expired_total", "Legs never sent.", s.expired);
+	counter(out, "tama_ipn_total", "IPNs taken.", s.ipns);
+	counter(out, "tama_ipn_duplicates_total", "IPNs seen before.", s.ipn_duplicates);
+	counter(out, "tama_ipn_orphans_total", "IPNs for nothing we know.", s.orphans);
+	counter(out, "tama_mismatches_total", "Answers not about their attempt.", s.mismatches);
+	counter(out, "tama_contradictions_total", "Facts that disagree.", s.contradictions);
+	counter(out, "tama_polls_total", "Status queries.", s.polls);
+	counter(out, "tama_sms_total", "Messages taken by a gateway.", s.sms_sent);
+	buf_add_str(out, STR("# HELP tama_attempts Attempts that wait, by state.\n"
+			     "# TYPE tama_attempts gauge\n"));
+	for (int i = ATTEMPT_READY; i < ATTEMPT_STATES; i++)
+		if (attempt_is_open((enum attempt_state)i) || i == ATTEMPT_REVIEW)
+			buf_printf(out, "tama_attempts{state=\"%s\"} %llu\n",
+				attempt_state_name((enum attempt_state)i),
+				(unsigned long long)c.attempts[i]);
+	gauge(out, "tama_inbox_parked", "Evidence that a person must look at.", c.parked);
+	gauge(out, "tama_refund_due", "Purchases paid and not delivered.", c.refund_due);
+	gauge(out, "tama_outbox", "What is still owed to the outside.", c.outbox_due);
+	gauge(out, "tama_engine_queue", "Events that wait for the engine.",
+		engine_thread_waiting(g->engine));
+}
+
+static void add_wire(struct gateway *g, struct buf *out)
+{
+	struct wire_stats s;
+
+	wire_stats(g->wire, &s);
+	counter(out, "tama_wire_money_requests_total", "Money requests.", s.money_requests);
+	counter(out, "tama_wire_queries_total", "Status queries.", s.queries);
+	counter(out, "tama_wire_sms_total", "Messages handed to gateways.", s.sms);
+	counter(out, "tama_wire_logins_total", "Logins at providers.", s.logins);
+}
+
+static enum http_verdict metrics(struct gateway *g, struct http_turn *turn, struct http_reply *reply)
+{
+	struct buf out;
+
+	buf_init(&out, 64 * 1024);
+	add_http(g, &out);
+	add_hops(g, &out);
+	add_purchases(g, &out);
+	add_wire(g, &out);
+	log_metrics(g->log, &out);
+	*reply = (struct http_reply){.status = 200, .type = STR("text/plain; version=0.0.4"),
+		.body = arena_str(&turn->arena, buf_str(&out))};
+	buf_fini(&out);
+	return HTTP_NOW;
+}
+
+enum http_verdict admin_handle(void *ctx, struct http_turn *turn, struct http_reply *reply)
+{
+	struct gateway *g = ctx;
+	struct str path = turn->request.path;
+	bool is_ready = !atomic_load(&g->is_draining) && !gateway_is_dead(g);
+
+	if (str_eq(path, STR("/metrics")))
+		return metrics(g, turn, reply);
+	*reply = (struct http_reply){
+		.status = 200, .type = STR("text/plain"), .body = STR("ok\n")};
+	if (str_eq(path, STR("/healthz")) && !gateway_is_dead(g))
+		return HTTP_NOW;
+	if (str_eq(path, STR("/readyz")) && is_ready)
+		return HTTP_NOW;
+	reply->status = str_eq(path, STR("/healthz")) || str_eq(path, STR("/readyz")) ? 503 : 404;
+	reply->body = STR("no\n");
+	return HTTP_NOW;
+}

@@ -1,0 +1,266 @@
+/*
+ * The public face: which path goes where, and who may call it. An unknown name and a wrong secret get
+ * the same 404 after the same comparison.
+ */
+#include "gateway_priv.h"
+
+#include "hop.h"
+#include "tama/crash.h"
+#include "tama/limits.h"
+
+typedef enum http_verdict (*route_fn)(struct gateway *g, struct worker *w, struct http_turn *turn,
+	struct str rest, struct http_reply *reply);
+
+static enum http_verdict plain(struct http_reply *reply, unsigned status, struct str body)
+{
+	*reply = (struct http_reply){.status = status, .type = STR("text/plain"), .body = body};
+	return HTTP_NOW;
+}
+
+static enum http_verdict not_found(struct http_reply *reply)
+{
+	return plain(reply, 404, STR("not found\n"));
+}
+
+/* "name/secret/rest": cuts the first segment off. The rest keeps its leading '/'. */
+static struct str segment(struct str *path)
+{
+	struct str rest = *path, name;
+	ptrdiff_t slash;
+
+	if (rest.n > 0 && rest.p[0] == '/')
+		rest = str_from(rest, 1);
+	slash = str_find(rest, '/');
+	name = (struct str){rest.p, slash < 0 ? rest.n : (size_t)slash};
+	*path = str_from(rest, name.n);
+	return name;
+}
+
+/* Compares against something of the same length even where nothing is known by that name. */
+static bool secret_is_right(struct str ours, struct str theirs)
+{
+	static const char nothing[128];
+
+	if (ours.p == NULL) {
+		(void)vault_equal((struct str){nothing, theirs.n < 128 ? theirs.n : 128},
+			(struct str){theirs.p, theirs.n < 128 ? theirs.n : 128});
+		return false;
+	}
+	return vault_equal(ours, theirs);
+}
+
+/* The channel of a path /<kind>/<name>[/<secret>]...; NULL when the caller may not use it. */
+static const struct channel *channel_of(
+	struct worker *w, enum channel_kind kind, struct str *path)
+{
+	const struct channel *channel = config_channel(w->config, segment(path));
+	struct str secret = {NULL, 0}, given;
+
+	if (channel != NULL && channel->kind == kind) {
+		if (channel->secret.n == 0)
+			return channel;
+		secret = channel->secret;
+	}
+	given = segment(path);
+	return secret_is_right(secret, given) ? channel : NULL;
+}
+
+static enum http_verdict unauthorised(struct gateway *g, struct http_reply *reply)
+{
+	g->stats.unauthorised++;
+	log_event(g->log, "warn", "unknown_path", STR(""), STR("unknown name or wrong secret"));
+	return not_found(reply);
+}
+
+static enum http_verdict route_ussd(struct gateway *g, struct worker *w, struct http_turn *turn,
+	struct str rest, struct http_reply *reply)
+{
+	const struct channel *channel = channel_of(w, CHANNEL_USSD, &rest);
+
+	return channel != NULL ? hop_ussd(g, w, turn, channel, rest, reply)
+	                       : unauthorised(g, reply);
+}
+
+static enum http_verdict route_sms(struct gateway *g, struct worker *w, struct http_turn *turn,
+	struct str rest, struct http_reply *reply)
+{
+	const struct channel *channel = channel_of(w, CHANNEL_SMS, &rest);
+
+	return channel != NULL ? hop_sms(g, w, turn, channel, rest, reply)
+	                       : unauthorised(g, reply);
+}
+
+/* ---- delivery reports -------------------------------------------------------------------------- */
+
+static void dlr_done(struct engine_event *event)
+{
+	arena_fini(&event->arena);
+	free(event);
+}
+
+/* Sixteen hexadecimal digits: the row's id. */
+static uint64_t outbox_id(struct str hex)
+{
+	uint64_t id = 0;
+
+	for (size_t i = 0; i < hex.n && i < 16; i++) {
+		char c = hex.p[i];
+
+		id = id << 4 | (uint64_t)(c <= '9' ? c - '0' : c - 'A' + 10);
+	}
+	return id;
+}
+
+/* The token in the path names the row and is the authorisation: it cannot be guessed. */
+static enum http_verdict route_dlr(struct gateway *g, struct worker *w, struct http_turn *turn,
+	struct str rest, struct http_reply *reply)
+{
+	const struct channel *channel = config_channel(w->config, segment(&rest));
+	struct str token = segment(&rest), ref = {NULL, 0};
+	struct engine_event *event;
+	struct sms_event dlr;
+	struct err err = ERR_INIT;
+
+	if (vault_ipn_verify(g->vault, token, &ref) != 0 || channel == NULL ||
+		channel->kind != CHANNEL_SMS)
+		return unauthorised(g, reply);
+	if (dialect_sms_decode(w->dialects, channel->dialect, SMS_DLR, &turn->request, rest,
+		    &turn->arena, &dlr, &err) != 0) {
+		g->stats.malformed++;
+		log_event(g->log, "warn", "malformed", channel->name, str_c(err.text));
+		return plain(reply, 400, STR("malformed\n"));
+	}
+	event = calloc(1, sizeof(*event));
+	tama_assert(event != NULL);
+	event->kind = ENGINE_DLR;
+	event->done = dlr_done;
+	event->as.dlr =
+		(struct engine_dlr){outbox_id(ref), channel->partner->id, dlr.state};
+	g->stats.dlrs++;
+	if (engine_thread_post(g->engine, event) != 0) {
+		dlr_done(event);
+		return plain(reply, 503, STR("later\n"));
+	}
+	return plain(reply, 200, STR(""));
+}
+
+/* ---- IPNs -------------------------------------------------------------------------------------- */
+
+static bool source_is_known(const struct account *account, struct str peer)
+{
+	for (size_t i = 0; i < account->sources_len; i++)
+		if (str_eq(account->sources[i], peer))
+			return true;
+	return account->sources_len == 0;
+}
+
+static bool signature_is_right(const struct account *account, const struct http_request *request)
+{
+	struct str given = http_field_get(
+		request->fields, request->fields_len, STR("X-EASYTRANSFERT-SIGNATURE"));
+
+	return account->signature_secret.n == 0 ||
+	       vault_hmac_sha256_ok(account->signature_secret, request->body, given);
+}
+
+/* Per-attempt secret, or the account's long random one (reliability 5.1). */
+static bool path_is_right(struct gateway *g, const struct account *account, struct str token,
+	struct str *path_ref_out)
+{
+	bool is_token = vault_ipn_verify(g->vault, token, path_ref_out) == 0;
+	bool is_secret = secret_is_right(
+		account != NULL && account->ipn_secret.n > 0 ? account->ipn_secret
+							     : (struct str){NULL, 0},
+		token);
+
+	if (account == NULL)
+		return false;
+	if (!account->profile->ref_in_path)
+		*path_ref_out = (struct str){NULL, 0};
+	return account->profile->ref_in_path ? is_token : is_secret;
+}
+
+static enum http_verdict route_ipn(struct gateway *g, struct worker *w, struct http_turn *turn,
+	struct str rest, struct http_reply *reply)
+{
+	static const struct http_field later[] = {{STR_INIT("Retry-After"), STR_INIT("60")}};
+	const struct account *account = config_account(w->config, segment(&rest));
+	struct str token = segment(&rest), path_ref = {NULL, 0};
+	bool is_right = path_is_right(g, account, token, &path_ref);
+
+	if (!is_right || !source_is_known(account, turn->request.peer) ||
+		!signature_is_right(account, &turn->request)) {
+		g->stats.ipns_refused++;
+		return unauthorised(g, reply);
+	}
+	if (!str_eq(turn->request.method, STR("POST")))
+		return plain(reply, 405, STR("POST only\n"));
+	/* The account must outlive the turn: the reference is given back in public_done. */
+	turn->user = (void *)(uintptr_t)config_ref(w->config);
+	if (wire_ipn(g->wire, turn, account, path_ref, rest))
+		return HTTP_LATER;
+	(void)plain(reply, 503, STR("later\n"));
+	reply->fields = later;
+	reply->fields_len = 1;
+	return HTTP_NOW;
+}
+
+/* ---- dispatch ---------------------------------------------------------------------------------- */
+
+static const struct route {
+	struct str prefix;
+	route_fn handle;
+} routes[] = {
+	{STR_INIT("/ussd/"), route_ussd},
+	{STR_INIT("/sms/"), route_sms},
+	{STR_INIT("/dlr/"), route_dlr},
+	{STR_INIT("/ipn/"), route_ipn},
+};
+
+/* After a reload each worker makes its states anew, between two hops of its own. */
+static struct worker *worker_current(struct gateway *g, unsigned index)
+{
+	struct worker *w = &g->workers[index], fresh = {0};
+	unsigned generation = atomic_load(&g->generation);
+	const struct config *config;
+	struct err err = ERR_INIT;
+
+	if (g->workers_generation[index] == generation)
+		return w;
+	g->workers_generation[index] = generation;
+	config = gateway_config(g);
+	if (worker_make(&fresh, config, &err) == 0) {
+		worker_free(w);
+		*w = fresh;
+	} else {
+		worker_free(&fresh);
+		log_event(g->log, "alarm", "reload", STR(""), str_c(err.text));
+	}
+	config_unref(&config);
+	return w;
+}
+
+enum http_verdict public_handle(void *ctx, struct http_turn *turn, struct http_reply *reply)
+{
+	struct gateway *g = ctx;
+	struct worker *w = worker_current(g, turn->worker);
+	struct str path = turn->request.path;
+
+	if (turn->user != NULL)
+		return hop_continue(g, w, turn, reply);
+	for (size_t i = 0; i < sizeof(routes) / sizeof(routes[0]); i++)
+		if (str_has_prefix(path, routes[i].prefix))
+			return routes[i].handle(
+				g, w, turn, str_from(path, routes[i].prefix.n), reply);
+	return not_found(reply);
+}
+
+void public_done(void *ctx, struct http_turn *turn, bool sent)
+{
+	const struct config *config = turn->user;
+
+	/* Only an IPN leaves something here: a hop that waited has taken itself out. */
+	CRASH_POINT("K10");
+	(void)sent;
+	config_unref(&config);
+}
