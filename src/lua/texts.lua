@@ -65,13 +65,13 @@ return {
 
 		-- said by the gateway around a menu
 		unknown_code = "Code inconnu.",
-		try_again = "Service occupé, rien n'a été débité. Réessayez dans un instant.",
+		try_again = "Service occupé, votre demande n'est pas enregistrée. Réessayez dans un instant.",
 		in_progress = "Demande en cours. Ne recomposez pas : un SMS suivra.",
-		changed = "Le service a changé, rien n'a été débité. Recomposez pour recommencer.",
+		changed = "Le service a changé. Recomposez pour recommencer.",
+		lost = "La session est perdue. Si vous aviez confirmé un achat, un SMS suivra ; sinon recomposez.",
+		spaced = "Le même achat vient d'être demandé. Rien de plus n'a été débité : réessayez après ${time}.",
 		broken = "Désolé, ce service a un problème. Réessayez plus tard.",
-		resume = "Reprendre : ${summary} ?",
-		resume_yes = "Reprendre",
-		resume_no = "Recommencer",
+		resume = "Reprendre : ${summary} ?\n1. Reprendre\n2. Recommencer",
 		too_late = "Trop tard : rien n'a été débité. Recomposez pour recommencer.",
 
 		-- the SMS that ends a purchase: at most 160 septets each, with the longest names and amounts
@@ -139,13 +139,13 @@ return {
 		closed = "The service is not available now. Please try later.",
 
 		unknown_code = "Unknown code.",
-		try_again = "The service is busy, nothing was taken. Please try again in a moment.",
+		try_again = "The service is busy, your request was not noted. Please try again in a moment.",
 		in_progress = "Your request is in progress. Do not dial again: an SMS will follow.",
-		changed = "The service has changed, nothing was taken. Please dial again.",
+		changed = "The service has changed. Please dial again.",
+		lost = "The session is lost. If you had confirmed a purchase, an SMS will follow; else dial again.",
+		spaced = "The same purchase was just asked for. Nothing more was taken: try again after ${time}.",
 		broken = "Sorry, this service has a problem. Please try later.",
-		resume = "Go on with ${summary}?",
-		resume_yes = "Go on",
-		resume_no = "Start again",
+		resume = "Go on with ${summary}?\n1. Go on\n2. Start again",
 		too_late = "Too late: nothing was taken. Please dial again.",
 
 		sms_delivered = "Done: ${what} ${amount} ${operator} for ${number}. Paid ${price}. Ref ${ref}",

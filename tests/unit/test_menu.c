@@ -346,6 +346,7 @@ static void test_files_are_checked(void **state)
 		{good, "return { confirm = 'Payer ?' }",
 			"texts.fr.lua: confirm must show ${price}"},
 		{good, "while true do end", "runs for too long"},
+		{"error('top')", NULL, "little/menu.lua:1: top"},
 	};
 	struct little *m = *state;
 	for (size_t i = 0; i < ROWS(rows); i++)
@@ -369,11 +370,20 @@ static void test_what_a_file_returns_is_checked(void **state)
 		{"return menu { title = 'T', run = bye, colour = 1 }",
 			"there is no field \"colour\""},
 		{"return menu { title = 'T', run = bye, keywords = 1 }", "keywords = {"},
+		{"return menu { title = 'T', run = bye, keywords = { GO = 1 } }", "keywords = {"},
+		{"return menu { title = 'T', run = bye, keywords = { go = bye } }", "in capitals"},
+		{"return menu { title = 'T', run = bye, keywords = { ['A B'] = bye } }",
+			"one word"},
+		{"return menu { title = 'T', run = bye, keywords = { bye } }", "one word"},
+		{"ask('A?')\nreturn menu { title = 'T', run = bye }",
+			"little/menu.lua:1: this works only while run(call)"},
+		{"while true do end", "runs for too long"},
 	};
 	struct little *m = *state;
 	for (size_t i = 0; i < ROWS(rows); i++) {
-		assert_int_equal(load_files(m, rows[i].menu, NULL), 0);
-		expect_error(m, NULL, TAMA_ESCRIPT, rows[i].message);
+		assert_true(load_files(m, rows[i].menu, NULL) < 0);
+		if (strstr(m->err.text, rows[i].message) == NULL)
+			fail_msg("got \"%s\", want \"%s\"", m->err.text, rows[i].message);
 	}
 }
 
@@ -534,17 +544,18 @@ static void test_gateway_texts(void **state)
 	struct little *m = *state;
 	struct arena *arena = &m->arena;
 	const struct service *service = &m->f.service;
-	assert_int_equal(
-		load_files(m, "return 1", "return { broken = 'Panne', mine = 'À moi' }"), 0);
+	assert_int_equal(load_files(m, "return menu { title = 'T', run = bye }",
+				 "return { broken = 'Panne', mine = 'À moi' }"),
+		0);
 	check_str(menu_text(m->host, service, STR("fr"), "broken", arena), "Panne");
 	check_str(menu_text(m->host, NULL, STR("fr"), "unknown_code", arena), "Code inconnu.");
 	check_str(menu_text(m->host, NULL, STR("sw"), "unknown_code", arena), "Unknown code.");
 	check_str(menu_text(m->host, service, STR("en"), "mine", arena), "À moi");
 	check_str(menu_text(m->host, service, STR("en"), "nowhere", arena), "nowhere");
 	check_str(menu_text_with(m->host, service, STR("en"), "resume", vars, 1, arena),
-		"Go on with 500 F Orange?");
-	check_str(
-		menu_text(m->host, service, STR("en"), "resume", arena), "Go on with ${summary}?");
+		"Go on with 500 F Orange?\n1. Go on\n2. Start again");
+	check_str(menu_text(m->host, service, STR("en"), "resume", arena),
+		"Go on with ${summary}?\n1. Go on\n2. Start again");
 }
 
 static void test_effects_are_recorded(void **state)
@@ -906,6 +917,15 @@ static void test_keywords(void **state)
 	struct little *m = *state;
 	load_keywords(m, "return { words[2], words[1] }");
 	expect(m, " gö*Óne  two#", MENU_END, "TWO|ONE");
+	assert_true(menu_is_keyword(m->host, &m->f.service, STR(" gó*500")));
+	assert_true(menu_is_keyword(m->host, &m->f.service, STR("help")));
+	assert_false(menu_is_keyword(m->host, &m->f.service, STR("stop")));
+	assert_false(menu_is_keyword(m->host, &m->f.service, STR("gone")));
+	assert_false(menu_is_keyword(m->host, &m->f.service, STR("")));
+	load_keywords(m, "lookup('last_purchase') return {}");
+	assert_int_equal(hop(m, "go"), 0);
+	assert_int_equal(m->result.outcome, MENU_LOOKUP);
+	assert_int_equal(m->result.inputs_used, 1);
 	load_keywords(m, "return {}, 'Pourquoi.'");
 	expect(m, "go", MENU_ASK, "Pourquoi.\nA?");
 	/* The session is open: a word is an answer now, and home comes back to the first question.
