@@ -990,10 +990,26 @@ static double now_us(void)
 	return (double)t.tv_sec * 1e6 + (double)t.tv_nsec / 1e3;
 }
 
+enum { ROUNDS = 20000 };
+
 /* Printed, never asserted. */
-static void test_speed_of_a_replay(void **state)
+static void test_speed_of_three_questions(void **state)
 {
-	enum { ROUNDS = 20000 };
+	struct little *m = *state;
+	load(m, "local a = choose('A?', { 'x', 'y' })\nlocal b = ask('B?')\n"
+		"local c = ask_msisdn()\nbye('end')");
+	(void)hop(m, "2");
+	(void)hop(m, "name");
+	expect(m, "0701020304", MENU_END, "end");
+	double begin = now_us();
+	for (int i = 0; i < ROUNDS; i++)
+		assert_int_equal(hop(m, NULL), 0);
+	print_message("replay of three questions and a last screen: %.1f us\n",
+		(now_us() - begin) / ROUNDS);
+}
+
+static void test_speed_of_a_confirmation(void **state)
+{
 	struct airtime *a = *state;
 	struct buf journal;
 	struct arena arena;
@@ -1018,7 +1034,7 @@ static void test_speed_of_a_replay(void **state)
 		arena_reset(&arena);
 		assert_int_equal(menu_run(a->host, &turn, &arena, &result, &err), 0);
 	}
-	print_message("replay of three answers and the confirmation's screen: %.1f us\n",
+	print_message("replay of the airtime menu and its confirmation: %.1f us\n",
 		(now_us() - begin) / ROUNDS);
 	buf_fini(&journal);
 	arena_fini(&arena);
@@ -1061,7 +1077,8 @@ int main(void)
 		AIRTIME(test_languages_say_the_same),
 		LITTLE(test_keywords),
 		LITTLE(test_amounts_and_numbers_by_shape),
-		AIRTIME(test_speed_of_a_replay),
+		LITTLE(test_speed_of_three_questions),
+		AIRTIME(test_speed_of_a_confirmation),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
