@@ -36,20 +36,23 @@ void attempt_terms_of(const struct engine *e, const struct attempt_row *attempt,
 	out->national = str_c(national);
 }
 
-struct wire_attempt wire_attempt_of(const struct engine *e, const struct attempt_row *attempt)
+/* Copies: an effect outlives the event that caused it, whose owner may free it first. */
+struct wire_attempt wire_attempt_of(struct engine *e, const struct attempt_row *attempt)
 {
+	struct arena *arena = &e->arena;
+
 	return (struct wire_attempt){
 		.attempt = attempt->id,
 		.partner = attempt->partner,
 		.epoch = attempt->epoch,
-		.account = attempt->account,
-		.verb = attempt->verb,
-		.service = attempt->service,
-		.our_ref = attempt->our_ref,
-		.provider_id = attempt->provider_id,
-		.number = attempt->number,
+		.account = arena_str(arena, attempt->account),
+		.verb = arena_str(arena, attempt->verb),
+		.service = arena_str(arena, attempt->service),
+		.our_ref = arena_str(arena, attempt->our_ref),
+		.provider_id = arena_str(arena, attempt->provider_id),
+		.number = arena_str(arena, attempt->number),
 		.amount = attempt->amount,
-		.currency = attempt->currency,
+		.currency = arena_str(arena, attempt->currency),
 		.needs_secret = attempt->needs_secret,
 		.secret = attempt->secret,
 		.secret_is_ours = attempt->incarnation_made == e->incarnation,

@@ -82,7 +82,7 @@ int leg_start(struct engine *e, const struct purchase_row *purchase, struct atte
 void attempt_terms_of(const struct engine *e, const struct attempt_row *attempt,
 	struct attempt_terms *out, char national[static MSISDN_MAX + 2]);
 
-struct wire_attempt wire_attempt_of(const struct engine *e, const struct attempt_row *attempt);
+struct wire_attempt wire_attempt_of(struct engine *e, const struct attempt_row *attempt);
 
 /* ---- handlers ---- */
 

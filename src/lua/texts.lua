@@ -64,14 +64,16 @@ return {
 		closed = "Service indisponible pour le moment. Réessayez plus tard.",
 
 		-- said by the gateway around a menu
-		unknown_code = "Code inconnu.",
-		try_again = "Service occupé, votre demande n'est pas enregistrée. Réessayez dans un instant.",
+		unknown_code = "Service inconnu.",
+		try_again = "Service occupé, rien n'a été débité. Réessayez dans un instant.",
 		in_progress = "Demande en cours. Ne recomposez pas : un SMS suivra.",
 		changed = "Le service a changé. Recomposez pour recommencer.",
-		lost = "La session est perdue. Si vous aviez confirmé un achat, un SMS suivra ; sinon recomposez.",
-		spaced = "Le même achat vient d'être demandé. Rien de plus n'a été débité : réessayez après ${time}.",
 		broken = "Désolé, ce service a un problème. Réessayez plus tard.",
-		resume = "Reprendre : ${summary} ?\n1. Reprendre\n2. Recommencer",
+		lost = "Session perdue, rien de nouveau n'a été débité. Recomposez pour continuer.",
+		spaced = "L'opérateur demande une pause pour ce numéro et ce montant. Réessayez à ${time}.",
+		resume = "Reprendre : ${summary} ?",
+		resume_yes = "Reprendre",
+		resume_no = "Recommencer",
 		too_late = "Trop tard : rien n'a été débité. Recomposez pour recommencer.",
 
 		-- the SMS that ends a purchase: at most 160 septets each, with the longest names and amounts
@@ -138,14 +140,16 @@ return {
 		foreign_caller = "This service is for numbers of this country. Nothing was taken.",
 		closed = "The service is not available now. Please try later.",
 
-		unknown_code = "Unknown code.",
-		try_again = "The service is busy, your request was not noted. Please try again in a moment.",
+		unknown_code = "Unknown service.",
+		try_again = "The service is busy, nothing was taken. Please try again in a moment.",
 		in_progress = "Your request is in progress. Do not dial again: an SMS will follow.",
 		changed = "The service has changed. Please dial again.",
-		lost = "The session is lost. If you had confirmed a purchase, an SMS will follow; else dial again.",
-		spaced = "The same purchase was just asked for. Nothing more was taken: try again after ${time}.",
 		broken = "Sorry, this service has a problem. Please try later.",
-		resume = "Go on with ${summary}?\n1. Go on\n2. Start again",
+		lost = "Session lost, nothing new was charged. Dial again to go on.",
+		spaced = "The operator wants a pause for this number and amount. Try again at ${time}.",
+		resume = "Go on with ${summary}?",
+		resume_yes = "Go on",
+		resume_no = "Start again",
 		too_late = "Too late: nothing was taken. Please dial again.",
 
 		sms_delivered = "Done: ${what} ${amount} ${operator} for ${number}. Paid ${price}. Ref ${ref}",
