@@ -236,7 +236,8 @@ class Xente(Case):
         self.assertEqual((top["data"]["requestId"], top["data"]["batchId"], top["data"]["status"]),
                          ("X1", "batch5678", "PROCESSING"))
         self.assertRegex(top["data"]["createdOn"], r"^\d+/\d+/\d{4} \d+:\d\d:\d\d [AP]M$")
-        ipn = self.receiver.bodies()[0]
+        # Two transactions, two IPNs, in either order.
+        ipn = {i["requestId"]: i for i in self.receiver.bodies(2)}["X1"]
         self.assertEqual((ipn["transactionId"], ipn["requestId"], ipn["requestReference"]["requestId"], ipn["amount"],
                           ipn["statusCode"], ipn["currencyCode"]),
                          (top["data"]["transactionId"], "X1", "X1", 1000, 0, "UGX"))
@@ -314,7 +315,7 @@ class Xente(Case):
         self.assertEqual(json.loads(self.sandbox.payout(self.auth, "X1").body)["data"]["requestId"], "92399933543589")
         self.sandbox.fault({"do": "ipn_wrong_amount"})
         self.sandbox.payout(self.auth, "X2")
-        self.assertEqual(self.receiver.bodies(2)[1]["amount"], 1100)
+        self.assertEqual({i["requestId"]: i["amount"] for i in self.receiver.bodies(2)}, {"X1": 1000, "X2": 1100})
 
 
 class Faults(Case):
