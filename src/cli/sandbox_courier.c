@@ -17,12 +17,13 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#define IN_FLIGHT 256
+/* Fewer than the sender keeps connections (LIMIT_WIRE_POOL), so that each finds one to reuse. */
+#define IN_FLIGHT 32
 #define IPN_TRIES 20
 #define IPN_BACKOFF_MAX_MS 60000
 #define DLR_TRIES 5
 #define DLR_GAP_MS 20
-#define REQUEST_MS 30000
+#define REQUEST_MS 10000
 #define WAKE_MS 1000
 
 struct courier {
