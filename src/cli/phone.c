@@ -262,7 +262,7 @@ static enum inbox inbox_read(
 	struct phone *phone, struct http_out *out, int64_t wait_ms, bool is_shown)
 {
 	struct arena arena;
-	struct http_reply reply;
+	struct http_reply reply = {0};
 	enum inbox result = INBOX_FAILED;
 	arena_init(&arena, ARENA_BYTES);
 	struct waiting w = {.arena = &arena, .out = &reply};

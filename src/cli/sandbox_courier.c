@@ -88,7 +88,6 @@ struct parcel *courier_parcel(struct sandbox *sandbox, enum parcel_kind kind)
 	tama_assert(parcel != NULL);
 	parcel->kind = kind;
 	parcel->sandbox = sandbox;
-	parcel->times = 1;
 	return parcel;
 }
 
@@ -137,12 +136,9 @@ static int64_t ipn_next_ms(struct parcel *parcel, struct sale *sale, bool is_ok)
 		return parcel->tries < IPN_TRIES ? backoff_ms(parcel) : -1;
 	sale->ipns_acknowledged++;
 	parcel->tries = 0;
-	if (--parcel->times > 0)
-		return 0;
 	if (!parcel->contradicts)
 		return -1;
 	parcel->contradicts = false;
-	parcel->times = 1;
 	sale->state = sale->state == SALE_FAILED ? SALE_SUCCESSFUL : SALE_FAILED;
 	return 0;
 }
@@ -251,7 +247,7 @@ static bool ipn_begin(struct courier *c, struct parcel *parcel)
 	if (parcel->settles)
 		sale->state = parcel->fails ? SALE_FAILED : SALE_SUCCESSFUL;
 	parcel->settles = false;
-	if (parcel->times == 0 || !ipn_has_address(parcel, sale))
+	if (parcel->is_silent || !ipn_has_address(parcel, sale))
 		return false;
 	return ipn_start(c, parcel, sale) == 0;
 }
