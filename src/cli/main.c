@@ -13,6 +13,7 @@ struct command {
 
 static const struct command COMMANDS[] = {
 	{"serve", cmd_serve, "run the gateway"},
+	{"check", cmd_check, "check a configuration with its menus, texts and dialects"},
 	{"sandbox", cmd_sandbox, "stand in for providers and SMS gateways, with faults on request"},
 	{"dial", cmd_dial, "dial a USSD code from a phone in the terminal"},
 	{"text", cmd_text, "send an SMS to the gateway as a phone would"},
