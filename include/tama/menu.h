@@ -124,8 +124,9 @@ int menu_run(struct menu_host *host, const struct menu_turn *turn, struct arena 
 	struct menu_result *out, struct err *err);
 
 /*
- * Whether a message would open a dialogue of its own: its first word is one of the service's keywords,
- * or a word for help or stop. An open dialogue by SMS gives way to it.
+ * Whether a message would open a dialogue of its own: its first word is one of the service's
+ * keywords, or a word for help. An open dialogue by SMS gives way to it. STOP and its like are not:
+ * the question that is pending knows what they stop, and says so.
  */
 bool menu_is_keyword(struct menu_host *host, const struct service *service, struct str text);
 
