@@ -87,11 +87,11 @@ static void skip_comment(struct scan *scan)
 		step(scan);
 }
 
-/* The next name, with everything between skipped; false at the end. *before is what stands there.
- */
-static bool next_name(struct scan *scan, struct str *out, char *before)
+/* The next name, with everything between skipped; false at the end. */
+static bool next_name(struct scan *scan, struct str *out, struct str *between)
 {
-	*before = '\0';
+	size_t end = scan->at;
+
 	while (scan->at < scan->text.n) {
 		char c = peek(scan, 0);
 		size_t begin = scan->at;
@@ -100,37 +100,38 @@ static bool next_name(struct scan *scan, struct str *out, char *before)
 			skip_comment(scan);
 		} else if (c == '"' || c == '\'') {
 			skip_quoted(scan);
-			*before = c;
 		} else if (long_bracket(scan) >= 0) {
 			skip_long(scan, long_bracket(scan));
-			*before = c;
 		} else if (is_name_char(c)) {
 			while (is_name_char(peek(scan, 0)))
 				scan->at++;
 			*out = (struct str){scan->text.p + begin, scan->at - begin};
+			*between = str_trim((struct str){scan->text.p + end, begin - end});
 			return true;
 		} else {
-			if (c != ' ' && c != '\t' && c != '\n' && c != '\r')
-				*before = c;
 			step(scan);
 		}
 	}
 	return false;
 }
 
-/* The next key in "text.key" of a menu. */
+/* The next key in "text.key" of a menu; a field of another table that is called text is none. */
 static bool next_key(struct scan *scan, struct str *key)
 {
 	struct str name;
-	char before;
+	struct str between;
 	bool is_after_text = false;
 
-	while (next_name(scan, &name, &before)) {
-		if (is_after_text && before == '.') {
+	while (next_name(scan, &name, &between)) {
+		bool is_field = between.n > 0 && (between.p[between.n - 1] == '.' ||
+							 between.p[between.n - 1] == ':');
+
+		if (is_after_text && str_eq(between, STR("."))) {
 			*key = name;
 			return true;
 		}
-		is_after_text = str_eq(name, STR("text")) && before != '.' && before != ':';
+		is_after_text = str_eq(name, STR("text")) &&
+				(!is_field || (between.n > 1 && between.p[between.n - 2] == '.'));
 	}
 	return false;
 }
@@ -151,9 +152,9 @@ static unsigned key_line(struct str file, struct str key)
 {
 	struct scan scan = {.text = file, .line = 1};
 	struct str name;
-	char before;
+	struct str between;
 
-	while (next_name(&scan, &name, &before)) {
+	while (next_name(&scan, &name, &between)) {
 		struct str rest = str_trim(str_from(scan.text, scan.at));
 
 		if (str_eq(name, key) && rest.n > 1 && rest.p[0] == '=' && rest.p[1] != '=')

@@ -257,6 +257,7 @@ static void hop_take(struct walk *walk, const struct hop *hop)
 	if (rc != 0) {
 		check_problem_at(walk->check, str_c(err.text), place(walk, hop->path));
 		walk->nodes[hop->from].can_end = true;
+		walk->nodes[hop->from].is_answered = true;
 		return;
 	}
 	if (result.outcome != MENU_LOOKUP) {
@@ -328,27 +329,33 @@ static void try_options(struct walk *walk, uint32_t at)
 			try_input(walk, at, key, leads_back(key));
 }
 
-/* A message that opens a dialogue: each keyword alone, with an amount, and with a number too. */
+/* A message that opens a dialogue: a keyword alone, with an amount, and with a number too. */
+static void try_keyword(struct walk *walk, struct str word)
+{
+	try_input(walk, 0, word, false);
+	for (size_t i = 0; i < walk->inputs_len; i++) {
+		struct str text = arena_printf(
+			&walk->arena, "%.*s %.*s", STR_ARG(word), STR_ARG(walk->inputs[i]));
+
+		try_input(walk, 0, text, false);
+		text = arena_printf(
+			&walk->arena, "%.*s %.*s", STR_ARG(text), STR_ARG(walk->inputs[0]));
+		try_input(walk, 0, text, false);
+	}
+}
+
 static void try_messages(struct walk *walk)
 {
 	const struct channel *channel = walk->channel;
+	struct str word;
 
-	for (size_t k = 0; k < channel->keywords_len; k++) {
-		const struct str word = channel->keywords[k].word;
-
-		if (channel->keywords[k].service != walk->service)
-			continue;
-		try_input(walk, 0, word, false);
-		for (size_t i = 0; i < walk->inputs_len; i++) {
-			struct str text = arena_printf(
-				&walk->arena, "%.*s %.*s", STR_ARG(word), STR_ARG(walk->inputs[i]));
-
-			try_input(walk, 0, text, false);
-			text = arena_printf(
-				&walk->arena, "%.*s %.*s", STR_ARG(text), STR_ARG(walk->inputs[0]));
-			try_input(walk, 0, text, false);
-		}
-	}
+	for (size_t i = 0; i < channel->keywords_len; i++)
+		if (channel->keywords[i].service == walk->service)
+			try_keyword(walk, channel->keywords[i].word);
+	if (channel->service != walk->service)
+		return;
+	for (size_t i = 0; menu_keyword_own(walk->check->menus, walk->service, i, &word); i++)
+		try_keyword(walk, word);
 	try_input(walk, 0, STR("what"), false);
 }
 

@@ -34,6 +34,17 @@ bool menu_lang_own(
 	return true;
 }
 
+bool menu_keyword_own(
+	const struct menu_host *host, const struct service *service, size_t i, struct str *word_out)
+{
+	const struct menu_service *known = menu_service_of(host, service);
+	tama_assert(known != NULL);
+	if (i >= known->keywords_len)
+		return false;
+	*word_out = known->keywords[i];
+	return true;
+}
+
 void menu_text_each(
 	const struct menu_host *host, const struct service *service, menu_text_fn each, void *ctx)
 {
