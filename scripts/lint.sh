@@ -12,13 +12,23 @@ step() {
 	"$@" || failed="$failed $name"
 }
 
+is_formatted() {
+	status=0
+	for file in "$@"; do
+		clang-format "$file" | cmp -s - "$file" && continue
+		echo "$file:1: not in the house's format: make fmt"
+		status=1
+	done
+	return $status
+}
+
 c_files=$(ls src/*/*.c tests/*/*.c bench/*.c 2>/dev/null)
 c_all=$(ls src/*/*.[ch] include/tama/*.h tests/*/*.[ch] bench/*.[ch] 2>/dev/null)
 includes="-Iinclude -Itests/unit"
 
 # shellcheck disable=SC2086
 {
-	step format clang-format --dry-run -Werror $c_all
+	step format is_formatted $c_all
 	step source python3 scripts/check_source.py
 	step luacheck luacheck -q --no-color .
 	step cppcheck cppcheck --quiet --std=c11 --enable=warning,style,performance,portability \
