@@ -179,14 +179,21 @@ static int take_due(struct engine *e, bool *more_out)
 	return 0;
 }
 
-/* What an earlier incarnation was sending may have executed: its owner is dead, nobody can say. */
+/*
+ * What an earlier incarnation was sending may have executed: its owner is dead, nobody can say.
+ * What it had only handed out is nobody's now: the first commit of this life takes it back.
+ */
 static int recover(struct engine *e)
 {
 	struct attempt_row *rows = arena_alloc(&e->arena, sizeof(*rows) * LIMIT_OUTBOX_BATCH);
-	int n;
+	int n = 0;
 
 	if (rows == NULL)
 		return TAMA_ENOMEM;
+	if (e->stats.commits == 0)
+		n = e->store->ops->outbox_release(e->store, e->now_ms, LIMIT_LEASE_MS);
+	if (n < 0)
+		return n;
 	n = e->store->ops->attempt_orphans(e->store, &e->arena, rows, LIMIT_OUTBOX_BATCH);
 	if (n < 0)
 		return n;
