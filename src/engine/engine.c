@@ -53,6 +53,7 @@ static void effect_run(struct engine *e, const struct effect *effect)
 
 	switch (effect->kind) {
 	case EFFECT_PREPARE:
+		CRASH_POINT("K19");
 		(void)w->prepare(w->ctx, &effect->wire);
 		break;
 	case EFFECT_GO:
@@ -209,6 +210,7 @@ static int recover(struct engine *e)
 		engine_alarm(
 			e, "owner_dead", c.purchase.ref, "was being sent when the process died");
 	}
+	CRASH_POINT("K29");
 	e->has_recovered = n < LIMIT_OUTBOX_BATCH;
 	return 0;
 }
@@ -233,7 +235,8 @@ static int work(struct engine *e, struct engine_event *events, bool *more_out)
 
 	if (rc != 0)
 		return rc;
-	CRASH_POINT("K5");
+	if (events != NULL)
+		CRASH_POINT("K5");
 	rc = e->has_recovered ? 0 : recover(e);
 	if (rc == 0)
 		rc = take_events(e, events);
@@ -245,7 +248,8 @@ static int work(struct engine *e, struct engine_event *events, bool *more_out)
 		e->store->ops->rollback(e->store);
 		return rc;
 	}
-	CRASH_POINT("K6");
+	if (events != NULL)
+		CRASH_POINT("K6");
 	rc = e->store->ops->commit(e->store, &err);
 	if (rc != 0)
 		e->world.alarm(e->world.ctx, "commit", STR(""), err.text);
@@ -285,7 +289,8 @@ int64_t engine_step(struct engine *e, struct engine_event *events)
 		finish_events(events, ENGINE_NOT_DONE);
 		return 1000;
 	}
-	CRASH_POINT("K7");
+	if (events != NULL)
+		CRASH_POINT("K7");
 	e->stats.commits++;
 	/* Answers first: a phone waits for them, the provider does not. */
 	finish_events(events, ENGINE_PENDING);
