@@ -146,7 +146,7 @@ def eventually(ask, what, timeout=DEADLINE_S):
 class Receiver:
     """A small HTTP server that records what it is sent: where IPNs and reports go.
 
-    `answers` are statuses for the first requests; afterwards it answers 200.
+    `answers` are for the first requests, each a status or (status, body); afterwards it answers 200.
     """
 
     def __init__(self, answers=()):
@@ -160,10 +160,12 @@ class Receiver:
 
             def _take(self):
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0)).decode()
-                status = receiver._note(self.command, self.path, dict(self.headers), body)
+                answer = receiver._note(self.command, self.path, dict(self.headers), body)
+                status, text = answer if isinstance(answer, tuple) else (answer, "")
                 self.send_response(status)
-                self.send_header("Content-Length", "0")
+                self.send_header("Content-Length", str(len(text.encode())))
                 self.end_headers()
+                self.wfile.write(text.encode())
 
             do_GET = do_POST = _take
 
@@ -185,9 +187,9 @@ class Receiver:
         with self._arrived:
             self.requests.append({"method": method, "path": path, "headers": headers, "body": body,
                                   "at": time.monotonic()})
-            status = self._answers.pop(0) if self._answers else 200
+            answer = self._answers.pop(0) if self._answers else 200
             self._arrived.notify_all()
-            return status
+            return answer
 
     def wait(self, n=1, timeout=DEADLINE_S):
         """The first n requests, once they have come."""

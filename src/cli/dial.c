@@ -159,6 +159,17 @@ static bool next_input(struct dial *dial, char line[static LINE_BYTES], struct s
 	return dial->is_open || out->n > 0;
 }
 
+/* An answer to nobody: a script has gone another way than it thinks. */
+static bool say_stray(const struct dial *dial, struct str input)
+{
+	if (dial->keys == NULL) {
+		(void)fputs("That is no code: it begins with * or # and ends with #.\n", stdout);
+		return true;
+	}
+	(void)fprintf(stderr, "tama: the session had ended before \"%.*s\"\n", STR_ARG(input));
+	return false;
+}
+
 static int talk(struct dial *dial, const char *code)
 {
 	char line[LINE_BYTES];
@@ -171,10 +182,7 @@ static int talk(struct dial *dial, const char *code)
 		else if (dial->is_open)
 			ok = session_answer(dial, input);
 		else
-			ok = dial->keys == NULL;
-		if (!ok && !dial->is_open && dial->keys != NULL && !is_code(input))
-			(void)fprintf(
-				stderr, "tama: stopped at the answer \"%.*s\"\n", STR_ARG(input));
+			ok = say_stray(dial, input);
 	}
 	return ok ? 0 : CLI_FAILED;
 }

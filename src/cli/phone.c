@@ -240,6 +240,9 @@ static bool inbox_show(struct phone *phone, const json_t *answer, bool is_shown)
 		const char *from = json_string_value(json_object_get(message, "from"));
 		if (text == NULL || !is_shown)
 			continue;
+		/* A prompt may stand on the line. */
+		if (phone->listen_out != NULL)
+			(void)fputc('\n', stdout);
 		phone_show_sms(str_c(from), str_c(text));
 		found |= has_words(text, phone->options.expect_sms);
 	}
@@ -259,7 +262,7 @@ static enum inbox inbox_read(
 	struct phone *phone, struct http_out *out, int64_t wait_ms, bool is_shown)
 {
 	struct arena arena;
-	struct http_reply reply;
+	struct http_reply reply = {0};
 	enum inbox result = INBOX_FAILED;
 	arena_init(&arena, ARENA_BYTES);
 	struct waiting w = {.arena = &arena, .out = &reply};

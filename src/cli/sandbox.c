@@ -122,10 +122,8 @@ static void parcel_bend(struct parcel *parcel, const struct fault *after)
 	parcel->contradicts = after->what == FAULT_IPN_CONTRADICTS;
 	parcel->lies_amount = after->what == FAULT_IPN_WRONG_AMOUNT;
 	parcel->lies_number = after->what == FAULT_IPN_WRONG_NUMBER;
-	if (after->what == FAULT_NO_IPN)
-		parcel->times = 0;
-	if (after->what == FAULT_IPN_TIMES)
-		parcel->times = (unsigned)after->arg;
+	parcel->is_old_shape = after->what == FAULT_IPN_OLD_SHAPE;
+	parcel->is_silent = after->what == FAULT_NO_IPN;
 }
 
 /* Settles the sale after a while, and tells of it. */
@@ -133,8 +131,6 @@ static void ipn_later(struct sandbox_call *call, bool fails)
 {
 	struct sandbox *sandbox = call->sandbox;
 	int64_t in_ms = sandbox->options.ipn_delay_ms;
-	if (fault_is(call->after, FAULT_PENDING_FOREVER))
-		return;
 	struct parcel *parcel = courier_parcel(sandbox, PARCEL_IPN);
 	if (parcel == NULL)
 		return;
@@ -155,6 +151,13 @@ static void ipn_later(struct sandbox_call *call, bool fails)
 	courier_send(sandbox->courier, parcel, in_ms);
 }
 
+static int64_t ipns_wanted(const struct fault *after)
+{
+	if (fault_is(after, FAULT_PENDING_FOREVER))
+		return 0;
+	return fault_is(after, FAULT_IPN_TIMES) ? after->arg : 1;
+}
+
 static void execute_once(struct sandbox_call *call, bool is_collect, bool fails)
 {
 	struct sandbox *sandbox = call->sandbox;
@@ -168,7 +171,8 @@ static void execute_once(struct sandbox_call *call, bool is_collect, bool fails)
 	(void)sandbox_copy(sale.number, sizeof(sale.number), call->number);
 	(void)sandbox_copy(sale.ref, sizeof(sale.ref), call->ref);
 	call->sale = ledger_execute(&sandbox->ledger, &sale);
-	ipn_later(call, fails);
+	for (int64_t left = ipns_wanted(call->after); left > 0; left--)
+		ipn_later(call, fails);
 }
 
 void sandbox_execute(struct sandbox_call *call, bool is_collect, bool fails)

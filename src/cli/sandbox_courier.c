@@ -17,12 +17,13 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#define IN_FLIGHT 256
+/* Fewer than the sender keeps connections (LIMIT_WIRE_POOL), so that each finds one to reuse. */
+#define IN_FLIGHT 32
 #define IPN_TRIES 20
 #define IPN_BACKOFF_MAX_MS 60000
 #define DLR_TRIES 5
 #define DLR_GAP_MS 20
-#define REQUEST_MS 30000
+#define REQUEST_MS 10000
 #define WAKE_MS 1000
 
 struct courier {
@@ -87,7 +88,6 @@ struct parcel *courier_parcel(struct sandbox *sandbox, enum parcel_kind kind)
 	tama_assert(parcel != NULL);
 	parcel->kind = kind;
 	parcel->sandbox = sandbox;
-	parcel->times = 1;
 	return parcel;
 }
 
@@ -136,12 +136,9 @@ static int64_t ipn_next_ms(struct parcel *parcel, struct sale *sale, bool is_ok)
 		return parcel->tries < IPN_TRIES ? backoff_ms(parcel) : -1;
 	sale->ipns_acknowledged++;
 	parcel->tries = 0;
-	if (--parcel->times > 0)
-		return 0;
 	if (!parcel->contradicts)
 		return -1;
 	parcel->contradicts = false;
-	parcel->times = 1;
 	sale->state = sale->state == SALE_FAILED ? SALE_SUCCESSFUL : SALE_FAILED;
 	return 0;
 }
@@ -250,7 +247,7 @@ static bool ipn_begin(struct courier *c, struct parcel *parcel)
 	if (parcel->settles)
 		sale->state = parcel->fails ? SALE_FAILED : SALE_SUCCESSFUL;
 	parcel->settles = false;
-	if (parcel->times == 0 || !ipn_has_address(parcel, sale))
+	if (parcel->is_silent || !ipn_has_address(parcel, sale))
 		return false;
 	return ipn_start(c, parcel, sale) == 0;
 }

@@ -134,6 +134,14 @@ static void bend_body(struct sandbox_call *call)
 	reply_text(call, (unsigned)call->fault->arg, call->fault->text);
 }
 
+/* A body that does not end soon: an object's beginning and blanks. */
+static void bend_huge(struct sandbox_call *call)
+{
+	reply_text(call, 200, "{");
+	for (int64_t i = 1; i < call->fault->arg; i++)
+		buf_add_char(call->out, ' ');
+}
+
 static void bend_redirect(struct sandbox_call *call)
 {
 	reply_text(call, (unsigned)call->fault->arg, "");
@@ -163,6 +171,7 @@ static const struct behaviour BEHAVIOURS[] = {
 	{"garbage", FAULT_OF_REPLY, bend_garbage, false, true, NULL, 0},
 	{"raw", FAULT_OF_REPLY, bend_raw, false, true, NULL, 0},
 	{"body", FAULT_OF_REPLY, bend_body, false, true, "status", 200},
+	{"huge", FAULT_OF_REPLY, bend_huge, false, true, "bytes", SANDBOX_FAULT_ARG},
 	{"redirect", FAULT_OF_REPLY, bend_redirect, false, false, "status", 307},
 	{"hang", FAULT_OF_REPLY, bend_hang, false, true, "ms", 120000},
 	{"delay_ms", FAULT_OF_REPLY, bend_delay, false, true, "ms", 1000},
@@ -179,6 +188,7 @@ static const struct behaviour BEHAVIOURS[] = {
 	{"ipn_late_ms", FAULT_IPN_LATE, NULL, true, true, "ms", 5000},
 	{"ipn_failed", FAULT_IPN_FAILED, NULL, true, true, NULL, 0},
 	{"ipn_contradicts", FAULT_IPN_CONTRADICTS, NULL, true, true, NULL, 0},
+	{"ipn_old_shape", FAULT_IPN_OLD_SHAPE, NULL, true, true, NULL, 0},
 	{"pending_forever", FAULT_PENDING_FOREVER, NULL, true, true, NULL, 0},
 	{"no_dlr", FAULT_NO_DLR, NULL, true, true, NULL, 0},
 	{"dlr_failed", FAULT_DLR_FAILED, NULL, true, true, NULL, 0},
@@ -292,6 +302,8 @@ int fault_arm(struct faults *faults, const json_t *spec, struct err *err)
 	fault.arg = b->arg != NULL ? number_read(spec, b->arg, b->arg_default) : b->arg_default;
 	if (status != -1)
 		fault.arg = status;
+	if (fault.arg > SANDBOX_FAULT_ARG || fault.arg < -SANDBOX_FAULT_ARG)
+		return err_set(err, TAMA_EINVAL, "the number is out of range");
 	if (text_read(spec, "text").p != NULL) {
 		fault.text = strdup(text_read(spec, "text").p);
 		tama_assert(fault.text != NULL);

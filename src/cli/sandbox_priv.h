@@ -30,6 +30,7 @@
 #define SANDBOX_MESSAGES 200000
 #define SANDBOX_PARCELS 1000000
 #define SANDBOX_FAULTS 256
+#define SANDBOX_FAULT_ARG (1024 * 1024)
 #define SANDBOX_WAITERS 1024
 #define SANDBOX_SERVICES 256
 #define SANDBOX_TOKENS 64
@@ -175,6 +176,7 @@ enum fault_do {
 	FAULT_IPN_LATE,
 	FAULT_IPN_FAILED,
 	FAULT_IPN_CONTRADICTS,
+	FAULT_IPN_OLD_SHAPE,
 	FAULT_PENDING_FOREVER,
 	FAULT_NO_DLR,
 	FAULT_DLR_FAILED,
@@ -240,13 +242,14 @@ struct parcel {
 	char *url; /* owned */
 	uint64_t sale; /* of an IPN; of a report, the message */
 	unsigned tries;
-	unsigned times; /* how often a success is sent again */
-	unsigned dlr_left; /* bits of reports still to send, lowest position last */
+	unsigned dlr_left; /* reports still to send, one byte each, the next lowest */
 	bool settles; /* the first IPN also decides the sale's state */
+	bool is_silent; /* settles, and tells nobody */
 	bool fails;
 	bool contradicts; /* after SUCCESSFUL comes FAILED */
 	bool lies_amount;
 	bool lies_number;
+	bool is_old_shape;
 	struct http_turn *turn; /* answered once the first try has ended; NULL: none */
 	struct http_reply reply;
 };
@@ -396,7 +399,7 @@ void sandbox_reply(struct sandbox_call *call, unsigned status, const char *type)
 /* Executes the call: the sale, the order's count, and what the `after` fault says of the IPN. */
 void sandbox_execute(struct sandbox_call *call, bool is_collect, bool fails);
 
-/* Body of an IPN of this sale, and the header that signs it if any (empty: none). */
+/* The body of a parcel's IPN; its sale must still be known. */
 void easytransfert_write_ipn(
 	const struct sandbox *sandbox, const struct parcel *parcel, struct buf *out);
 void xente_write_ipn(const struct sandbox *sandbox, const struct parcel *parcel, struct buf *out);

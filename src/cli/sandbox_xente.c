@@ -146,7 +146,7 @@ static const char *submit_lacks(struct sandbox_call *call)
 		return "Invalid amount";
 	if (!str_eq(type, is_collection(call) ? STR("CREDIT") : STR("DEBIT")))
 		return "Invalid transaction type";
-	if (call->service.n == 0)
+	if (call->service.n == 0 || ledger_service(&call->sandbox->ledger, call->service) < 0)
 		return "Invalid product";
 	if (!is_number(call->number))
 		return "Invalid phone number";
@@ -331,13 +331,48 @@ static void accounts_act(struct sandbox_call *call)
 	sandbox_reply(call, 200, "application/json");
 }
 
-/* ---- the IPN (2.8, variant 3) ------------------------------------------------------------------
+/* ---- the IPN (2.8) ------------------------------------------------------------------
  */
 
+/* "YYYY-MM-DD HH:mm:ss", as variant 2 has it. */
+static void write_plain_time(struct buf *out, int64_t clock_ms)
+{
+	time_t seconds = (time_t)(clock_ms / 1000);
+	struct tm t;
+	tama_assert(gmtime_r(&seconds, &t) != NULL);
+	buf_printf(out, "\"%04d-%02d-%02d %02d:%02d:%02d\"", t.tm_year + 1900, t.tm_mon + 1,
+		t.tm_mday, t.tm_hour, t.tm_min, t.tm_sec);
+}
+
+/* Variant 2, of 2023 to 2025: snake_case, and our id under a name of its own. */
+static void write_ipn_snake(const struct sale *sale, int64_t amount, struct buf *out)
+{
+	bool is_failed = sale->state == SALE_FAILED;
+	buf_printf(out, "{\"account_number\":\"%d\",\"subscription_id\":1,\"transaction_id\":\"",
+		ACCOUNT);
+	ledger_id(sale, out);
+	buf_printf(out, "\",\"batch_id\":");
+	sandbox_json_text(out, str_c(sale->ref));
+	buf_printf(out, ",\"client_referenceId\":");
+	sandbox_json_text(out, str_c(sale->ref));
+	buf_printf(out,
+		",\"status_message\":\"Transaction %s\",\"status_code\":%d,\"correlation_id\":"
+		"\"%016" PRIx64 "\",\"created_on\":",
+		is_failed ? "Failed" : "Successful", is_failed ? 1 : 0, sale->seq);
+	write_plain_time(out, sandbox_clock_ms());
+	buf_printf(out, ",\"amount\":%" PRId64 ".0,\"currency\":\"UGX\"}", amount);
+}
+
+/* Variant 3, the newest, unless a fault wants the older one. */
 void xente_write_ipn(const struct sandbox *sandbox, const struct parcel *parcel, struct buf *out)
 {
 	const struct sale *sale = ledger_sale(&sandbox->ledger, parcel->sale);
 	bool is_failed = sale->state == SALE_FAILED;
+	int64_t amount = sale->amount + (parcel->lies_amount ? 100 : 0);
+	if (parcel->is_old_shape) {
+		write_ipn_snake(sale, amount, out);
+		return;
+	}
 	buf_printf(out, "{\"accountId\":%d,\"subscriptionId\":1,\"transactionId\":\"", ACCOUNT);
 	ledger_id(sale, out);
 	buf_printf(out, "\",\"batchId\":");
@@ -353,8 +388,7 @@ void xente_write_ipn(const struct sandbox *sandbox, const struct parcel *parcel,
 		"\"%016" PRIx64 "\",\"createdOn\":",
 		is_failed ? "Failed" : "Successful", is_failed ? 1 : 0, sale->seq);
 	sandbox_json_time(out, sandbox_clock_ms());
-	buf_printf(out, ",\"amount\":%" PRId64 ",\"currencyCode\":\"UGX\"}",
-		sale->amount + (parcel->lies_amount ? 100 : 0));
+	buf_printf(out, ",\"amount\":%" PRId64 ",\"currencyCode\":\"UGX\"}", amount);
 }
 
 const struct sandbox_route XENTE_ROUTES[] = {

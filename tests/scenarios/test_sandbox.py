@@ -315,6 +315,12 @@ class Xente(Case):
         self.assertEqual(json.loads(self.sandbox.payout(self.auth, "X1").body)["data"]["requestId"], "92399933543589")
         self.sandbox.fault({"do": "ipn_wrong_amount"})
         self.sandbox.payout(self.auth, "X2")
+        self.receiver.wait(2)
+        self.sandbox.fault({"do": "ipn_old_shape"})
+        self.sandbox.payout(self.auth, "X3")
+        old = self.receiver.bodies(3)[2]
+        self.assertEqual((old["client_referenceId"], old["status_code"], old["amount"]), ("X3", 0, 1000.0))
+        self.assertRegex(old["created_on"], r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d$")
         self.assertEqual({i["requestId"]: i["amount"] for i in self.receiver.bodies(2)}, {"X1": 1000, "X2": 1100})
 
 
@@ -376,10 +382,13 @@ class Faults(Case):
         self.fault("raw", text="HTTP/1.1 100 Continue\r\n\r\nnonsense")
         self.assertEqual(self.raw(), b"HTTP/1.1 100 Continue\r\n\r\nnonsense")
         self.assertEqual(len(self.sandbox.ledger()), 3)
+        self.fault("huge", bytes=400000)
+        self.assertEqual(len(self.buy().body), 400000)
+        self.assertEqual(len(self.sandbox.ledger()), 4)
         self.fault("redirect", status=308)
         reply = self.buy()
         self.assertEqual((reply.status, reply.headers["Location"]), (308, "/api_v1/transaction/airtime"))
-        self.assertEqual(len(self.sandbox.ledger()), 3)
+        self.assertEqual(len(self.sandbox.ledger()), 4)
 
     def test_lies(self):
         self.fault("wrong_amount")
@@ -462,7 +471,7 @@ class Faults(Case):
         self.sandbox.clear_faults()
         self.assertEqual(self.buy(amount=700).status, 202)
         for wrong in ({}, {"do": "nothing"}, {"do": "status_99"}, {"do": 1}, {"do": "fail", "provider": "mtn"},
-                      {"do": "fail", "op": 1}, {"do": "fail", "number": "1" * 40}, "x"):
+                      {"do": "fail", "op": 1}, {"do": "ipn_times", "n": 1 << 40}, {"do": "fail", "number": "1" * 40}, "x"):
             reply = request(self.sandbox.url + "/_sandbox/faults", "POST", wrong)
             self.assertEqual(reply.status, 400, wrong)
 
