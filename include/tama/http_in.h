@@ -103,7 +103,8 @@ void http_in_answer(struct http_turn *turn, const struct http_reply *reply);
 
 /*
  * Calls the handler again for a turn that was HTTP_LATER, on the turn's own worker: from any thread,
- * once for each HTTP_LATER. The handler tells a continued turn by turn->user, which it has set.
+ * once for each HTTP_LATER. The handler tells a continued turn by turn->user, which it has set. When
+ * the peer is gone by then the handler may not be called: `done` is, with turn->user as it was.
  */
 void http_in_continue(struct http_turn *turn);
 

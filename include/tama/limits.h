@@ -38,6 +38,7 @@
 
 /* Sessions. */
 #define LIMIT_SESSIONS 1000000
+#define LIMIT_NUMBER_SESSIONS 16 /* of one number on one channel: a storm of redials (F-G12) */
 #define LIMIT_SESSION_JOURNAL (4 * 1024)
 #define LIMIT_INPUT_BYTES 480
 #define LIMIT_PRETYPED 16

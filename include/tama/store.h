@@ -226,9 +226,17 @@ struct store_ops {
 		struct outbox_row *);
 	int (*outbox_set_due)(struct store *, uint32_t partner, uint64_t id, int64_t due_ms,
 		uint32_t tries);
+	/*
+	 * After a restart: what an earlier life had handed out (SEND, POLL, SMS; of every partner) falls
+	 * due now instead of at the end of its lease, because whoever held it died with that life.
+	 * Handed out is a row with tries, or one due exactly lease_ms after it was made; what was never
+	 * handed out keeps its time.
+	 */
+	int (*outbox_release)(struct store *, int64_t now_ms, int64_t lease_ms);
 	int (*outbox_done)(struct store *, uint32_t partner, uint64_t id); /* removes; SMS are kept as sent */
 	/* Removes an attempt's rows of that kind, or of every kind for kind 0; 0 also when there are none. */
 	int (*outbox_cancel)(struct store *, uint32_t partner, uint64_t attempt, enum outbox_kind);
+	/* "buffered" does not undo an end told before: reports come in any order. */
 	int (*outbox_set_dlr)(struct store *, uint32_t partner, uint64_t id, const char *state);
 
 	/* TAMA_EEXIST for a duplicate (account, key): nothing is written. */

@@ -192,6 +192,7 @@ void gateway_reload(struct gateway *g, const struct config *config)
 	atomic_fetch_add(&g->generation, 1);
 	engine_thread_set_config(g->engine, config);
 	wire_set_config(g->wire, config);
+	session_set_keep(g->sessions, longest_life(config));
 	config_unref(&old);
 }
 
@@ -200,24 +201,33 @@ bool gateway_is_dead(const struct gateway *g)
 	return engine_thread_is_dead(g->engine);
 }
 
-/* Hops first, then what they set going; deadlines keep being watched meanwhile. */
+static bool is_idle(struct gateway *g)
+{
+	struct http_in_stats in;
+
+	http_in_stats(g->public_in, &in);
+	return in.suspended == 0 && engine_thread_waiting(g->engine) == 0 &&
+	       wire_busy(g->wire) == 0;
+}
+
+/*
+ * Hops first, then what they set going; deadlines keep being watched meanwhile. However long it
+ * takes, no hop may be left that waits for a thread which is about to end.
+ */
 static void drain(struct gateway *g, int64_t wait_ms)
 {
 	int64_t end_ms = clock_boot_ms() + wait_ms;
-	struct http_in_stats in;
 
+	(void)pthread_mutex_lock(&g->lock);
 	atomic_store(&g->is_draining, true);
+	(void)pthread_mutex_unlock(&g->lock);
 	http_in_quiesce(g->public_in);
-	do {
+	while (hops_wait(g) || (clock_boot_ms() < end_ms && !is_idle(g))) {
 		const struct timespec pause = {0, 5 * 1000 * 1000};
 
 		gateway_tick(g);
-		http_in_stats(g->public_in, &in);
-		if (in.suspended == 0 && engine_thread_waiting(g->engine) == 0 &&
-			wire_busy(g->wire) == 0)
-			break;
 		(void)nanosleep(&pause, NULL);
-	} while (clock_boot_ms() < end_ms);
+	}
 }
 
 void gateway_stop(struct gateway **gateway, int64_t wait_ms)

@@ -75,17 +75,18 @@ static enum http_verdict route_ussd(struct gateway *g, struct worker *w, struct 
 	struct str rest, struct http_reply *reply)
 {
 	const struct channel *channel = channel_of(w, CHANNEL_USSD, &rest);
+	const struct exchange x = {g, w, turn, NULL};
 
-	return channel != NULL ? hop_ussd(g, w, turn, channel, rest, reply)
-			       : unauthorised(g, reply);
+	return channel != NULL ? hop_ussd(&x, channel, rest, reply) : unauthorised(g, reply);
 }
 
 static enum http_verdict route_sms(struct gateway *g, struct worker *w, struct http_turn *turn,
 	struct str rest, struct http_reply *reply)
 {
 	const struct channel *channel = channel_of(w, CHANNEL_SMS, &rest);
+	const struct exchange x = {g, w, turn, NULL};
 
-	return channel != NULL ? hop_sms(g, w, turn, channel, rest, reply) : unauthorised(g, reply);
+	return channel != NULL ? hop_sms(&x, channel, rest, reply) : unauthorised(g, reply);
 }
 
 /* ---- delivery reports --------------------------------------------------------------------------
@@ -186,6 +187,7 @@ static enum http_verdict route_ipn(struct gateway *g, struct worker *w, struct h
 	const struct account *account = config_account(w->config, segment(&rest));
 	struct str token = segment(&rest), path_ref = {NULL, 0};
 	bool is_right = path_is_right(g, account, token, &path_ref);
+	struct turn_keep *keep;
 
 	if (!is_right || !source_is_known(account, turn->request.peer) ||
 		!signature_is_right(account, &turn->request)) {
@@ -195,7 +197,11 @@ static enum http_verdict route_ipn(struct gateway *g, struct worker *w, struct h
 	if (!str_eq(turn->request.method, STR("POST")))
 		return plain(reply, 405, STR("POST only\n"));
 	/* The account must outlive the turn: the reference is given back in public_done. */
-	turn->user = (void *)(uintptr_t)config_ref(w->config);
+	keep = arena_alloc(&turn->arena, sizeof(*keep));
+	if (keep == NULL)
+		return plain(reply, 503, STR("later\n"));
+	keep->config = config_ref(w->config);
+	turn->user = keep;
 	if (wire_ipn(g->wire, turn, account, path_ref, rest))
 		return HTTP_LATER;
 	(void)plain(reply, 503, STR("later\n"));
@@ -257,10 +263,16 @@ enum http_verdict public_handle(void *ctx, struct http_turn *turn, struct http_r
 
 void public_done(void *ctx, struct http_turn *turn, bool sent)
 {
-	const struct config *config = turn->user;
+	struct gateway *g = ctx;
+	struct turn_keep *keep = turn->user;
 
-	/* Only an IPN leaves something here: a hop that waited has taken itself out. */
 	CRASH_POINT("K10");
 	(void)sent;
-	config_unref(&config);
+	if (keep == NULL)
+		return;
+	/* A hop takes itself out when it goes on: this one's peer has gone before. */
+	if (keep->hop != NULL)
+		hop_abandon(g, &g->workers[turn->worker], turn);
+	else
+		config_unref(&keep->config);
 }

@@ -332,6 +332,9 @@ void http_in_on_completed(
 	*slot = NULL;
 	if (was_refused_by_library(turn))
 		atomic_fetch_add_explicit(&worker->refused, 1, memory_order_relaxed);
+	/* Told to go on, but the peer was gone before the handler could be called again. */
+	if (atomic_load(&turn->stage) == TURN_CONTINUED)
+		owe_less(worker);
 	(void)http_conn_enter(turn->conn, CONN_AWAITS);
 	bool was_handled = turn->was_handled;
 	if (was_handled && worker->in->config.done != NULL)
