@@ -263,8 +263,8 @@ static int recover_one(struct engine *e, void *what)
 }
 
 /*
- * What an earlier incarnation was sending. Those beyond a batch are left to the next step. What it had
- * only handed out is nobody's now: the first commit of this life takes it back.
+ * What an earlier incarnation was sending. Those beyond a batch are left to the next step. What it
+ * had only handed out is nobody's now: the first commit of this life takes it back.
  */
 static int recover(struct engine *e, bool *more_out)
 {

@@ -48,8 +48,8 @@ struct http_conn {
 };
 
 /*
- * In this order; what is RUNNING may become PARKED, ANSWERED or CONTINUED, what is PARKED the latter
- * two; CONTINUED becomes RUNNING again.
+ * In this order; what is RUNNING may become PARKED, ANSWERED or CONTINUED, what is PARKED the
+ * latter two; CONTINUED becomes RUNNING again.
  */
 enum turn_stage {
 	TURN_HEAD,

@@ -587,7 +587,8 @@ static void test_continue_at_once(void **state)
 	assert_int_equal(rig.sent, 100);
 }
 
-/* A peer that is gone may never be answered: the turn ends all the same, and nobody waits for it. */
+/* A peer that is gone may never be answered: the turn ends all the same, and nobody waits for it.
+ */
 static void test_continue_after_the_peer_left(void **state)
 {
 	const struct linger reset = {.l_onoff = 1};
