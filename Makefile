@@ -90,9 +90,11 @@ $(B)/%.o: %.c
 	$(if $(V),,@echo "  CC $<")
 	$(Q)$(CC) $(ALLFLAGS) -MMD -MP -c $< -o $@
 
+SIM      := $(patsubst %.c,$(B)/%.o,$(wildcard tests/simulation/*.c))
+$(B)/unit/test_simulation: $(SIM)
 $(B)/unit/%: tests/unit/%.c $(LIBOBJ)
 	@mkdir -p $(@D)
 	$(if $(V),,@echo "  LD $@")
-	$(Q)$(CC) $(ALLFLAGS) -Itests/unit $(LDFLAGS) -MMD -MP $< $(LIBOBJ) $(LIBS) -lcmocka -o $@
+	$(Q)$(CC) $(ALLFLAGS) -Itests/unit $(LDFLAGS) -MMD -MP $(filter-out $(LIBOBJ),$^) $(LIBOBJ) $(LIBS) -lcmocka -o $@
 
--include $(OBJ:.o=.d) $(UNIT:=.d)
+-include $(OBJ:.o=.d) $(SIM:.o=.d) $(UNIT:=.d)

@@ -98,17 +98,28 @@ struct fx_store {
 	sqlite3_stmt *rules[ROWS(FX_RULES)];
 };
 
-static inline void fx_store_open(struct fx_store *fx)
+static inline void fx_load(struct fx_store *fx)
 {
 	struct err err = ERR_INIT;
 
 	if (config_load("tests/fixtures/engine.lua", NULL, &fx->config, &err) != 0)
 		fail_msg("%s", err.text);
 	assert_int_equal(vault_new(STR(FX_KEY), &fx->vault, NULL), 0);
-	assert_int_equal(
-		store_sqlite_open(&(struct store_config){.vault = fx->vault, .in_memory = true},
-			&fx->store, &err),
-		0);
+}
+
+static inline void fx_unload(struct fx_store *fx)
+{
+	vault_free(&fx->vault);
+	config_unref(&fx->config);
+}
+
+static inline void fx_open_memory(struct fx_store *fx)
+{
+	const struct store_config config = {.vault = fx->vault, .in_memory = true};
+	struct err err = ERR_INIT;
+
+	if (store_sqlite_open(&config, &fx->store, &err) != 0)
+		fail_msg("%s", err.text);
 	for (size_t i = 0; i < ROWS(FX_RULES); i++) {
 		sqlite3 *handle = sqlite_store_of(fx->store)->db.handle;
 
@@ -118,13 +129,11 @@ static inline void fx_store_open(struct fx_store *fx)
 	}
 }
 
-static inline void fx_store_close(struct fx_store *fx)
+static inline void fx_close_memory(struct fx_store *fx)
 {
 	for (size_t i = 0; i < ROWS(FX_RULES); i++)
 		(void)sqlite3_finalize(fx->rules[i]);
 	fx->store->ops->close(fx->store);
-	vault_free(&fx->vault);
-	config_unref(&fx->config);
 }
 
 /* What opening the store anew does on disk: the next life of the process. */

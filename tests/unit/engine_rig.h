@@ -225,7 +225,8 @@ static inline int rig_open(void **state)
 	struct rig *r = calloc(1, sizeof(*r));
 
 	assert_non_null(r);
-	fx_store_open(&r->fx);
+	fx_load(&r->fx);
+	fx_open_memory(&r->fx);
 	arena_init(&r->arena, 1 << 20);
 	r->now_ms = FX_EPOCH;
 	r->last = &r->first;
@@ -252,7 +253,8 @@ static inline int rig_close(void **state)
 	}
 	engine_free(&r->engine);
 	r->fx.store->ops = r->real;
-	fx_store_close(&r->fx);
+	fx_close_memory(&r->fx);
+	fx_unload(&r->fx);
 	arena_fini(&r->arena);
 	free(r);
 	return 0;
