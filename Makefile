@@ -25,7 +25,7 @@ EMBED    := $(wildcard src/dialects/*/*.lua src/lua/*.lua src/store/*.sql)
 UNIT     := $(patsubst tests/unit/%.c,$(B)/unit/%,$(wildcard tests/unit/test_*.c))
 Q        := $(if $(V),,@)
 
-.PHONY: all run test unit lint fmt asan tsan bench simulate install clean help deps deps-test deps-bench
+.PHONY: all run test unit flags lint fmt asan tsan bench simulate install clean help deps deps-test deps-bench
 all: $(B)/tama ## build the gateway (build/release/tama)
 
 run: deps ## install what is missing, build, play with a phone in the terminal (or a script without one)
@@ -37,6 +37,9 @@ test: deps-test ## install what the tests need and run them all; ends with a lin
 	$(Q)python3 tests/run.py --build build/test
 
 unit: $(UNIT)
+
+flags: # what scripts/lint.sh compiles with
+	@echo $(DEFS) -DTAMA_TEST -Itests/unit $(shell pkg-config --cflags $(PKGS))
 
 lint: deps-test ## clang-format, clang-tidy, cppcheck, luacheck and the project's own checks
 	$(Q)scripts/lint.sh

@@ -68,6 +68,11 @@ struct http_in_config {
 	unsigned connections; /* 1 or more in all, dealt evenly; beyond it accept waits */
 	unsigned header_ms;   /* 0: LIMIT_HTTP_HEADER_MS; tests pass less */
 	unsigned body_ms;     /* 0: LIMIT_HTTP_BODY_MS */
+	/*
+	 * A reply of status 0 is its body, as bytes on the wire, after which the connection is
+	 * closed: how a sandbox loses or cuts its answers. Without this it leaves as 500.
+	 */
+	bool allow_raw;
 	http_handler_fn handler;
 	http_done_fn done;
 	void *ctx;

@@ -14,7 +14,7 @@ local function last_purchase()
 end
 
 -- CREDIT 500 0701020304, CREDIT 0701020304 500, CREDIT 500
-local function credit(call, words)
+local function credit(_, words)
 	local amount, number, is_clear = amount_and_number(words)
 	if not is_clear then
 		return {}, text.not_understood

@@ -51,7 +51,8 @@ static int64_t longest_life(const struct config *config)
 static int open_stores(struct gateway *g, struct err *err)
 {
 	struct store_config store = {.dir = g->config->data_dir};
-	struct session_config sessions = {.dir = g->config->data_dir, .max = LIMIT_SESSIONS,
+	struct session_config sessions = {.dir = g->config->data_dir,
+		.max = LIMIT_SESSIONS,
 		.keep_ms = longest_life(g->config)};
 	int rc = vault_new(g->config->master_key, &g->vault, err);
 
@@ -69,8 +70,12 @@ static int open_stores(struct gateway *g, struct err *err)
 
 static int start_threads(struct gateway *g, struct err *err)
 {
-	struct wire_config wire = {.config = g->config, .vault = g->vault, .secrets = g->secrets,
-		.post = post_to_engine, .ctx = g, .alarm = wire_alarm};
+	struct wire_config wire = {.config = g->config,
+		.vault = g->vault,
+		.secrets = g->secrets,
+		.post = post_to_engine,
+		.ctx = g,
+		.alarm = wire_alarm};
 	int rc = wire_start(&wire, &g->wire, err);
 
 	return rc == 0 ? engine_thread_start(g, &g->engine, err) : rc;
@@ -79,7 +84,7 @@ static int start_threads(struct gateway *g, struct err *err)
 static int make_workers(struct gateway *g, struct err *err)
 {
 	unsigned n = g->config->workers > 0 ? g->config->workers
-	                                    : (unsigned)sysconf(_SC_NPROCESSORS_ONLN);
+					    : (unsigned)sysconf(_SC_NPROCESSORS_ONLN);
 
 	g->workers_len = n < LIMIT_HTTP_WORKERS ? n : LIMIT_HTTP_WORKERS;
 	g->workers = calloc(g->workers_len, sizeof(*g->workers));
@@ -125,8 +130,7 @@ int worker_make(struct worker *w, const struct config *config, struct err *err)
 	int rc = menu_host_new(config, &w->menus, err);
 
 	if (rc == 0)
-		rc = dialect_host_new(
-			1u << DIALECT_USSD | 1u << DIALECT_SMS, &w->dialects, err);
+		rc = dialect_host_new(1u << DIALECT_USSD | 1u << DIALECT_SMS, &w->dialects, err);
 	if (rc == 0)
 		w->config = config_ref(config);
 	return rc;
@@ -139,8 +143,8 @@ void worker_free(struct worker *w)
 	config_unref(&w->config);
 }
 
-int gateway_start(const struct config *config, struct log *log, struct gateway **out,
-	struct err *err)
+int gateway_start(
+	const struct config *config, struct log *log, struct gateway **out, struct err *err)
 {
 	struct gateway *g = calloc(1, sizeof(*g));
 	int rc;

@@ -7,6 +7,7 @@
 #include "tama/crash.h"
 #include "tama/gsm7.h"
 #include "tama/limits.h"
+#include "tama/screen.h"
 
 #include <sodium.h>
 
@@ -166,12 +167,31 @@ static enum http_verdict say_again(struct gateway *g, struct worker *w, struct h
 /* ---- resuming ----------------------------------------------------------------------------------
  */
 
+static struct str resume_screen(struct worker *w, struct http_turn *turn,
+	const struct hop_call *call, const struct session *s)
+{
+	const struct service *service = call->channel->service;
+	struct arena *arena = &turn->arena;
+	struct menu_var vars[] = {{"summary", s->summary}};
+	struct str options[] = {
+		menu_text(w->menus, service, s->lang, "resume_yes", arena),
+		menu_text(w->menus, service, s->lang, "resume_no", arena),
+	};
+	struct screen screen = {
+		.head = menu_text_with(w->menus, service, s->lang, "resume", vars, 1, arena),
+		.options = options,
+		.options_len = 2,
+		.limit = call->channel->septets,
+	};
+	struct screen_page page;
+
+	return screen_render(&screen, arena, &page) == 0 ? page.text : screen.head;
+}
+
 static enum http_verdict ask_resume(struct gateway *g, struct worker *w, struct http_turn *turn,
 	const struct hop_call *call, struct session *s, struct http_reply *reply)
 {
-	struct menu_var vars[] = {{"summary", s->summary}};
-	struct hop_answer answer = {.text = menu_text_with(w->menus, call->channel->service,
-					    s->lang, "resume", vars, 1, &turn->arena)};
+	struct hop_answer answer = {.text = resume_screen(w, turn, call, s)};
 
 	session_put(g->sessions, s);
 	return hop_encode(g, w, turn, call, &answer, reply);

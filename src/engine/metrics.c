@@ -35,12 +35,14 @@ static void add_hops(struct gateway *g, struct buf *out)
 	counter(out, "tama_hops_repeated_total", "Hops answered again.", s->repeats);
 	counter(out, "tama_hops_malformed_total", "Callbacks not of their format.", s->malformed);
 	counter(out, "tama_hops_unknown_code_total", "Codes not configured.", s->unknown_code);
-	counter(out, "tama_unauthorised_total", "Unknown names and wrong secrets.", s->unauthorised);
+	counter(out, "tama_unauthorised_total", "Unknown names and wrong secrets.",
+		s->unauthorised);
 	counter(out, "tama_script_errors_total", "Menus or dialects that erred.", s->script_errors);
 	counter(out, "tama_hops_busy_total", "Hops answered 'try again'.", s->busy);
-	counter(out, "tama_hops_late_total", "Hops cancelled at their deadline.", s->late_cancelled);
-	counter(out, "tama_hops_late_in_progress_total", "Hops told 'in progress' at their deadline.",
-		s->late_in_progress);
+	counter(out, "tama_hops_late_total", "Hops cancelled at their deadline.",
+		s->late_cancelled);
+	counter(out, "tama_hops_late_in_progress_total",
+		"Hops told 'in progress' at their deadline.", s->late_in_progress);
 	gauge(out, "tama_sessions", "Sessions held.", session_count(g->sessions));
 }
 
@@ -92,7 +94,8 @@ static void add_wire(struct gateway *g, struct buf *out)
 	counter(out, "tama_wire_logins_total", "Logins at providers.", s.logins);
 }
 
-static enum http_verdict metrics(struct gateway *g, struct http_turn *turn, struct http_reply *reply)
+static enum http_verdict metrics(
+	struct gateway *g, struct http_turn *turn, struct http_reply *reply)
 {
 	struct buf out;
 
@@ -102,7 +105,8 @@ static enum http_verdict metrics(struct gateway *g, struct http_turn *turn, stru
 	add_purchases(g, &out);
 	add_wire(g, &out);
 	log_metrics(g->log, &out);
-	*reply = (struct http_reply){.status = 200, .type = STR("text/plain; version=0.0.4"),
+	*reply = (struct http_reply){.status = 200,
+		.type = STR("text/plain; version=0.0.4"),
 		.body = arena_str(&turn->arena, buf_str(&out))};
 	buf_fini(&out);
 	return HTTP_NOW;
@@ -116,8 +120,7 @@ enum http_verdict admin_handle(void *ctx, struct http_turn *turn, struct http_re
 
 	if (str_eq(path, STR("/metrics")))
 		return metrics(g, turn, reply);
-	*reply = (struct http_reply){
-		.status = 200, .type = STR("text/plain"), .body = STR("ok\n")};
+	*reply = (struct http_reply){.status = 200, .type = STR("text/plain"), .body = STR("ok\n")};
 	if (str_eq(path, STR("/healthz")) && !gateway_is_dead(g))
 		return HTTP_NOW;
 	if (str_eq(path, STR("/readyz")) && is_ready)

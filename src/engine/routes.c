@@ -1,6 +1,6 @@
 /*
- * The public face: which path goes where, and who may call it. An unknown name and a wrong secret get
- * the same 404 after the same comparison.
+ * The public face: which path goes where, and who may call it. An unknown name and a wrong secret
+ * get the same 404 after the same comparison.
  */
 #include "gateway_priv.h"
 
@@ -50,8 +50,7 @@ static bool secret_is_right(struct str ours, struct str theirs)
 }
 
 /* The channel of a path /<kind>/<name>[/<secret>]...; NULL when the caller may not use it. */
-static const struct channel *channel_of(
-	struct worker *w, enum channel_kind kind, struct str *path)
+static const struct channel *channel_of(struct worker *w, enum channel_kind kind, struct str *path)
 {
 	const struct channel *channel = config_channel(w->config, segment(path));
 	struct str secret = {NULL, 0}, given;
@@ -78,7 +77,7 @@ static enum http_verdict route_ussd(struct gateway *g, struct worker *w, struct 
 	const struct channel *channel = channel_of(w, CHANNEL_USSD, &rest);
 
 	return channel != NULL ? hop_ussd(g, w, turn, channel, rest, reply)
-	                       : unauthorised(g, reply);
+			       : unauthorised(g, reply);
 }
 
 static enum http_verdict route_sms(struct gateway *g, struct worker *w, struct http_turn *turn,
@@ -86,11 +85,11 @@ static enum http_verdict route_sms(struct gateway *g, struct worker *w, struct h
 {
 	const struct channel *channel = channel_of(w, CHANNEL_SMS, &rest);
 
-	return channel != NULL ? hop_sms(g, w, turn, channel, rest, reply)
-	                       : unauthorised(g, reply);
+	return channel != NULL ? hop_sms(g, w, turn, channel, rest, reply) : unauthorised(g, reply);
 }
 
-/* ---- delivery reports -------------------------------------------------------------------------- */
+/* ---- delivery reports --------------------------------------------------------------------------
+ */
 
 static void dlr_done(struct engine_event *event)
 {
@@ -134,8 +133,7 @@ static enum http_verdict route_dlr(struct gateway *g, struct worker *w, struct h
 	tama_assert(event != NULL);
 	event->kind = ENGINE_DLR;
 	event->done = dlr_done;
-	event->as.dlr =
-		(struct engine_dlr){outbox_id(ref), channel->partner->id, dlr.state};
+	event->as.dlr = (struct engine_dlr){outbox_id(ref), channel->partner->id, dlr.state};
 	g->stats.dlrs++;
 	if (engine_thread_post(g->engine, event) != 0) {
 		dlr_done(event);
@@ -144,7 +142,8 @@ static enum http_verdict route_dlr(struct gateway *g, struct worker *w, struct h
 	return plain(reply, 200, STR(""));
 }
 
-/* ---- IPNs -------------------------------------------------------------------------------------- */
+/* ---- IPNs --------------------------------------------------------------------------------------
+ */
 
 static bool source_is_known(const struct account *account, struct str peer)
 {
@@ -168,9 +167,9 @@ static bool path_is_right(struct gateway *g, const struct account *account, stru
 	struct str *path_ref_out)
 {
 	bool is_token = vault_ipn_verify(g->vault, token, path_ref_out) == 0;
-	bool is_secret = secret_is_right(
-		account != NULL && account->ipn_secret.n > 0 ? account->ipn_secret
-							     : (struct str){NULL, 0},
+	bool is_secret = secret_is_right(account != NULL && account->ipn_secret.n > 0
+						 ? account->ipn_secret
+						 : (struct str){NULL, 0},
 		token);
 
 	if (account == NULL)
@@ -205,7 +204,8 @@ static enum http_verdict route_ipn(struct gateway *g, struct worker *w, struct h
 	return HTTP_NOW;
 }
 
-/* ---- dispatch ---------------------------------------------------------------------------------- */
+/* ---- dispatch ----------------------------------------------------------------------------------
+ */
 
 static const struct route {
 	struct str prefix;

@@ -4,12 +4,7 @@
 local c = ...
 local type, pick, guess, amount_of, other_amount = type, c.pick, c.guess, c.amount, c.other_amount
 
-local help_words = { AIDE = true, HELP = true, INFO = true }
-local stop_words = {
-	STOP = true, ARRET = true, ANNULER = true, CANCEL = true, END = true, QUIT = true, UNSUBSCRIBE = true,
-}
-
--- A menu is the table itself; the driver checks it.
+-- A menu is the table itself. Checked here so that a mistake is shown at its own line.
 local function menu(spec)
 	c.check(spec)
 	return spec
@@ -121,16 +116,16 @@ local function open_by_message(keywords)
 	local handler = keywords and keywords[word]
 	if handler then
 		return word, handler, words
-	elseif stop_words[word] then
+	elseif c.stops(word) then
 		c.finish("stopped")
-	elseif keywords or help_words[word] then
+	elseif keywords or c.asks_help(word) then
 		c.finish("help")
 	end
 end
 
 local function drive(chunk)
 	local spec = chunk()
-	c.check(spec)
+	c.begin(spec)
 	local call = c.call()
 	local word, handler, words = open_by_message(spec.keywords)
 	if word then

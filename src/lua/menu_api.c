@@ -428,24 +428,42 @@ static int api_caller(lua_State *L)
 	return 1;
 }
 
-/* [-0, +0, e] check(spec): what the file returned is a menu */
-static int api_check(lua_State *L)
+void menu_check(lua_State *L, int index)
 {
-	if (lua_type(L, 1) != LUA_TTABLE)
+	if (lua_type(L, index) != LUA_TTABLE)
 		menu_misuse(L, "%s is what the file must end with", USAGE_MENU);
-	if (lua_getfield(L, 1, "title") != LUA_TSTRING)
+	if (lua_getfield(L, index, "title") != LUA_TSTRING)
 		menu_misuse(L, "%s: title is missing", USAGE_MENU);
-	if (lua_getfield(L, 1, "run") != LUA_TFUNCTION)
+	if (lua_getfield(L, index, "run") != LUA_TFUNCTION)
 		menu_misuse(L, "%s: run is missing", USAGE_MENU);
-	int kind = lua_getfield(L, 1, "keywords");
+	int kind = lua_getfield(L, index, "keywords");
 	if (kind != LUA_TNIL && kind != LUA_TTABLE)
 		menu_misuse(L, "keywords = { CREDIT = function(call, words) return { ... } end }");
-	for (lua_pushnil(L); lua_next(L, 1) != 0; lua_pop(L, 1)) {
+	lua_pop(L, 3);
+	for (lua_pushnil(L); lua_next(L, index) != 0; lua_pop(L, 1)) {
 		const char *key = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "?";
 		if (strcmp(key, "title") != 0 && strcmp(key, "run") != 0 &&
 			strcmp(key, "keywords") != 0)
 			menu_misuse(L, "%s: there is no field \"%s\"", USAGE_MENU, key);
 	}
+}
+
+/* [-0, +0, e] check(spec): menu{...} says at its own line what is wrong with it */
+static int api_check(lua_State *L)
+{
+	menu_check(L, 1);
+	return 0;
+}
+
+/* [-0, +0, e] begin(spec): the file was checked when it was loaded, unless it changes its mind */
+static int api_begin(lua_State *L)
+{
+	struct menu_run *run = menu_run_of(L);
+	struct str title;
+	menu_check(L, 1);
+	(void)lua_getfield(L, 1, "title");
+	title.p = lua_tolstring(L, -1, &title.n);
+	run->title = arena_str(run->arena, title);
 	return 0;
 }
 
@@ -487,12 +505,11 @@ static int api_finish(lua_State *L)
 	return menu_stop_key(L, menu_check_text(L, 1, "finish(key)").p, NULL, 0);
 }
 
-/* [-0, e] no_bye() */
+/* [-0, yields] no_bye() */
 static int api_no_bye(lua_State *L)
 {
-	const struct menu_run *run = menu_run_of(L);
-	return luaL_error(
-		L, "%s/menu.lua: run() ended without bye(text)", run->turn->service->dir.p);
+	menu_run_of(L)->has_no_bye = true;
+	return lua_yield(L, 0);
 }
 
 const luaL_Reg menu_api_functions[] = {
@@ -509,6 +526,7 @@ const luaL_Reg menu_api_functions[] = {
 	{"call", api_call},
 	{"caller", api_caller},
 	{"check", api_check},
+	{"begin", api_begin},
 	{"money", api_money},
 	{"phone", api_phone},
 	{"bye", api_bye},

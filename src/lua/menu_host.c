@@ -118,7 +118,7 @@ static int open_gateway_texts(lua_State *L)
 /* [-0, +1, e] text.unknown: the key itself, noted for the checker. */
 static int missing_text(lua_State *L)
 {
-	struct menu_run *run = menu_run_of(L);
+	struct menu_run *run = lua_gate_context(L);
 	struct str key = menu_check_text(L, 2, "text.name");
 	if (run != NULL && run->out->missing.n == 0)
 		run->out->missing = arena_str(run->arena, key);
@@ -178,6 +178,16 @@ static int open_menu(lua_State *L)
 	service->chunk = luaL_ref(L, LUA_REGISTRYINDEX);
 	for (size_t i = 0; i < service->langs_len; i++)
 		open_lang(L, opening, &service->langs[i]);
+	return 0;
+}
+
+/* [-2, +0, e] (opening, chunk): runs the file once, to know that it is a menu, and its keywords. */
+static int probe_menu(lua_State *L)
+{
+	struct opening *opening = lua_touserdata(L, 1);
+	lua_call(L, 0, 1);
+	menu_check(L, 2);
+	keywords_read(L, &opening->host->arena, opening->service);
 	return 0;
 }
 
@@ -244,7 +254,9 @@ static int open_service_texts(struct opening *opening, struct err *err)
 	const struct service *service = out->service;
 	out->texts.sets =
 		arena_alloc(&host->arena, service->files_len * sizeof(out->texts.sets[0]));
-	for (size_t i = 0; i < service->files_len && out->texts.sets != NULL; i++) {
+	if (out->texts.sets == NULL)
+		return err_set(err, TAMA_ENOMEM, "the texts of all services are too long");
+	for (size_t i = 0; i < service->files_len; i++) {
 		const struct service_file *file = &service->files[i];
 		struct text_set *set = &out->texts.sets[out->texts.n];
 		set->lang = lang_of_file(file->name);
@@ -253,7 +265,7 @@ static int open_service_texts(struct opening *opening, struct err *err)
 		struct str chunk = arena_printf(
 			&host->arena, "=%.*s/%.*s", STR_ARG(service->dir), STR_ARG(file->name));
 		if (chunk.p == NULL)
-			break;
+			return err_set(err, TAMA_ENOMEM, "the texts of all services are too long");
 		opening->file = str_from(chunk, 1);
 		opening->set = set;
 		int rc = open_chunk(opening, open_texts, file->text, chunk, err);
@@ -286,6 +298,20 @@ static int open_langs(struct menu_host *host, struct menu_service *service, stru
 	return 0;
 }
 
+static int probe(struct opening *opening, struct err *err)
+{
+	struct lua_gate *gate = opening->partner->gate;
+	lua_State *L = lua_gate_state(gate);
+	lua_rawgeti(L, LUA_REGISTRYINDEX, opening->service->langs[0].globals);
+	int globals = lua_gettop(L);
+	lua_pushcfunction(L, probe_menu);
+	lua_pushlightuserdata(L, opening);
+	lua_rawgeti(L, LUA_REGISTRYINDEX, opening->service->chunk);
+	lua_gate_fresh_env(gate, globals);
+	lua_remove(L, globals);
+	return lua_gate_call(gate, 2, 0, err);
+}
+
 static int open_service(struct menu_host *host, struct menu_service *out, struct err *err)
 {
 	const struct service *service = out->service;
@@ -301,7 +327,8 @@ static int open_service(struct menu_host *host, struct menu_service *out, struct
 				arena_printf(&host->arena, "=%.*s/menu.lua", STR_ARG(service->dir));
 			if (chunk.p == NULL)
 				return err_set(err, TAMA_ENOMEM, "too many services");
-			return open_chunk(&opening, open_menu, service->files[i].text, chunk, err);
+			rc = open_chunk(&opening, open_menu, service->files[i].text, chunk, err);
+			return rc == 0 ? probe(&opening, err) : rc;
 		}
 	return err_set(err, TAMA_EINVAL, "%.*s: there is no menu.lua", STR_ARG(service->dir));
 }

@@ -10,9 +10,101 @@
 #define AMOUNT_DIGITS_MAX 6 /* in a keyword: longer is no amount (sms-gsm-numbering.md D.1) */
 #define NUMBER_DIGITS_MIN 8
 
+static const char *const stop_words[] = {
+	"STOP", "ARRET", "ANNULER", "CANCEL", "END", "QUIT", "UNSUBSCRIBE"};
+static const char *const help_words[] = {"AIDE", "HELP", "INFO"};
+
+static bool is_among(struct str word, const char *const *words, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (str_eq(word, str_c(words[i])))
+			return true;
+	return false;
+}
+
+bool word_stops(struct str word)
+{
+	return is_among(word, stop_words, sizeof(stop_words) / sizeof(stop_words[0]));
+}
+
+bool word_asks_help(struct str word)
+{
+	return is_among(word, help_words, sizeof(help_words) / sizeof(help_words[0]));
+}
+
 static bool separates(char c)
 {
 	return c == ' ' || c == '*' || c == '#' || c == '\n' || c == '\t' || c == '\r';
+}
+
+struct str word_next(struct str *message)
+{
+	size_t begin = 0;
+	while (begin < message->n && separates(message->p[begin]))
+		begin++;
+	size_t end = begin;
+	while (end < message->n && !separates(message->p[end]))
+		end++;
+	struct str word = {message->p + begin, end - begin};
+	*message = str_from(*message, end);
+	return word;
+}
+
+bool menu_is_keyword(struct menu_host *host, const struct service *service, struct str text)
+{
+	const struct menu_service *known = menu_service_of(host, service);
+	struct arena arena;
+	arena_init(&arena, LIMIT_TURN_BYTES);
+	struct str rest = gsm7_fold(text, &arena);
+	struct str word = word_next(&rest);
+	bool is_one = word_asks_help(word);
+	for (size_t i = 0; known != NULL && i < known->keywords_len; i++)
+		is_one = is_one || str_eq(known->keywords[i], word);
+	arena_fini(&arena);
+	return is_one;
+}
+
+static struct str keep_keyword(lua_State *L, struct arena *arena)
+{
+	struct str word = {NULL, 0};
+	if (lua_type(L, -2) == LUA_TSTRING)
+		word.p = lua_tolstring(L, -2, &word.n);
+	word = arena_str(arena, word);
+	struct str rest = gsm7_fold(word, arena);
+	if (lua_type(L, -1) != LUA_TFUNCTION)
+		menu_misuse(L, "keywords = { CREDIT = function(call, words) return { ... } end }");
+	if (word.n == 0 || !str_eq(word, word_next(&rest)) || rest.n > 0)
+		menu_misuse(L, "a keyword is one word in capitals without accents: CREDIT");
+	return word;
+}
+
+void keywords_read(lua_State *L, struct arena *arena, struct menu_service *service)
+{
+	size_t n = 0;
+	if (lua_getfield(L, -1, "keywords") == LUA_TTABLE) {
+		for (lua_pushnil(L); lua_next(L, -2) != 0; lua_pop(L, 1))
+			n++;
+		service->keywords = arena_alloc(arena, n * sizeof(service->keywords[0]));
+		if (service->keywords == NULL)
+			luaL_error(L, "too many keywords");
+		for (lua_pushnil(L); lua_next(L, -2) != 0; lua_pop(L, 1))
+			service->keywords[service->keywords_len++] = keep_keyword(L, arena);
+	}
+	lua_pop(L, 1);
+}
+
+/* [-0, +1, e] stops(word) */
+static int keyword_stops(lua_State *L)
+{
+	lua_pushboolean(L, word_stops(menu_check_text(L, 1, "stops(word)")));
+	return 1;
+}
+
+/* [-0, +1, e] asks_help(word) */
+static int keyword_asks_help(lua_State *L)
+{
+	lua_pushboolean(L, word_asks_help(menu_check_text(L, 1, "asks_help(word)")));
+	return 1;
 }
 
 /*
@@ -29,18 +121,13 @@ static int keyword_open(lua_State *L)
 		return 0;
 	}
 	run->is_opening = false;
+	run->has_opened = true;
 	struct str text = gsm7_fold(run->inputs[0].text, run->arena);
 	run->input_at = run->inputs_len;
 	lua_settop(L, 0);
-	for (size_t i = 0; i < text.n;) {
-		size_t begin = i;
-		while (i < text.n && !separates(text.p[i]))
-			i++;
-		if (i > begin && lua_gettop(L) < LIMIT_PRETYPED)
-			lua_pushlstring(L, text.p + begin, i - begin);
-		while (i < text.n && separates(text.p[i]))
-			i++;
-	}
+	for (struct str word; (word = word_next(&text)).n > 0;)
+		if (lua_gettop(L) < LIMIT_PRETYPED)
+			lua_pushlstring(L, word.p, word.n);
 	if (lua_gettop(L) == 0)
 		lua_pushliteral(L, "");
 	int n = lua_gettop(L);
@@ -164,6 +251,8 @@ static int keyword_amount_and_number(lua_State *L)
 
 const luaL_Reg menu_keyword_functions[] = {
 	{"keyword", keyword_open},
+	{"stops", keyword_stops},
+	{"asks_help", keyword_asks_help},
 	{"type", keyword_type},
 	{"amount_and_number", keyword_amount_and_number},
 	{NULL, NULL},

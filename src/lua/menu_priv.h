@@ -82,6 +82,8 @@ struct menu_service {
 	struct menu_lang *langs;
 	size_t langs_len;
 	int chunk;
+	struct str *keywords; /* folded */
+	size_t keywords_len;
 };
 
 struct menu_partner {
@@ -130,10 +132,13 @@ struct menu_run {
 	const struct menu_input *inputs;
 	size_t inputs_len;
 	size_t input_at;
+	struct str title;
+	bool has_opened; /* the message was used up, whatever its keyword stood for */
 	bool is_opening; /* the input is a message that opens the session by its keyword */
 	bool effect_used;
 
 	bool is_restarted; /* back or home: replay from the start */
+	bool has_no_bye; /* the menu came to its end without one */
 	bool is_changed; /* the menu asks something else than the journal answers */
 	bool has_bought; /* in this turn */
 	bool has_secret; /* a secret was given and no purchase made yet */
@@ -147,6 +152,7 @@ struct menu_run {
 	struct buy_intent quote; /* what buy() is about */
 };
 
+/* A misuse where no turn runs: a file may only declare at its top level. */
 struct menu_run *menu_run_of(lua_State *L);
 
 /* The step a replay is at, or NULL: everything from here on is new. */
@@ -289,6 +295,23 @@ bool number_is_national(const struct menu_run *run, const struct msisdn *number)
 
 /* Ends with the operator's name. [-0, +0, yields] */
 int menu_stop_not_sold(lua_State *L, const struct operator_cfg *op);
+
+/* ---- words by SMS ------------------------------------------------------------------------------
+ */
+
+/* Folded words that stop and that ask for help (sms-gsm-numbering.md D.1, D.2). */
+bool word_stops(struct str word);
+bool word_asks_help(struct str word);
+
+/* Cuts the next word off a folded message: blanks, '*' and '#' part words. Empty at the end. */
+struct str word_next(struct str *message);
+
+/*
+ * Reads the keywords of the menu on top of the stack into the service; raises what is wrong with
+ * the menu. [-0, +0, e]
+ */
+void menu_check(lua_State *L, int index);
+void keywords_read(lua_State *L, struct arena *arena, struct menu_service *service);
 
 /* ---- functions of the prelude ------------------------------------------------------------------
  */

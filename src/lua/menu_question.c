@@ -13,9 +13,7 @@
 #define KEY_MORE "98"
 #define FOOT_MAX 2
 
-/* What gives up by SMS, at any question (sms-gsm-numbering.md D.1, D.2). */
-static const char *const stop_words[] = {
-	"STOP", "ARRET", "ANNULER", "CANCEL", "END", "QUIT", "UNSUBSCRIBE"};
+/* What else gives up a purchase by SMS. */
 static const char *const no_words[] = {"NON", "NO"};
 
 void question_prompt(lua_State *L, struct question *q, const char *usage, const char *own)
@@ -46,24 +44,18 @@ void question_head(lua_State *L, struct question *q, const struct text_vars *var
 	q->head = text_fill(words, vars, run->arena);
 }
 
-static bool is_among(struct str word, const char *const *words, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		if (str_eq(word, str_c(words[i])))
-			return true;
-	return false;
-}
-
 static bool gives_up(struct menu_run *run, const struct question *q, struct str input)
 {
 	if (!run->turn->is_sms)
 		return false;
 	struct str rest = gsm7_fold(input, run->arena);
-	struct str word = str_cut(&rest, ' ');
-	if (is_among(word, stop_words, sizeof(stop_words) / sizeof(stop_words[0])))
+	struct str word = word_next(&rest);
+	if (word_stops(word))
 		return true;
-	return (q->is_confirm || q->is_secret) &&
-	       is_among(word, no_words, sizeof(no_words) / sizeof(no_words[0]));
+	for (size_t i = 0; i < sizeof(no_words) / sizeof(no_words[0]); i++)
+		if ((q->is_confirm || q->is_secret) && str_eq(word, str_c(no_words[i])))
+			return true;
+	return false;
 }
 
 /* An input that came with others is no confirmation: it is dropped there, and the screen shown. */

@@ -11,7 +11,10 @@
 
 struct menu_run *menu_run_of(lua_State *L)
 {
-	return lua_gate_context(L);
+	struct menu_run *run = lua_gate_context(L);
+	if (run == NULL)
+		menu_misuse(L, "this works only while run(call) or a keyword runs");
+	return run;
 }
 
 /* ---- steps -------------------------------------------------------------------------------------
@@ -260,12 +263,15 @@ static int finish(struct menu_run *run, struct err *err)
 		return err_set(err, TAMA_ECONFLICT,
 			"%.*s/menu.lua: asks something else than this session has answered",
 			STR_ARG(run->turn->service->dir));
+	if (run->has_no_bye)
+		return err_set(err, TAMA_ESCRIPT, "%.*s/menu.lua:1: run() ended without bye(text)",
+			STR_ARG(run->turn->service->dir));
 	if (arena_overflowed(run->arena))
 		return err_set(err, TAMA_ENOMEM, "the turn needs too much memory");
 	if (run->turn->journal->overflowed)
 		return err_set(err, TAMA_ENOMEM, "the session's journal is full");
-	out->inputs_used =
-		run->input_at < run->turn->inputs_len ? run->input_at : run->turn->inputs_len;
+	out->inputs_used = run->has_opened ? run->turn->inputs_len : run->input_at;
+	out->summary = run->title;
 	if (run->amount > 0 && run->op != NULL) {
 		struct str amount = menu_money(run, run->amount);
 		out->summary = arena_printf(

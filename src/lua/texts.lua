@@ -39,6 +39,7 @@ return {
 		next_push = "Tapez votre code secret quand ${wallet} le demande.",
 		next_push_dial = "Tapez votre code secret quand ${wallet} le demande, ou composez ${dial}.",
 		next_dial = "Après le SMS de ${wallet}, composez ${dial} pour payer.",
+		next_dial_sms = "Pour payer, faites ce que dit le SMS de ${wallet}.",
 
 		-- why an input is refused
 		bad_choice = "Choix invalide.",
@@ -64,11 +65,13 @@ return {
 		closed = "Service indisponible pour le moment. Réessayez plus tard.",
 
 		-- said by the gateway around a menu
-		unknown_code = "Code inconnu.",
+		unknown_code = "Service inconnu.",
 		try_again = "Service occupé, rien n'a été débité. Réessayez dans un instant.",
 		in_progress = "Demande en cours. Ne recomposez pas : un SMS suivra.",
-		changed = "Le service a changé, rien n'a été débité. Recomposez pour recommencer.",
+		changed = "Le service a changé. Recomposez pour recommencer.",
 		broken = "Désolé, ce service a un problème. Réessayez plus tard.",
+		lost = "Session perdue, rien de nouveau n'a été débité. Recomposez pour continuer.",
+		spaced = "L'opérateur demande une pause pour ce numéro et ce montant. Réessayez à ${time}.",
 		resume = "Reprendre : ${summary} ?",
 		resume_yes = "Reprendre",
 		resume_no = "Recommencer",
@@ -116,6 +119,7 @@ return {
 		next_push = "Type your secret code when ${wallet} asks for it.",
 		next_push_dial = "Type your secret code when ${wallet} asks for it, or dial ${dial}.",
 		next_dial = "After the SMS from ${wallet}, dial ${dial} to pay.",
+		next_dial_sms = "To pay, do as the SMS from ${wallet} says.",
 
 		bad_choice = "Invalid choice.",
 		bad_text = "Invalid answer.",
@@ -138,11 +142,13 @@ return {
 		foreign_caller = "This service is for numbers of this country. Nothing was taken.",
 		closed = "The service is not available now. Please try later.",
 
-		unknown_code = "Unknown code.",
+		unknown_code = "Unknown service.",
 		try_again = "The service is busy, nothing was taken. Please try again in a moment.",
 		in_progress = "Your request is in progress. Do not dial again: an SMS will follow.",
-		changed = "The service has changed, nothing was taken. Please dial again.",
+		changed = "The service has changed. Please dial again.",
 		broken = "Sorry, this service has a problem. Please try later.",
+		lost = "Session lost, nothing new was charged. Dial again to go on.",
+		spaced = "The operator wants a pause for this number and amount. Try again at ${time}.",
 		resume = "Go on with ${summary}?",
 		resume_yes = "Go on",
 		resume_no = "Start again",

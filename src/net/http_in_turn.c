@@ -9,6 +9,8 @@
  */
 #include "http_in_priv.h"
 
+#include <sys/socket.h>
+
 /* So many idle turns a worker keeps, each with an arena's first block. */
 #define FREE_TURNS 64
 
@@ -126,6 +128,23 @@ static enum MHD_Result queue(struct turn *turn, unsigned status, struct MHD_Resp
 	return result;
 }
 
+static struct http_worker *worker_of(const struct turn *turn)
+{
+	return turn->conn->worker;
+}
+
+/*
+ * Bytes as they are, and the end of the connection. What does not fit the socket's buffer is lost:
+ * the caller plays a counterpart that breaks off.
+ */
+static enum MHD_Result send_raw(struct turn *turn, struct str bytes)
+{
+	atomic_store_explicit(&turn->stage, TURN_QUEUED, memory_order_relaxed);
+	if (bytes.n > 0)
+		(void)send(turn->conn->fd, bytes.p, bytes.n, MSG_NOSIGNAL | MSG_DONTWAIT);
+	return MHD_NO;
+}
+
 /* An empty answer that ends the connection. */
 static enum MHD_Result queue_close(struct turn *turn, unsigned status)
 {
@@ -144,6 +163,8 @@ static enum MHD_Result queue_close(struct turn *turn, unsigned status)
 static enum MHD_Result queue_reply(
 	struct turn *turn, const struct http_reply *reply, enum MHD_ResponseMemoryMode mode)
 {
+	if (reply->status == 0 && worker_of(turn)->in->config.allow_raw)
+		return send_raw(turn, reply->body);
 	if (reply->status < 200 || reply->status > 599)
 		return queue_close(turn, 500);
 	struct MHD_Response *response = response_new(reply->body, mode);
@@ -151,11 +172,6 @@ static enum MHD_Result queue_reply(
 		return queue(turn, reply->status, response);
 	MHD_destroy_response(response);
 	return queue_close(turn, 500);
-}
-
-static struct http_worker *worker_of(const struct turn *turn)
-{
-	return turn->conn->worker;
 }
 
 static enum MHD_Result refuse(struct turn *turn, unsigned status)

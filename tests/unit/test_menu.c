@@ -3,6 +3,7 @@
 
 #include "menu_fixture.h"
 
+#include "../../src/lua/menu_priv.h"
 #include "tama/gsm7.h"
 #include "tama/transcript.h"
 
@@ -27,25 +28,21 @@ static struct str read_file(const char *path, struct buf *buf)
 	return buf_str(buf);
 }
 
+/* The service as the demo configuration sells it: what `tama check` plays as well. */
 struct airtime {
-	struct fixture_config f;
-	struct buf files[3];
+	const struct config *config;
+	const struct service *service;
 	struct menu_host *host;
 };
 
 static int airtime_setup(void **state)
 {
-	static const char *const names[] = {"menu.lua", "texts.fr.lua", "texts.en.lua"};
 	static struct airtime a;
 	struct err err = ERR_INIT;
-	char path[128];
-	fixture_init(&a.f, "menus/airtime");
-	for (size_t i = 0; i < ROWS(names); i++) {
-		(void)snprintf(path, sizeof(path), "menus/airtime/%s", names[i]);
-		a.f.files[i] = (struct service_file){str_c(names[i]), read_file(path, &a.files[i])};
-	}
-	a.f.service.files_len = ROWS(names);
-	if (menu_host_new(&a.f.config, &a.host, &err) != 0)
+	if (config_load("config/demo.lua", NULL, &a.config, &err) != 0)
+		fail_msg("%s", err.text);
+	a.service = &a.config->services[0];
+	if (menu_host_new(a.config, &a.host, &err) != 0)
 		fail_msg("%s", err.text);
 	*state = &a;
 	return 0;
@@ -55,8 +52,7 @@ static int airtime_teardown(void **state)
 {
 	struct airtime *a = *state;
 	menu_host_free(&a->host);
-	for (size_t i = 0; i < ROWS(a->files); i++)
-		buf_fini(&a->files[i]);
+	config_unref(&a->config);
 	return 0;
 }
 
@@ -74,7 +70,7 @@ static struct transcript_stats play(struct airtime *a, const char *path)
 	struct transcript_stats stats;
 	struct err err = ERR_INIT;
 	struct buf text, recorded;
-	const struct transcript transcript = {path, a->host, &a->f.config, &a->f.service};
+	const struct transcript transcript = {path, a->host, a->config, a->service};
 	buf_init(&recorded, TRANSCRIPT_MAX);
 	int rc = transcript_play(&transcript, read_file(path, &text), &recorded, &stats, &err);
 	if (rc == TAMA_ECONFLICT && getenv("TAMA_RECORD") != NULL)
@@ -106,7 +102,7 @@ static void test_first_purchase_takes_six_hops(void **state)
 	struct transcript_stats stats;
 	struct err err = ERR_INIT;
 	struct buf recorded;
-	const struct transcript transcript = {"six hops", a->host, &a->f.config, &a->f.service};
+	const struct transcript transcript = {"six hops", a->host, a->config, a->service};
 	const char *text = "channel: at-ci\nfrom: 0701020304\n"
 			   "> *384*22#\n> 1\n> 1\n> 1\nredial\n> 4821\n";
 	buf_init(&recorded, TRANSCRIPT_MAX);
@@ -136,7 +132,7 @@ static void test_transcript_says_what_is_wrong(void **state)
 			"t:4: written \"< Hello\", came \"< Recharge pour qui ?\""},
 	};
 	struct airtime *a = *state;
-	const struct transcript transcript = {"t", a->host, &a->f.config, &a->f.service};
+	const struct transcript transcript = {"t", a->host, a->config, a->service};
 	for (size_t i = 0; i < ROWS(rows); i++) {
 		struct transcript_stats stats;
 		struct err err = ERR_INIT;
@@ -325,7 +321,7 @@ static void test_wishes_of_a_script_are_checked(void **state)
 			fail_msg("no place in \"%s\"", m->err.text);
 	}
 	load(m, "local x = 1");
-	expect_error(m, NULL, TAMA_ESCRIPT, "little/menu.lua: run() ended without bye(text)");
+	expect_error(m, NULL, TAMA_ESCRIPT, "little/menu.lua:1: run() ended without bye(text)");
 }
 
 static void test_files_are_checked(void **state)
@@ -345,6 +341,7 @@ static void test_files_are_checked(void **state)
 		{good, "return { confirm = 'Payer ?' }",
 			"texts.fr.lua: confirm must show ${price}"},
 		{good, "while true do end", "runs for too long"},
+		{"error('top')", NULL, "little/menu.lua:1: top"},
 	};
 	struct little *m = *state;
 	for (size_t i = 0; i < ROWS(rows); i++)
@@ -368,11 +365,20 @@ static void test_what_a_file_returns_is_checked(void **state)
 		{"return menu { title = 'T', run = bye, colour = 1 }",
 			"there is no field \"colour\""},
 		{"return menu { title = 'T', run = bye, keywords = 1 }", "keywords = {"},
+		{"return menu { title = 'T', run = bye, keywords = { GO = 1 } }", "keywords = {"},
+		{"return menu { title = 'T', run = bye, keywords = { go = bye } }", "in capitals"},
+		{"return menu { title = 'T', run = bye, keywords = { ['A B'] = bye } }",
+			"one word"},
+		{"return menu { title = 'T', run = bye, keywords = { bye } }", "one word"},
+		{"ask('A?')\nreturn menu { title = 'T', run = bye }",
+			"little/menu.lua:1: this works only while run(call)"},
+		{"while true do end", "runs for too long"},
 	};
 	struct little *m = *state;
 	for (size_t i = 0; i < ROWS(rows); i++) {
-		assert_int_equal(load_files(m, rows[i].menu, NULL), 0);
-		expect_error(m, NULL, TAMA_ESCRIPT, rows[i].message);
+		assert_true(load_files(m, rows[i].menu, NULL) < 0);
+		if (strstr(m->err.text, rows[i].message) == NULL)
+			fail_msg("got \"%s\", want \"%s\"", m->err.text, rows[i].message);
 	}
 }
 
@@ -533,11 +539,12 @@ static void test_gateway_texts(void **state)
 	struct little *m = *state;
 	struct arena *arena = &m->arena;
 	const struct service *service = &m->f.service;
-	assert_int_equal(
-		load_files(m, "return 1", "return { broken = 'Panne', mine = 'À moi' }"), 0);
+	assert_int_equal(load_files(m, "return menu { title = 'T', run = bye }",
+				 "return { broken = 'Panne', mine = 'À moi' }"),
+		0);
 	check_str(menu_text(m->host, service, STR("fr"), "broken", arena), "Panne");
-	check_str(menu_text(m->host, NULL, STR("fr"), "unknown_code", arena), "Code inconnu.");
-	check_str(menu_text(m->host, NULL, STR("sw"), "unknown_code", arena), "Unknown code.");
+	check_str(menu_text(m->host, NULL, STR("fr"), "unknown_code", arena), "Service inconnu.");
+	check_str(menu_text(m->host, NULL, STR("sw"), "unknown_code", arena), "Unknown service.");
 	check_str(menu_text(m->host, service, STR("en"), "mine", arena), "À moi");
 	check_str(menu_text(m->host, service, STR("en"), "nowhere", arena), "nowhere");
 	check_str(menu_text_with(m->host, service, STR("en"), "resume", vars, 1, arena),
@@ -835,6 +842,139 @@ static void test_memory_is_bounded(void **state)
 	expect_error(m, NULL, TAMA_EINVAL, "is broken");
 }
 
+/* The next "${name}" of s from *at on; empty at the end. */
+static struct str next_var(struct str s, size_t *at)
+{
+	for (; *at + 1 < s.n; (*at)++) {
+		struct str rest = str_from(s, *at);
+		ptrdiff_t end = str_has_prefix(rest, STR("${")) ? str_find(rest, '}') : -1;
+		if (end < 0)
+			continue;
+		*at += (size_t)end;
+		return (struct str){rest.p, (size_t)end + 1};
+	}
+	return STR("");
+}
+
+static bool has_var(struct str s, struct str var)
+{
+	struct str other;
+	for (size_t at = 0; (other = next_var(s, &at)).n > 0;)
+		if (str_eq(other, var))
+			return true;
+	return false;
+}
+
+static void check_same_vars(struct str key, struct str one, struct str other)
+{
+	struct str var;
+	for (size_t at = 0; (var = next_var(one, &at)).n > 0;)
+		if (!has_var(other, var))
+			fail_msg("%.*s: one language lacks %.*s", STR_ARG(key), STR_ARG(var));
+}
+
+/* Both sets have the same keys, and each pair of words the same variables. */
+static void check_same_texts(const struct text_sets *texts)
+{
+	assert_int_equal(texts->n, 2);
+	assert_int_equal(texts->sets[0].n, texts->sets[1].n);
+	for (size_t i = 0; i < texts->sets[0].n; i++) {
+		const struct text_entry *a = &texts->sets[0].entries[i];
+		const struct text_entry *b = &texts->sets[1].entries[i];
+		check_str(a->key, b->key.p);
+		check_same_vars(a->key, a->words, b->words);
+		check_same_vars(a->key, b->words, a->words);
+	}
+}
+
+static void test_languages_say_the_same(void **state)
+{
+	const struct airtime *a = *state;
+	check_same_texts(&a->host->texts);
+	check_same_texts(&a->host->services[0].texts);
+}
+
+static void load_keywords(struct little *m, const char *keyword)
+{
+	(void)snprintf(m->source, sizeof(m->source),
+		"local seen = ''\n"
+		"return menu { title = 'T', keywords = { GO = function(call, words) %s end },\n"
+		"run = function(call) local a = ask('A?') local b = ask('B?') bye(a .. '|' .. b) "
+		"end }",
+		keyword);
+	if (load_files(m, m->source, NULL) != 0)
+		fail_msg("%s", m->err.text);
+	little_caller(m, SMS_CI, "2250501020304");
+}
+
+static void test_keywords(void **state)
+{
+	struct little *m = *state;
+	load_keywords(m, "return { words[2], words[1] }");
+	expect(m, " gö*Óne  two#", MENU_END, "TWO|ONE");
+	assert_true(menu_is_keyword(m->host, &m->f.service, STR(" gó*500")));
+	assert_true(menu_is_keyword(m->host, &m->f.service, STR("help")));
+	assert_false(menu_is_keyword(m->host, &m->f.service, STR("stop")));
+	assert_false(menu_is_keyword(m->host, &m->f.service, STR("gone")));
+	assert_false(menu_is_keyword(m->host, &m->f.service, STR("")));
+	load_keywords(m, "lookup('last_purchase') return {}");
+	assert_int_equal(hop(m, "go"), 0);
+	assert_int_equal(m->result.outcome, MENU_LOOKUP);
+	assert_int_equal(m->result.inputs_used, 1);
+	load_keywords(m, "return {}, 'Pourquoi.'");
+	expect(m, "go", MENU_ASK, "Pourquoi.\nA?");
+	/* The session is open: a word is an answer now, and home comes back to the first question.
+	 */
+	expect(m, "go", MENU_ASK, "B?");
+	expect(m, "00", MENU_ASK, "A?");
+	expect(m, "x", MENU_ASK, "B?");
+	expect(m, "0", MENU_ASK, "A?");
+	expect(m, "y", MENU_ASK, "B?");
+	expect(m, "stop it", MENU_END, "C'est terminé. Merci.");
+	load_keywords(m, "return { 'x', '0', 'y', 'z' }");
+	expect(m, "go", MENU_END, "y|z");
+	load_keywords(m, "return 5");
+	expect_error(m, "go", TAMA_ESCRIPT, "a keyword returns the inputs it stands for");
+	load_keywords(m, "return { 5 }");
+	expect_error(m, "go", TAMA_ESCRIPT, "a keyword returns the inputs it stands for");
+	load_keywords(m, "local t = {} for i = 1, 17 do t[i] = 'x' end return t");
+	expect_error(m, "go", TAMA_ESCRIPT, "at most 16 inputs");
+	/* Without keywords any message begins the menu, but for help and stop. */
+	load(m, "ask('A?')\nbye('end')");
+	expect(m, "hello", MENU_ASK, "A?");
+	buf_reset(&m->journal);
+	expect(m, "STOP", MENU_END, "C'est terminé. Merci.");
+}
+
+static void test_amounts_and_numbers_by_shape(void **state)
+{
+	static const struct {
+		const char *text;
+		const char *read;
+	} rows[] = {
+		{"go 500 0701020304", "500/0701020304/true"},
+		{"go 0701020304 500", "500/0701020304/true"},
+		{"go 07.01.02.03.04 1.000", "1.000/07.01.02.03.04/true"},
+		{"go +225 07 01 02 03 04 1 000 F", "1 000 F/+225 07 01 02 03 04/true"},
+		{"go FCFA 1000", "FCFA 1000/nil/true"},
+		{"go 0701020304", "nil/0701020304/true"},
+		{"go 500 01020304", "500/01020304/true"},
+		{"go", "nil/nil/true"},
+		{"go 500 1000", "nil/nil/false"},
+		{"go five", "nil/nil/false"},
+		{"go 500 0701", "nil/nil/false"},
+		{"go 0701020304 0501020304", "nil/nil/false"},
+		{"go 500 0701020304 500", "nil/nil/false"},
+		{"go 1234567", "nil/nil/false"},
+	};
+	struct little *m = *state;
+	for (size_t i = 0; i < ROWS(rows); i++) {
+		load_keywords(m, "local a, n, c = amount_and_number(words)\n"
+				 "bye(tostring(a) .. '/' .. tostring(n) .. '/' .. tostring(c))");
+		expect(m, rows[i].text, MENU_END, rows[i].read);
+	}
+}
+
 /* ---- speed -------------------------------------------------------------------------------------
  */
 
@@ -845,10 +985,26 @@ static double now_us(void)
 	return (double)t.tv_sec * 1e6 + (double)t.tv_nsec / 1e3;
 }
 
+enum { ROUNDS = 20000 };
+
 /* Printed, never asserted. */
-static void test_speed_of_a_replay(void **state)
+static void test_speed_of_three_questions(void **state)
 {
-	enum { ROUNDS = 20000 };
+	struct little *m = *state;
+	load(m, "local a = choose('A?', { 'x', 'y' })\nlocal b = ask('B?')\n"
+		"local c = ask_msisdn()\nbye('end')");
+	(void)hop(m, "2");
+	(void)hop(m, "name");
+	expect(m, "0701020304", MENU_END, "end");
+	double begin = now_us();
+	for (int i = 0; i < ROUNDS; i++)
+		assert_int_equal(hop(m, NULL), 0);
+	print_message("replay of three questions and a last screen: %.1f us\n",
+		(now_us() - begin) / ROUNDS);
+}
+
+static void test_speed_of_a_confirmation(void **state)
+{
 	struct airtime *a = *state;
 	struct buf journal;
 	struct arena arena;
@@ -856,8 +1012,8 @@ static void test_speed_of_a_replay(void **state)
 	struct err err = ERR_INIT;
 	const struct menu_input inputs[] = {
 		{STR("2"), true}, {STR("0701020304"), true}, {STR("500"), true}};
-	struct menu_turn turn = {.channel = &a->f.channels[AT_CI],
-		.service = &a->f.service,
+	struct menu_turn turn = {.channel = config_channel(a->config, STR("at-ci")),
+		.service = a->service,
 		.msisdn = {"2250501020304"},
 		.lang = STR("fr"),
 		.journal = &journal,
@@ -873,7 +1029,7 @@ static void test_speed_of_a_replay(void **state)
 		arena_reset(&arena);
 		assert_int_equal(menu_run(a->host, &turn, &arena, &result, &err), 0);
 	}
-	print_message("replay of three answers and the confirmation's screen: %.1f us\n",
+	print_message("replay of the airtime menu and its confirmation: %.1f us\n",
 		(now_us() - begin) / ROUNDS);
 	buf_fini(&journal);
 	arena_fini(&arena);
@@ -913,7 +1069,11 @@ int main(void)
 		LITTLE(test_a_service_words_its_messages),
 		LITTLE(test_other_countries_cannot_pay),
 		LITTLE(test_memory_is_bounded),
-		AIRTIME(test_speed_of_a_replay),
+		AIRTIME(test_languages_say_the_same),
+		LITTLE(test_keywords),
+		LITTLE(test_amounts_and_numbers_by_shape),
+		LITTLE(test_speed_of_three_questions),
+		AIRTIME(test_speed_of_a_confirmation),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -388,11 +388,21 @@ static void keeps_the_inbox_once(void **state)
 	assert_int_equal(DO(inbox_insert, &row), 0);
 	row.id = 22;
 	assert_int_equal(DO(inbox_insert, &row), TAMA_EEXIST);
-	assert_int_equal(DO(inbox_repeat, 1, row.account, row.key), 0);
-	assert_int_equal(DO(inbox_repeat, 1, row.account, row.key), 0);
+	for (int i = 0; i < 2; i++) {
+		int64_t first_ms = 0;
+		enum inbox_verdict verdict = 0;
+
+		assert_int_equal(
+			DO(inbox_repeat, 1, row.account, row.key, &first_ms, &verdict), 0);
+		assert_int_equal(first_ms, row.received_ms);
+		assert_int_equal(verdict, row.verdict);
+	}
 	assert_int_equal(number(kit, "SELECT repeats FROM inbox WHERE id = 21"), 2);
 	row.key[0] = 2;
-	assert_int_equal(DO(inbox_repeat, 1, row.account, row.key), TAMA_ENOTFOUND);
+	int64_t never_ms;
+	enum inbox_verdict none;
+	assert_int_equal(
+		DO(inbox_repeat, 1, row.account, row.key, &never_ms, &none), TAMA_ENOTFOUND);
 	row.attempt = 99;
 	assert_int_equal(DO(inbox_insert, &row), TAMA_ENOTFOUND);
 	row.attempt = 0;
