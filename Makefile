@@ -25,7 +25,7 @@ EMBED    := $(wildcard src/dialects/*/*.lua src/lua/*.lua src/store/*.sql)
 UNIT     := $(patsubst tests/unit/%.c,$(B)/unit/%,$(wildcard tests/unit/test_*.c))
 Q        := $(if $(V),,@)
 
-.PHONY: all run test unit lint fmt asan tsan bench simulate install clean help deps deps-test deps-bench
+.PHONY: all run test unit flags lint fmt asan tsan bench simulate install clean help deps deps-test deps-bench
 all: $(B)/tama ## build the gateway (build/release/tama)
 
 run: deps ## install what is missing, build, play with a phone in the terminal (or a script without one)
@@ -37,6 +37,9 @@ test: deps-test ## install what the tests need and run them all; ends with a lin
 	$(Q)python3 tests/run.py --build build/test
 
 unit: $(UNIT)
+
+flags: # what scripts/lint.sh compiles with
+	@echo $(DEFS) -DTAMA_TEST -Itests/unit $(shell pkg-config --cflags $(PKGS))
 
 lint: deps-test ## clang-format, clang-tidy, cppcheck, luacheck and the project's own checks
 	$(Q)scripts/lint.sh
@@ -90,9 +93,11 @@ $(B)/%.o: %.c
 	$(if $(V),,@echo "  CC $<")
 	$(Q)$(CC) $(ALLFLAGS) -MMD -MP -c $< -o $@
 
+SIM      := $(patsubst %.c,$(B)/%.o,$(wildcard tests/simulation/*.c))
+$(B)/unit/test_simulation: $(SIM)
 $(B)/unit/%: tests/unit/%.c $(LIBOBJ)
 	@mkdir -p $(@D)
 	$(if $(V),,@echo "  LD $@")
-	$(Q)$(CC) $(ALLFLAGS) -Itests/unit $(LDFLAGS) -MMD -MP $< $(LIBOBJ) $(LIBS) -lcmocka -o $@
+	$(Q)$(CC) $(ALLFLAGS) -Itests/unit $(LDFLAGS) -MMD -MP $(filter-out $(LIBOBJ),$^) $(LIBOBJ) $(LIBS) -lcmocka -o $@
 
--include $(OBJ:.o=.d) $(UNIT:=.d)
+-include $(OBJ:.o=.d) $(SIM:.o=.d) $(UNIT:=.d)
