@@ -12,7 +12,8 @@ fail() {
 start() { # NAME COMMAND...
 	local name=$1
 	shift
-	"$@" >"$out/$name.log" 2>"$out/$name.err" &
+	: >"$out/$name.log" # another one's address may be in it
+	"$@" >>"$out/$name.log" 2>"$out/$name.err" &
 	pids+=($!)
 	for _ in $(seq 100); do
 		address=$(sed -n 's/.*listening on \([0-9.]*:[0-9]*\).*/\1/p' "$out/$name.log")
@@ -24,11 +25,18 @@ start() { # NAME COMMAND...
 	fail "$name did not start"
 }
 
-# Ends the server started last.
+# Ends the server started last: politely, and after five seconds for certain.
 stop() {
 	local pid=${pids[-1]}
 	unset 'pids[-1]'
 	kill "$pid" 2>/dev/null || true
+	for _ in $(seq 100); do
+		kill -0 "$pid" 2>/dev/null || break
+		sleep 0.05
+	done
+	if kill -9 "$pid" 2>/dev/null; then
+		echo "bench: process $pid did not end by itself" >&2
+	fi
 	wait "$pid" 2>/dev/null || true
 }
 
@@ -70,7 +78,7 @@ start_tama() {
 }
 
 metric() { # NAME
-	curl -s "http://$admin/metrics" | awk -v name="$1" '$1 == name { print $2 }'
+	curl -s -m 5 "http://$admin/metrics" | awk -v name="$1" '$1 == name { print $2 }'
 }
 
 resident_kb() {

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The benchmark: bench/run.sh BINARY. What is measured and how is in bench/README.md. All on loopback,
-# about four minutes. ROUNDS, SECONDS_A_RUN, PURCHASES and SESSIONS can be set to less.
+# about five minutes. ROUNDS, SECONDS_A_RUN, PURCHASES and SESSIONS can be set to less.
 set -euo pipefail
 
 tama=$(realpath "${1:?usage: bench/run.sh BINARY}")
@@ -38,7 +38,7 @@ bare() { # poll|epoll
 # The reply must be the third question, and nobody may have got anything else.
 expect_third_question() {
 	local size
-	size=$(curl -s -i -d "$(form 9999999 '1%2A1')" "$url" | tee "$out/sample" | wc -c)
+	size=$(curl -s -m 5 -i -d "$(form 9999999 '1%2A1')" "$url" | tee "$out/sample" | wc -c)
 	grep -q '^1\. Confirmer' "$out/sample" || fail "$url does not show the third question"
 	awk -v got="$reply_bytes" -v want="$size" \
 		'BEGIN { exit !(got > want - 0.5 && got < want + 0.5) }' ||
