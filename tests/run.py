@@ -19,21 +19,25 @@ UNIT_TIMEOUT_S = 600
 
 
 def run_unit(program):
-    """Returns (passed, failed) of one cmocka program; a crash counts as one failure."""
+    """Returns (passed, names of what failed) of one cmocka program; a crash counts as one failure."""
     env = dict(os.environ, CMOCKA_MESSAGE_OUTPUT="TAP")
+    if not program.exists():
+        print(f"{program.name} has not been built")
+        return 0, ["not built"]
     try:
         done = subprocess.run([program], env=env, cwd=ROOT, capture_output=True, timeout=UNIT_TIMEOUT_S)
         out = (done.stdout + done.stderr).decode("utf-8", "replace")
         code = done.returncode
     except subprocess.TimeoutExpired:
-        out, code = "timed out\n", 1
+        return 0, [f"timed out after {UNIT_TIMEOUT_S} s"]
     passed = len(re.findall(r"^ok \d+", out, re.M))
-    failed = len(re.findall(r"^not ok \d+", out, re.M))
-    if code != 0 and failed == 0:
-        failed = 1
-    if failed or passed == 0:
+    failed = [name or "?" for name in re.findall(r"^not ok \d+(?: - (\S+))?", out, re.M)]
+    if code != 0 and not failed:
+        failed = [f"exit status {code}"]
+    elif passed == 0 and not failed:
+        failed = ["no test ran"]
+    if failed:
         print(out)
-        failed = max(failed, 1)
     return passed, failed
 
 
@@ -68,21 +72,31 @@ def main():
     os.environ["TAMA"] = str(build / "tama")
     os.environ["TAMA_BUILD"] = str(build)
     os.environ["TAMA_MODE"] = args.mode
-    passed = failed = 0
+    passed = skipped = 0
+    failed = []
     # Only programs whose source still exists: an old build folder keeps what was renamed.
     for source in sorted((ROOT / "tests" / "unit").glob("test_*.c")):
         if args.only and args.only not in source.stem:
             continue
         begin = time.monotonic()
         p, f = run_unit(build / "unit" / source.stem)
-        print(f"{'ok  ' if not f else 'FAIL'} {source.stem}: {p} passed, {f} failed ({time.monotonic() - begin:.1f} s)", flush=True)
-        passed, failed = passed + p, failed + f
+        seconds = time.monotonic() - begin
+        print(f"{'FAIL' if f else 'ok  '} {source.stem}: {p} passed, {len(f)} failed ({seconds:.1f} s)", flush=True)
+        passed += p
+        failed += [f"{source.stem}: {name}" for name in f]
     for folder in ("scenarios", "regress"):
         runner = unittest.TextTestRunner(stream=sys.stdout, resultclass=Result, verbosity=2)
         result = runner.run(load(folder, args.only))
         passed += result.passed
-        failed += len(result.failures) + len(result.errors) + len(result.unexpectedSuccesses)
-    print(f"{passed} passed, {failed} failed")
+        skipped += len(result.skipped)
+        # Subtests that fail are many for one test, which is what is counted.
+        bad = [getattr(test, "test_case", test) for test, _ in result.failures + result.errors]
+        failed += list(dict.fromkeys(test.id() for test in bad + result.unexpectedSuccesses))
+    for name in failed:
+        print(f"FAILED {name}")
+    if skipped:
+        print(f"{skipped} skipped")
+    print(f"{passed} passed, {len(failed)} failed")
     return 1 if failed or not passed else 0
 
 

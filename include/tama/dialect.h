@@ -42,6 +42,10 @@ int dialect_host_add(
 /* Whether there is such a dialect: for the configuration's check. */
 bool dialect_exists(struct dialect_host *host, enum dialect_kind kind, struct str name);
 
+/* The one added last: false when there is none. The name lives as long as the host. */
+bool dialect_latest(
+	const struct dialect_host *host, enum dialect_kind *kind_out, struct str *name_out);
+
 /* ---- USSD -------------------------------------------------------------------------------------
  */
 

@@ -42,7 +42,8 @@ enum engine_outcome {
 	ENGINE_REF_TAKEN, /* BUY: draw another reference */
 	ENGINE_CLOSED, /* BUY: offer, operator or account is out of service */
 	ENGINE_CANCELLED, /* BUY: the hop's deadline came before the commit began */
-	ENGINE_NOT_DONE, /* certainly not committed: try again */
+	ENGINE_NOT_DONE, /* certainly not committed: try again. Never told to a RESULT that can
+			    never be applied: that is DONE, with an alarm */
 	ENGINE_IN_DOUBT, /* may be committed: the process is about to stop */
 	ENGINE_NOT_YET, /* IPN of nothing we know: stored, but ask the provider to come again */
 };
@@ -170,7 +171,10 @@ struct engine_world {
 	void (*random)(void *ctx, void *bytes, size_t n);
 	/* Encode and keep the request; answer with ENGINE_PREPARED. */
 	bool (*prepare)(void *ctx, const struct wire_attempt *attempt);
-	/* D2 is durable: send what was prepared under (attempt, epoch); answer with ENGINE_RESULT.
+	/*
+	 * D2 is durable: send what was prepared under (attempt, epoch); answer with ENGINE_RESULT.
+	 * The claim's age counts from the beginning of its commit. When it returns false the
+	 * attempt is in doubt once its time is over: nobody proved that nothing left.
 	 */
 	bool (*go)(void *ctx, uint64_t attempt, uint32_t epoch, int64_t claimed_boot_ms);
 	/* Forget what was prepared: the claim failed. */

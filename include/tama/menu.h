@@ -148,4 +148,20 @@ struct menu_var {
 struct str menu_text_with(struct menu_host *host, const struct service *service, struct str lang,
 	const char *key, const struct menu_var *vars, size_t vars_len, struct arena *arena);
 
+/*
+ * For the checker: the languages a service has words of its own for, and its keywords, by rising i
+ * until false; each of its keys; whether it has a key in one language; whether it or the gateway
+ * has it in any.
+ */
+typedef void (*menu_text_fn)(void *ctx, struct str lang, struct str key);
+bool menu_lang_own(const struct menu_host *host, const struct service *service, size_t i,
+	struct str *lang_out);
+bool menu_keyword_own(const struct menu_host *host, const struct service *service, size_t i,
+	struct str *word_out);
+void menu_text_each(
+	const struct menu_host *host, const struct service *service, menu_text_fn each, void *ctx);
+bool menu_text_is_own(const struct menu_host *host, const struct service *service, struct str lang,
+	struct str key);
+bool menu_text_exists(const struct menu_host *host, const struct service *service, struct str key);
+
 #endif

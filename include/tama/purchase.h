@@ -27,7 +27,8 @@ enum attempt_state {
 	ATTEMPT_SUCCEEDED,
 	ATTEMPT_FAILED, /* proven */
 	ATTEMPT_EXPIRED, /* never sent and never will be */
-	ATTEMPT_REVIEW, /* the deadline of UNKNOWN: a person decides */
+	ATTEMPT_REVIEW, /* the deadline of UNKNOWN, or news of what was never sent: a person decides
+			 */
 	ATTEMPT_STATES,
 };
 

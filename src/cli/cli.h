@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 int cmd_serve(int argc, char **argv);
+int cmd_check(int argc, char **argv);
 int cmd_sandbox(int argc, char **argv);
 int cmd_dial(int argc, char **argv);
 int cmd_text(int argc, char **argv);

@@ -13,6 +13,7 @@ struct command {
 
 static const struct command COMMANDS[] = {
 	{"serve", cmd_serve, "run the gateway"},
+	{"check", cmd_check, "check a configuration with its menus, texts and dialects"},
 	{"sandbox", cmd_sandbox, "stand in for providers and SMS gateways, with faults on request"},
 	{"dial", cmd_dial, "dial a USSD code from a phone in the terminal"},
 	{"text", cmd_text, "send an SMS to the gateway as a phone would"},
@@ -20,10 +21,10 @@ static const struct command COMMANDS[] = {
 
 static int usage(FILE *to, int status)
 {
-	fputs("usage: tama COMMAND [options]\n", to);
+	(void)fputs("usage: tama COMMAND [options]\n", to);
 	for (size_t i = 0; i < sizeof(COMMANDS) / sizeof(COMMANDS[0]); i++)
-		fprintf(to, "  %-8s %s\n", COMMANDS[i].name, COMMANDS[i].help);
-	fputs("`tama COMMAND --help` lists a command's options.\n", to);
+		(void)fprintf(to, "  %-8s %s\n", COMMANDS[i].name, COMMANDS[i].help);
+	(void)fputs("`tama COMMAND --help` lists a command's options.\n", to);
 	return status;
 }
 
@@ -55,6 +56,6 @@ int main(int argc, char **argv)
 		if (strcmp(argv[1], COMMANDS[i].name) == 0)
 			return COMMANDS[i].run(argc - 1, argv + 1);
 	}
-	fprintf(stderr, "tama: no such command: %s\n", argv[1]);
+	(void)fprintf(stderr, "tama: no such command: %s\n", argv[1]);
 	return usage(stderr, CLI_USAGE);
 }

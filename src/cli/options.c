@@ -5,14 +5,14 @@
 
 static void usage_print(const struct cli_line *line, FILE *to)
 {
-	fprintf(to, "usage: %s [options]\n", line->usage);
+	(void)fprintf(to, "usage: %s [options]\n", line->usage);
 	for (const struct cli_option *o = line->options; o->name != NULL; o++)
-		fprintf(to, "  --%-14s %s\n", o->name, o->help);
+		(void)fprintf(to, "  --%-14s %s\n", o->name, o->help);
 }
 
 static int wrong(const struct cli_line *line, const char *what, const char *about)
 {
-	fprintf(stderr, "tama: %s%s\n", what, about);
+	(void)fprintf(stderr, "tama: %s%s\n", what, about);
 	usage_print(line, stderr);
 	return CLI_USAGE;
 }

@@ -391,12 +391,12 @@ static int options_check(const struct sandbox_options *o, struct http_in_config 
 	const char *colon = strrchr(o->listen, ':');
 	int64_t port;
 	if (colon == NULL || !str_to_i64(str_c(colon + 1), &port) || port > UINT16_MAX) {
-		fputs("tama: --listen is ADDRESS:PORT\n", stderr);
+		(void)fputs("tama: --listen is ADDRESS:PORT\n", stderr);
 		return CLI_USAGE;
 	}
 	if (o->workers < 1 || o->workers > LIMIT_HTTP_WORKERS ||
 		(o->ipn_base != NULL && strlen(o->ipn_base) > SANDBOX_URL_MAX)) {
-		fputs("tama: --workers or --ipn-base is out of range\n", stderr);
+		(void)fputs("tama: --workers or --ipn-base is out of range\n", stderr);
 		return CLI_USAGE;
 	}
 	listen.n = (size_t)(colon - o->listen);
@@ -477,12 +477,12 @@ int cmd_sandbox(int argc, char **argv)
 	tama_assert(pthread_sigmask(SIG_BLOCK, &ends, NULL) == 0);
 	rc = sandbox_start(&sandbox, &config, &err);
 	if (rc == 0) {
-		printf("sandbox listening on %.*s:%u\n", STR_ARG(config.address),
+		(void)printf("sandbox listening on %.*s:%u\n", STR_ARG(config.address),
 			(unsigned)http_in_port(sandbox.in));
 		(void)fflush(stdout);
 		tama_assert(sigwait(&ends, &which) == 0);
 	} else {
-		fprintf(stderr, "tama sandbox: %s\n", err.text);
+		(void)fprintf(stderr, "tama sandbox: %s\n", err.text);
 	}
 	sandbox_stop(&sandbox);
 	return rc == 0 ? 0 : CLI_FAILED;

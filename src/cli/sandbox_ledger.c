@@ -121,7 +121,7 @@ static void ledger_append(const struct ledger *ledger, const struct sale *sale)
 	ledger_write_json(ledger, sale, &line);
 	buf_add_char(&line, '\n');
 	if (line.overflowed || write(ledger->fd, line.p, line.n) != (ssize_t)line.n)
-		fputs("sandbox: the ledger file lacks a line\n", stderr);
+		(void)fputs("sandbox: the ledger file lacks a line\n", stderr);
 	buf_fini(&line);
 }
 

@@ -59,7 +59,8 @@ static int store(struct str cc, struct str rest, struct msisdn *out)
 	struct msisdn m = {""};
 	if (cc.n > 0)
 		memcpy(m.digits, cc.p, cc.n);
-	memcpy(m.digits + cc.n, rest.p, rest.n);
+	if (rest.n > 0)
+		memcpy(m.digits + cc.n, rest.p, rest.n);
 	*out = m;
 	return 0;
 }

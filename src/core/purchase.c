@@ -29,12 +29,15 @@
 
 /* clang-format off */
 static const struct attempt_step steps[ATTEMPT_STATES][ATTEMPT_EVENTS] = {
-	/* Nothing was sent: news of it means a restored store or a forgery (2.6, first row). */
+	/*
+	 * Nothing was sent: news of it means a restored store or a forgery (2.6, first row). Were it
+	 * still sent, a restored store would pay twice: so it is held for a person, whatever the word.
+	 */
 	[ATTEMPT_READY] = {
 		[AEV_CLAIM] = MOVE(SENDING),     [AEV_EXPIRE] = MOVE(EXPIRED),
-		[AEV_NOT_SENT] = IMPOSSIBLE,     [AEV_ACCEPTED] = IMPOSSIBLE,
-		[AEV_DOUBT] = IMPOSSIBLE,        [AEV_SUCCESS] = IMPOSSIBLE,
-		[AEV_FAILURE] = IMPOSSIBLE,      [AEV_DEADLINE] = IMPOSSIBLE,
+		[AEV_NOT_SENT] = IMPOSSIBLE,     [AEV_ACCEPTED] = MOVE(REVIEW),
+		[AEV_DOUBT] = IMPOSSIBLE,        [AEV_SUCCESS] = MOVE(REVIEW),
+		[AEV_FAILURE] = MOVE(REVIEW),    [AEV_DEADLINE] = IMPOSSIBLE,
 	},
 	/* It may have executed. No way leads back to READY. */
 	[ATTEMPT_SENDING] = {

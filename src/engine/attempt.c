@@ -36,27 +36,16 @@ void attempt_terms_of(const struct engine *e, const struct attempt_row *attempt,
 	out->national = str_c(national);
 }
 
-/* Copies: an effect outlives the event that caused it, whose owner may free it first. */
-struct wire_attempt wire_attempt_of(struct engine *e, const struct attempt_row *attempt)
+int64_t attempt_expires_ms(const struct attempt_row *attempt)
 {
-	struct arena *arena = &e->arena;
+	return attempt->created_ms +
+	       (attempt->leg == LEG_COLLECT ? LIMIT_READY_MS : LIMIT_DELIVER_READY_MS);
+}
 
-	return (struct wire_attempt){
-		.attempt = attempt->id,
-		.partner = attempt->partner,
-		.epoch = attempt->epoch,
-		.account = arena_str(arena, attempt->account),
-		.verb = arena_str(arena, attempt->verb),
-		.service = arena_str(arena, attempt->service),
-		.our_ref = arena_str(arena, attempt->our_ref),
-		.provider_id = arena_str(arena, attempt->provider_id),
-		.number = arena_str(arena, attempt->number),
-		.amount = attempt->amount,
-		.currency = arena_str(arena, attempt->currency),
-		.needs_secret = attempt->needs_secret,
-		.secret = attempt->secret,
-		.secret_is_ours = attempt->incarnation_made == e->incarnation,
-	};
+bool attempt_is_queried(enum attempt_state state)
+{
+	return state == ATTEMPT_SENDING || state == ATTEMPT_ACCEPTED || state == ATTEMPT_UNKNOWN ||
+	       state == ATTEMPT_REVIEW;
 }
 
 static int row_insert(
@@ -79,7 +68,6 @@ int leg_start(struct engine *e, const struct purchase_row *purchase, struct atte
 	int64_t due_ms)
 {
 	bool is_due = due_ms <= e->now_ms;
-	struct effect *effect;
 	int rc;
 
 	attempt->id = engine_next_id(e);
@@ -94,15 +82,12 @@ int leg_start(struct engine *e, const struct purchase_row *purchase, struct atte
 	if (rc != 0)
 		return rc;
 	/* The row is the promise; the effect only saves the wait. */
-	rc = row_insert(e, attempt, OUTBOX_SEND, is_due ? e->now_ms + LIMIT_LEASE_MS : due_ms);
-	if (rc != 0 || !is_due)
-		return rc;
-	effect = engine_effect(e, EFFECT_PREPARE);
-	if (effect == NULL)
-		return TAMA_ENOMEM;
-	effect->wire = wire_attempt_of(e, attempt);
-	effect->wire.epoch = attempt->epoch + 1;
-	return 0;
+	if (is_due)
+		due_ms = e->now_ms + LIMIT_LEASE_MS;
+	else if (due_ms > attempt_expires_ms(attempt))
+		due_ms = attempt_expires_ms(attempt);
+	rc = row_insert(e, attempt, OUTBOX_SEND, due_ms);
+	return rc == 0 && is_due ? engine_ask(e, EFFECT_PREPARE, attempt, attempt->epoch + 1) : rc;
 }
 
 static int post_books(struct engine *e, const struct engine_case *c, enum attempt_state from)
@@ -143,119 +128,166 @@ static int append_event(struct engine *e, const struct engine_case *c, uint8_t f
 	return STORE(e, event_append, &row);
 }
 
-/* The deciding attempt of each leg: the one that is not NOT_SENT, else the last. */
-static int legs_load(struct engine *e, const struct purchase_row *p, struct purchase_legs *out)
+/*
+ * Both legs, known from the attempt that has just moved: nothing leads out of NOT_SENT or a final
+ * state, so what moves is its leg's deciding attempt; a deliver leg begins only when the collect
+ * leg has succeeded for good.
+ */
+static struct purchase_legs legs_of(const struct engine_case *c)
 {
-	struct attempt_row *rows = arena_alloc(&e->arena, sizeof(*rows) * 2 * LIMIT_ATTEMPTS);
-	int n;
+	const struct purchase_row *p = &c->purchase;
+	struct purchase_legs legs = {.has_collect = p->has_collect, .has_deliver = p->has_deliver};
 
-	if (rows == NULL)
-		return TAMA_ENOMEM;
-	n = STORE(e, attempt_list, p->partner, p->id, &e->arena, rows, 2 * LIMIT_ATTEMPTS);
-	if (n < 0)
-		return n;
-	*out = (struct purchase_legs){.has_collect = p->has_collect, .has_deliver = p->has_deliver};
-	for (int i = 0; i < n; i++) {
-		enum attempt_state *leg =
-			rows[i].leg == LEG_COLLECT ? &out->collect : &out->deliver;
-
-		if (*leg == 0 || *leg == ATTEMPT_NOT_SENT)
-			*leg = rows[i].state;
+	if (c->attempt.leg == LEG_COLLECT)
+		legs.collect = c->attempt.state;
+	else {
+		legs.collect = p->has_collect ? ATTEMPT_SUCCEEDED : 0;
+		legs.deliver = c->attempt.state;
 	}
-	return 0;
+	return legs;
 }
 
-static int64_t poll_delay(const struct account *account, const struct attempt_row *attempt)
+/* How long after the send the first query later than elapsed_ms is due: by the table, then daily.
+ */
+static int64_t poll_delay(const struct account *account, int64_t elapsed_ms)
 {
 	const int64_t day_ms = 24 * 3600 * (int64_t)1000;
+	int64_t first_ms = account != NULL ? account->profile->first_poll_ms : LIMIT_READY_MS;
+	size_t n = account != NULL ? account->polls_len : 0;
+	int64_t delay_ms = first_ms;
 
-	if (attempt->polls < account->polls_len)
-		return account->polls_ms[attempt->polls];
-	return account->polls_len > 0
-		       ? account->polls_ms[account->polls_len - 1] +
-				 day_ms * (int64_t)(attempt->polls - account->polls_len + 1)
-		       : day_ms * (int64_t)(attempt->polls + 1);
+	for (size_t i = 0; i < n; i++) {
+		delay_ms = account->polls_ms[i] > first_ms ? account->polls_ms[i] : first_ms;
+		if (delay_ms > elapsed_ms)
+			return delay_ms;
+	}
+	if (delay_ms > elapsed_ms)
+		return delay_ms;
+	return delay_ms + ((elapsed_ms - delay_ms) / day_ms + 1) * day_ms;
 }
 
-/* The next status query, where the provider's id is known and its rules allow one. */
-static int schedule_poll(struct engine *e, const struct attempt_row *attempt)
+int poll_at(struct engine *e, const struct attempt_row *attempt, int64_t due_ms)
+{
+	int rc = STORE(e, outbox_cancel, attempt->partner, attempt->id, OUTBOX_POLL);
+
+	return rc == 0 ? row_insert(e, attempt, OUTBOX_POLL, due_ms) : rc;
+}
+
+int poll_next(struct engine *e, const struct attempt_row *attempt)
 {
 	const struct account *account = engine_account(e, attempt);
-	int64_t delay, jitter, due_ms;
+	int64_t delay_ms = poll_delay(account, e->now_ms - attempt->sent_ms);
 	uint16_t chance;
 
-	if (attempt->provider_id.n == 0)
-		return 0;
-	delay = account != NULL ? poll_delay(account, attempt) : LIMIT_READY_MS;
-	if (account != NULL && delay < account->profile->first_poll_ms)
-		delay = account->profile->first_poll_ms;
-	if (delay > LIMIT_POLL_MS)
-		return 0;
+	if (delay_ms > LIMIT_POLL_MS || attempt->provider_id.n == 0)
+		return STORE(e, outbox_cancel, attempt->partner, attempt->id, OUTBOX_POLL);
 	e->world.random(e->world.ctx, &chance, sizeof(chance));
-	jitter = chance % (1 + (delay < 120000 ? delay / 4 : 30000));
-	due_ms = attempt->sent_ms + delay + jitter;
-	if (due_ms <= e->now_ms)
-		due_ms = e->now_ms + 1000;
-	return row_insert(e, attempt, OUTBOX_POLL, due_ms);
+	delay_ms += chance % (delay_ms < 120000 ? delay_ms / 4 + 1 : 30000);
+	return poll_at(e, attempt, attempt->sent_ms + delay_ms);
+}
+
+/*
+ * When a request under way becomes a doubt, and a doubt a person's: counted from the send, however
+ * often the answers have changed since.
+ */
+static int64_t deadline_ms(const struct engine *e, const struct attempt_row *attempt)
+{
+	int64_t wait_ms = attempt->provider_id.n > 0 ? LIMIT_REVIEW_MS : LIMIT_REVIEW_BLIND_MS;
+	int64_t at_ms;
+
+	if (attempt->state == ATTEMPT_SENDING)
+		wait_ms = LIMIT_SENDING_MS;
+	at_ms = attempt->sent_ms + wait_ms;
+	return at_ms > e->now_ms ? at_ms : e->now_ms;
 }
 
 /*
  * Whatever state it is in, an open attempt waits for something that will happen (promise 4):
  * SENDING for its time to run out, ACCEPTED and UNKNOWN for a query or for the deadline that calls
- * a person.
+ * a person, who may be spared by a query still.
  */
 static int schedule(struct engine *e, const struct attempt_row *attempt)
 {
-	int64_t wait;
 	int rc = STORE(e, outbox_cancel, attempt->partner, attempt->id, 0);
 
 	if (rc != 0)
 		return rc;
 	switch (attempt->state) {
 	case ATTEMPT_SENDING:
-		return row_insert(e, attempt, OUTBOX_DEADLINE, e->now_ms + LIMIT_SENDING_MS);
+		return row_insert(e, attempt, OUTBOX_DEADLINE, deadline_ms(e, attempt));
 	case ATTEMPT_ACCEPTED:
 	case ATTEMPT_UNKNOWN:
-		wait = attempt->provider_id.n > 0 ? LIMIT_REVIEW_MS : LIMIT_REVIEW_BLIND_MS;
-		rc = row_insert(e, attempt, OUTBOX_DEADLINE, e->now_ms + wait);
-		return rc == 0 ? schedule_poll(e, attempt) : rc;
+		rc = row_insert(e, attempt, OUTBOX_DEADLINE, deadline_ms(e, attempt));
+		return rc == 0 ? poll_next(e, attempt) : rc;
+	case ATTEMPT_REVIEW:
+		return poll_next(e, attempt);
 	case ATTEMPT_READY:
 	case ATTEMPT_NOT_SENT:
 	case ATTEMPT_SUCCEEDED:
 	case ATTEMPT_FAILED:
 	case ATTEMPT_EXPIRED:
-	case ATTEMPT_REVIEW:
 	case ATTEMPT_STATES:
 		break;
 	}
 	return 0;
 }
 
+int learn_id(struct engine *e, struct attempt_row *attempt, struct str provider_id)
+{
+	int rc;
+
+	attempt->provider_id = provider_id;
+	rc = STORE(e, attempt_update, attempt);
+	if (rc != 0)
+		return rc;
+	attempt->version++;
+	return attempt_is_queried(attempt->state) ? schedule(e, attempt) : 0;
+}
+
+/*
+ * The catalogue changed under a paid purchase, and nobody can carry the goods: the leg begins and
+ * ends in one commit, so that the money is parked as owed and the customer is told.
+ */
+static int give_up_deliver(struct engine *e, struct engine_case *c, struct attempt_row *attempt)
+{
+	struct engine_case undeliverable = {.purchase = c->purchase, .attempt = *attempt};
+	struct attempt_step step;
+	int rc;
+
+	undeliverable.attempt.account = c->attempt.account;
+	engine_alarm(e, "undeliverable", c->purchase.ref, "paid, and its offer is gone");
+	rc = leg_start(e, &c->purchase, &undeliverable.attempt, e->now_ms + LIMIT_LEASE_MS);
+	if (rc == 0)
+		rc = case_apply(e, &undeliverable, AEV_EXPIRE, 0, &step);
+	c->purchase = undeliverable.purchase;
+	return rc;
+}
+
 /* Money is in: the goods go out, as soon as the provider's pause for this number and amount allows.
  */
-static int start_deliver(struct engine *e, const struct purchase_row *p)
+static int start_deliver(struct engine *e, struct engine_case *c)
 {
+	const struct purchase_row *p = &c->purchase;
 	const struct offer *offer = config_offer(e->config, p->offer);
 	const struct operator_cfg *op = config_operator(e->config, p->operator_);
-	struct attempt_row attempt = {.leg = LEG_DELIVER, .n = 1};
-	char ref[2 * REF_LEN + 1];
-	unsigned char chance[2 * REF_LEN];
+	struct attempt_row attempt = {
+		.leg = LEG_DELIVER,
+		.n = 1,
+		.our_ref = engine_reference(e),
+		.number = p->beneficiary,
+		.amount = p->face_value,
+		.currency = p->currency,
+		.incarnation_made = e->incarnation,
+	};
 	int64_t free_ms;
 	int rc;
 
-	if (offer == NULL || op == NULL || offer->deliver.account == NULL)
-		return TAMA_ENOTFOUND;
-	e->world.random(e->world.ctx, chance, sizeof(chance));
-	vault_reference(chance, ref);
-	vault_reference(chance + REF_LEN, ref + REF_LEN);
-	attempt.our_ref = arena_str(&e->arena, str_c(ref));
+	if (offer != NULL && op != NULL && offer->partner->id == p->partner)
+		attempt.service = offer_leg_service(&offer->deliver, op);
+	if (attempt.service.n == 0)
+		return give_up_deliver(e, c, &attempt);
 	attempt.account = offer->deliver.account->name;
 	attempt.verb = offer->deliver.verb;
-	attempt.service = offer_leg_service(&offer->deliver, op);
-	attempt.number = p->beneficiary;
-	attempt.amount = p->face_value;
-	attempt.currency = p->currency;
-	attempt.incarnation_made = e->incarnation;
 	rc = STORE(e, spacing_get, p->partner, attempt.account, attempt.number, attempt.amount,
 		&free_ms);
 	return rc == 0 ? leg_start(e, p, &attempt, free_ms) : rc;
@@ -267,15 +299,10 @@ static int start_deliver(struct engine *e, const struct purchase_row *p)
  */
 static int start_again(struct engine *e, const struct engine_case *c)
 {
-	struct attempt_row again = c->attempt;
-	unsigned char chance[2 * REF_LEN];
-	char ref[2 * REF_LEN + 1];
 	int64_t wait_ms = c->attempt.n < 5 ? INT64_C(2000) << c->attempt.n : 60000;
+	struct attempt_row again = c->attempt;
 
-	e->world.random(e->world.ctx, chance, sizeof(chance));
-	vault_reference(chance, ref);
-	vault_reference(chance + REF_LEN, ref + REF_LEN);
-	again.our_ref = arena_str(&e->arena, str_c(ref));
+	again.our_ref = engine_reference(e);
 	again.n++;
 	again.version = 0;
 	again.epoch = 0;
@@ -294,36 +321,24 @@ static int start_again(struct engine *e, const struct engine_case *c)
 static int settle(struct engine *e, struct engine_case *c, const char *cause)
 {
 	struct purchase_row *p = &c->purchase;
-	struct purchase_legs legs;
-	enum purchase_state state;
-	int rc = legs_load(e, p, &legs);
+	struct purchase_legs legs = legs_of(c);
+	enum purchase_state state = purchase_derive(&legs);
+	int rc = 0;
 
-	if (rc != 0)
-		return rc;
-	if (purchase_wants_deliver(&legs)) {
-		rc = start_deliver(e, p);
-		if (rc == TAMA_ENOTFOUND) {
-			/* The catalogue changed under a paid purchase: parked, never silently
-			 * ended. */
-			engine_alarm(e, "undeliverable", p->ref, "paid, and its offer is gone");
-			rc = 0;
-		}
+	if (state != p->state) {
+		rc = STORE(e, purchase_set_state, p->partner, p->id, p->version, state, e->now_ms);
+		if (rc == 0)
+			rc = append_event(e, c, (uint8_t)p->state, (uint8_t)state, cause, 0, false);
 		if (rc != 0)
 			return rc;
+		p->state = state;
+		p->version++;
+		if (state == PURCHASE_REFUND_DUE)
+			engine_alarm(e, "refund_due", p->ref, "paid and not delivered: parked");
+		if (purchase_is_settled(state, p->has_deliver))
+			rc = sms_settle(e, p, state);
 	}
-	state = purchase_derive(&legs);
-	if (state == p->state)
-		return 0;
-	rc = STORE(e, purchase_set_state, p->partner, p->id, p->version, state, e->now_ms);
-	if (rc == 0)
-		rc = append_event(e, c, (uint8_t)p->state, (uint8_t)state, cause, 0, false);
-	if (rc != 0)
-		return rc;
-	p->state = state;
-	p->version++;
-	if (state == PURCHASE_REFUND_DUE)
-		engine_alarm(e, "refund_due", p->ref, "paid and not delivered: parked");
-	return purchase_is_settled(state, p->has_deliver) ? sms_settle(e, p, state) : 0;
+	return rc == 0 && purchase_wants_deliver(&legs) ? start_deliver(e, c) : rc;
 }
 
 static void count(struct engine *e, enum attempt_state state)

@@ -44,17 +44,12 @@ static void fill_attempt(struct engine *e, const struct purchase_row *p,
 	const struct offer_leg *leg =
 		p->has_collect ? &intent->offer->collect : &intent->offer->deliver;
 	const struct operator_cfg *op = p->has_collect ? intent->payer_operator : intent->operator_;
-	unsigned char chance[2 * REF_LEN];
-	char ref[2 * REF_LEN + 1];
 
-	e->world.random(e->world.ctx, chance, sizeof(chance));
-	vault_reference(chance, ref);
-	vault_reference(chance + REF_LEN, ref + REF_LEN);
 	*a = (struct attempt_row){
 		.leg = p->has_collect ? LEG_COLLECT : LEG_DELIVER,
 		.n = 1,
 		.account = leg->account->name,
-		.our_ref = arena_str(&e->arena, str_c(ref)),
+		.our_ref = engine_reference(e),
 		.verb = leg->verb,
 		.service = offer_leg_service(leg, op),
 		.number = p->has_collect ? p->payer : p->beneficiary,
@@ -66,22 +61,28 @@ static void fill_attempt(struct engine *e, const struct purchase_row *p,
 	};
 }
 
+static bool operator_is_closed(struct engine *e, const struct operator_cfg *op)
+{
+	const struct operator_cfg *now = config_operator(e->config, op->name);
+
+	return now == NULL || now->out_of_service;
+}
+
 /* Switches may have been thrown since the menu was walked: the engine's configuration decides. */
 static bool is_closed(struct engine *e, const struct engine_buy *buy)
 {
 	const struct buy_intent *intent = buy->intent;
 	const struct offer *offer = config_offer(e->config, intent->offer->name);
-	const struct operator_cfg *op = config_operator(e->config, intent->operator_->name);
 
-	if (offer == NULL || op == NULL || offer->partner->id != buy->partner)
-		return true;
-	if (offer->out_of_service || op->out_of_service)
+	if (offer == NULL || offer->out_of_service || offer->partner->id != buy->partner)
 		return true;
 	if (offer->collect.account != NULL && offer->collect.account->out_of_service)
 		return true;
 	if (offer->deliver.account != NULL && offer->deliver.account->out_of_service)
 		return true;
-	return intent->payer_operator != NULL && intent->payer_operator->out_of_service;
+	if (operator_is_closed(e, intent->operator_))
+		return true;
+	return intent->payer_operator != NULL && operator_is_closed(e, intent->payer_operator);
 }
 
 static int repeat(struct engine *e, struct engine_event *event, const struct purchase_row *p)

@@ -4,12 +4,16 @@
 #include "tama/crash.h"
 #include "tama/limits.h"
 
-/* A step's rows, answers aside: a full batch of events with bodies of a few KiB each fits. */
+/* A step's rows, answers aside: a full batch of events with bodies of 64 KiB each fits. */
 #define STEP_BYTES ((size_t)64 * 1024 * 1024)
 
+/*
+ * Milliseconds, then a part by the incarnation, then a counter: a process that starts within the
+ * millisecond in which the last one died, or under a clock set back, still draws other numbers.
+ */
 uint64_t engine_next_id(struct engine *e)
 {
-	uint64_t id = (uint64_t)e->now_ms << 20;
+	uint64_t id = (uint64_t)e->now_ms << 20 | (e->incarnation & 0xff) << 12;
 
 	if (id <= e->last_id)
 		id = e->last_id + 1;
@@ -40,6 +44,48 @@ void engine_alarm(struct engine *e, const char *what, struct str ref, const char
 	effect->detail = detail;
 }
 
+static struct str keep(struct engine *e, struct str s)
+{
+	return s.n > 0 ? arena_str(&e->arena, s) : (struct str){NULL, 0};
+}
+
+int engine_ask(
+	struct engine *e, enum effect_kind kind, const struct attempt_row *attempt, uint32_t epoch)
+{
+	struct effect *effect = engine_effect(e, kind);
+
+	if (effect == NULL)
+		return TAMA_ENOMEM;
+	effect->wire = (struct wire_attempt){
+		.attempt = attempt->id,
+		.partner = attempt->partner,
+		.epoch = epoch,
+		.account = keep(e, attempt->account),
+		.verb = keep(e, attempt->verb),
+		.service = keep(e, attempt->service),
+		.our_ref = keep(e, attempt->our_ref),
+		.provider_id = keep(e, attempt->provider_id),
+		.number = keep(e, attempt->number),
+		.amount = attempt->amount,
+		.currency = keep(e, attempt->currency),
+		.needs_secret = attempt->needs_secret,
+		.secret = attempt->secret,
+		.secret_is_ours = attempt->incarnation_made == e->incarnation,
+	};
+	return 0;
+}
+
+struct str engine_reference(struct engine *e)
+{
+	unsigned char chance[2 * REF_LEN];
+	char ref[2 * REF_LEN + 1];
+
+	e->world.random(e->world.ctx, chance, sizeof(chance));
+	vault_reference(chance, ref);
+	vault_reference(chance + REF_LEN, ref + REF_LEN);
+	return arena_str(&e->arena, str_c(ref));
+}
+
 const struct account *engine_account(struct engine *e, const struct attempt_row *attempt)
 {
 	const struct account *account = config_account(e->config, attempt->account);
@@ -53,11 +99,12 @@ static void effect_run(struct engine *e, const struct effect *effect)
 
 	switch (effect->kind) {
 	case EFFECT_PREPARE:
+		CRASH_POINT("K19");
 		(void)w->prepare(w->ctx, &effect->wire);
 		break;
 	case EFFECT_GO:
 		CRASH_POINT("K12");
-		(void)w->go(w->ctx, effect->wire.attempt, effect->wire.epoch, w->boot_ms(w->ctx));
+		(void)w->go(w->ctx, effect->wire.attempt, effect->wire.epoch, e->boot_ms);
 		break;
 	case EFFECT_DROP:
 		w->drop(w->ctx, effect->wire.attempt, effect->wire.epoch);
@@ -74,8 +121,10 @@ static void effect_run(struct engine *e, const struct effect *effect)
 	}
 }
 
-static int handle(struct engine *e, struct engine_event *event)
+static int handle_event(struct engine *e, void *what)
 {
+	struct engine_event *event = what;
+
 	switch (event->kind) {
 	case ENGINE_BUY:
 		return handle_buy(e, event);
@@ -93,8 +142,10 @@ static int handle(struct engine *e, struct engine_event *event)
 	return TAMA_EINVAL;
 }
 
-static int due(struct engine *e, const struct outbox_row *row)
+static int work_on_due(struct engine *e, void *what)
 {
+	const struct outbox_row *row = what;
+
 	switch (row->kind) {
 	case OUTBOX_SEND:
 	case OUTBOX_EXPIRE:
@@ -111,48 +162,64 @@ static int due(struct engine *e, const struct outbox_row *row)
 	return TAMA_EINVAL;
 }
 
-/* Runs work in a savepoint; when it fails nothing of it remains, effects included. */
-static int guarded(struct engine *e, struct engine_event *event, const struct outbox_row *row)
+/* Runs work in a savepoint; when it fails nothing of it remains, effects and counts included. */
+static int guarded(struct engine *e, int (*work)(struct engine *, void *), void *what)
 {
+	struct engine_stats stats = e->stats;
 	struct effect **mark = e->effects_end;
 	int rc = e->store->ops->savepoint(e->store);
 
 	if (rc != 0)
 		return rc;
-	rc = event != NULL ? handle(e, event) : due(e, row);
+	rc = work(e, what);
 	if (rc == 0)
 		return e->store->ops->release(e->store);
 	*mark = NULL;
 	e->effects_end = mark;
+	e->stats = stats;
 	return e->store->ops->rollback_to(e->store) == 0 ? rc : TAMA_EIO;
 }
 
-/* Every event gets an outcome; one without a decision is "not done". */
+/*
+ * What cannot be applied now never can be: the store is sound, so the event itself is at fault. An
+ * answer of a provider would be offered again for ever, and its attempt has its deadline anyway.
+ */
+static void refuse(struct engine *e, struct engine_event *event)
+{
+	event->outcome = event->kind == ENGINE_RESULT ? ENGINE_DONE : ENGINE_NOT_DONE;
+	engine_alarm(e, "event_refused", STR(""), "an event could not be applied");
+}
+
 static int take_events(struct engine *e, struct engine_event *events)
 {
 	for (struct engine_event *event = events; event != NULL; event = event->next) {
 		int rc;
 
 		event->outcome = ENGINE_PENDING;
-		rc = guarded(e, event, NULL);
+		rc = guarded(e, handle_event, event);
 		if (rc == TAMA_EIO || rc == TAMA_EDOUBT)
 			return rc;
-		if (rc != 0) {
-			event->outcome = ENGINE_NOT_DONE;
-			engine_alarm(e, "event_refused", STR(""), "an event could not be applied");
-		}
+		if (rc != 0)
+			refuse(e, event);
 		e->stats.events++;
 	}
 	return 0;
 }
 
-/* A row that cannot be worked on is put off, not lost: it would spin at the head of the queue. */
+/*
+ * A row that cannot be worked on is put off, not lost: it would spin at the head of the queue. One
+ * that is gone was cancelled by a row before it (a deadline takes its attempt's query along).
+ */
 static int put_off(struct engine *e, const struct outbox_row *row)
 {
+	int rc = STORE(e, outbox_set_due, row->partner, row->id, e->now_ms + LIMIT_LEASE_MS,
+		row->tries + 1);
+
+	if (rc == TAMA_ENOTFOUND)
+		return 0;
 	engine_alarm(
 		e, "due_failed", STR(""), "a due row could not be worked on; put off a minute");
-	return STORE(e, outbox_set_due, row->partner, row->id, e->now_ms + LIMIT_LEASE_MS,
-		row->tries + 1);
+	return rc;
 }
 
 static int take_due(struct engine *e, bool *more_out)
@@ -167,7 +234,7 @@ static int take_due(struct engine *e, bool *more_out)
 		return n;
 	*more_out = n == LIMIT_OUTBOX_BATCH;
 	for (int i = 0; i < n; i++) {
-		int rc = guarded(e, NULL, &rows[i]);
+		int rc = guarded(e, work_on_due, &rows[i]);
 
 		if (rc == TAMA_EIO || rc == TAMA_EDOUBT)
 			return rc;
@@ -179,30 +246,50 @@ static int take_due(struct engine *e, bool *more_out)
 	return 0;
 }
 
-/* What an earlier incarnation was sending may have executed: its owner is dead, nobody can say. */
-static int recover(struct engine *e)
+/* It may have executed: its owner is dead, nobody can say. */
+static int recover_one(struct engine *e, void *what)
+{
+	const struct attempt_row *row = what;
+	struct attempt_step step;
+	struct engine_case c;
+	int rc = case_load(e, row->partner, row->id, &c);
+
+	if (rc == 0)
+		rc = case_apply(e, &c, AEV_DOUBT, 0, &step);
+	if (rc == 0)
+		engine_alarm(
+			e, "owner_dead", c.purchase.ref, "was being sent when the process died");
+	return rc;
+}
+
+/*
+ * What an earlier incarnation was sending. Those beyond a batch are left to the next step. What it
+ * had only handed out is nobody's now: the first commit of this life takes it back.
+ */
+static int recover(struct engine *e, bool *more_out)
 {
 	struct attempt_row *rows = arena_alloc(&e->arena, sizeof(*rows) * LIMIT_OUTBOX_BATCH);
-	int n;
+	int n = 0;
 
 	if (rows == NULL)
 		return TAMA_ENOMEM;
+	if (e->stats.commits == 0)
+		n = e->store->ops->outbox_release(e->store, e->now_ms, LIMIT_LEASE_MS);
+	if (n < 0)
+		return n;
 	n = e->store->ops->attempt_orphans(e->store, &e->arena, rows, LIMIT_OUTBOX_BATCH);
 	if (n < 0)
 		return n;
 	for (int i = 0; i < n; i++) {
-		struct engine_case c;
-		struct attempt_step step;
-		int rc = case_load(e, rows[i].partner, rows[i].id, &c);
+		int rc = guarded(e, recover_one, &rows[i]);
 
-		if (rc == 0)
-			rc = case_apply(e, &c, AEV_DOUBT, 0, &step);
-		if (rc != 0)
+		if (rc == TAMA_EIO || rc == TAMA_EDOUBT)
 			return rc;
-		engine_alarm(
-			e, "owner_dead", c.purchase.ref, "was being sent when the process died");
+		if (rc != 0)
+			engine_alarm(e, "recovery", STR(""), "an orphan could not be moved");
 	}
-	e->has_recovered = n < LIMIT_OUTBOX_BATCH;
+	CRASH_POINT("K29");
+	*more_out = n == LIMIT_OUTBOX_BATCH;
 	return 0;
 }
 
@@ -222,36 +309,43 @@ static void finish_events(struct engine_event *events, enum engine_outcome outco
 static int work(struct engine *e, struct engine_event *events, bool *more_out)
 {
 	struct err err = ERR_INIT;
+	bool more_orphans = false, more_due = false;
 	int rc = e->store->ops->begin(e->store, &err);
 
 	if (rc != 0)
 		return rc;
-	CRASH_POINT("K5");
-	rc = e->has_recovered ? 0 : recover(e);
+	if (events != NULL)
+		CRASH_POINT("K5");
+	if (!e->has_recovered)
+		rc = recover(e, &more_orphans);
 	if (rc == 0)
 		rc = take_events(e, events);
 	if (rc == 0)
-		rc = take_due(e, more_out);
+		rc = take_due(e, &more_due);
 	if (rc == 0 && arena_overflowed(&e->arena))
 		rc = TAMA_ENOMEM;
 	if (rc != 0) {
 		e->store->ops->rollback(e->store);
 		return rc;
 	}
-	CRASH_POINT("K6");
+	if (events != NULL)
+		CRASH_POINT("K6");
 	rc = e->store->ops->commit(e->store, &err);
 	if (rc != 0)
 		e->world.alarm(e->world.ctx, "commit", STR(""), err.text);
+	e->has_recovered = e->has_recovered || (rc == 0 && !more_orphans);
+	*more_out = more_orphans || more_due;
 	return rc;
 }
 
+/* What fell due while the due rows were worked on is due now. */
 static int64_t next_due(struct engine *e, bool more)
 {
 	int64_t due_ms;
 
-	if (more || !e->has_recovered)
+	if (more)
 		return 0;
-	if (STORE(e, outbox_next_due, e->now_ms, &due_ms) != 0)
+	if (STORE(e, outbox_next_due, e->now_ms - 1, &due_ms) != 0)
 		return 1000;
 	if (due_ms == INT64_MAX)
 		return 60 * 1000;
@@ -260,15 +354,20 @@ static int64_t next_due(struct engine *e, bool more)
 
 int64_t engine_step(struct engine *e, struct engine_event *events)
 {
+	struct engine_stats stats = e->stats;
 	bool more = false;
 	int rc;
 
 	tama_assert(!e->is_dead);
 	e->now_ms = e->world.wall_ms(e->world.ctx);
+	e->boot_ms =
+		e->world.boot_ms(e->world.ctx); /* a claim's age counts from before its commit */
 	arena_reset(&e->arena);
 	e->effects = NULL;
 	e->effects_end = &e->effects;
 	rc = work(e, events, &more);
+	if (rc != 0)
+		e->stats = stats;
 	if (rc == TAMA_EDOUBT) {
 		e->is_dead = true;
 		finish_events(events, ENGINE_IN_DOUBT);
@@ -278,7 +377,8 @@ int64_t engine_step(struct engine *e, struct engine_event *events)
 		finish_events(events, ENGINE_NOT_DONE);
 		return 1000;
 	}
-	CRASH_POINT("K7");
+	if (events != NULL)
+		CRASH_POINT("K7");
 	e->stats.commits++;
 	/* Answers first: a phone waits for them, the provider does not. */
 	finish_events(events, ENGINE_PENDING);

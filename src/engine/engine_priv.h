@@ -33,10 +33,10 @@ struct engine {
 	const struct config *config;
 	uint64_t incarnation;
 	uint64_t last_id;
-	int64_t now_ms; /* of this step */
+	int64_t now_ms, boot_ms; /* of this step */
 	struct arena arena;
 	struct effect *effects, **effects_end;
-	bool has_recovered;
+	bool has_recovered; /* no orphan of an earlier incarnation is left, and that is durable */
 	bool is_dead;
 	struct engine_stats stats;
 };
@@ -59,6 +59,14 @@ uint64_t engine_next_id(struct engine *e);
 struct effect *engine_effect(struct engine *e, enum effect_kind kind);
 void engine_alarm(struct engine *e, const char *what, struct str ref, const char *detail);
 
+/* Asks the wire for something about an attempt. The effect owns its text: events go before it runs.
+ */
+int engine_ask(
+	struct engine *e, enum effect_kind kind, const struct attempt_row *attempt, uint32_t epoch);
+
+/* A reference for a provider that nobody can guess, in the step's arena. */
+struct str engine_reference(struct engine *e);
+
 /* Our two-leg view of the configuration behind a stored attempt; NULL when it is gone. */
 const struct account *engine_account(struct engine *e, const struct attempt_row *attempt);
 
@@ -74,15 +82,29 @@ int case_load(struct engine *e, uint32_t partner, uint64_t attempt, struct engin
 int case_apply(struct engine *e, struct engine_case *c, enum attempt_event event, uint64_t evidence,
 	struct attempt_step *step_out);
 
-/* Inserts an attempt READY with its SEND row, due at due_ms; due now also asks the wire at once. */
+/*
+ * Inserts an attempt READY with its SEND row, due at due_ms or when it expires, whichever comes
+ * first; due now also asks the wire at once.
+ */
 int leg_start(struct engine *e, const struct purchase_row *purchase, struct attempt_row *attempt,
 	int64_t due_ms);
+
+/* Until when a READY attempt may still be sent: after it the customer no longer expects it. */
+int64_t attempt_expires_ms(const struct attempt_row *attempt);
+
+/* Whether a query may still tell something: REVIEW closes by a late success (2.6). */
+bool attempt_is_queried(enum attempt_state state);
+
+/* The one pending query of an attempt: by the account's schedule (2.7), or at due_ms. */
+int poll_next(struct engine *e, const struct attempt_row *attempt);
+int poll_at(struct engine *e, const struct attempt_row *attempt, int64_t due_ms);
+
+/* The provider's id, learnt on the way: kept, and queries by it begin. */
+int learn_id(struct engine *e, struct attempt_row *attempt, struct str provider_id);
 
 /* The terms that evidence is compared with. */
 void attempt_terms_of(const struct engine *e, const struct attempt_row *attempt,
 	struct attempt_terms *out, char national[static MSISDN_MAX + 2]);
-
-struct wire_attempt wire_attempt_of(struct engine *e, const struct attempt_row *attempt);
 
 /* ---- handlers ---- */
 

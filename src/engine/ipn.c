@@ -3,19 +3,23 @@
 
 #include "tama/limits.h"
 
-/* What makes two arrivals the same news: the provider's id, its word, and the bytes. */
-static void ipn_key(struct engine *e, const struct engine_ipn *ipn, unsigned char *key)
+/*
+ * What makes two arrivals the same news: the attempt, the provider's id, its word, and the bytes.
+ * An orphan whose attempt becomes known meanwhile is news again.
+ */
+static void ipn_key(
+	struct engine *e, const struct engine_ipn *ipn, uint64_t attempt, unsigned char *key)
 {
-	struct str text = arena_printf(&e->arena, "%.*s|%.*s|%.*s", STR_ARG(ipn->facts.id),
-		STR_ARG(ipn->facts.word), STR_ARG(ipn->raw));
+	struct str text =
+		arena_printf(&e->arena, "%llu|%.*s|%.*s|%.*s", (unsigned long long)attempt,
+			STR_ARG(ipn->facts.id), STR_ARG(ipn->facts.word), STR_ARG(ipn->raw));
 
 	vault_digest(text, key);
 }
 
-static int find_attempt(struct engine *e, const struct engine_ipn *ipn, struct engine_case *c)
+static int find_attempt(struct engine *e, const struct engine_ipn *ipn, struct attempt_row *a)
 {
 	uint32_t partner = ipn->account->partner->id;
-	struct attempt_row *a = &c->attempt;
 	int rc = TAMA_ENOTFOUND;
 
 	if (ipn->path_ref.n > 0)
@@ -28,9 +32,7 @@ static int find_attempt(struct engine *e, const struct engine_ipn *ipn, struct e
 	if (rc != 0)
 		return rc;
 	/* Another account's attempt is nothing that this account may speak of. */
-	if (!str_eq(a->account, ipn->account->name))
-		return TAMA_ENOTFOUND;
-	return STORE(e, purchase_get, partner, a->purchase, &e->arena, &c->purchase);
+	return str_eq(a->account, ipn->account->name) ? 0 : TAMA_ENOTFOUND;
 }
 
 static int keep(struct engine *e, const struct engine_ipn *ipn, uint64_t attempt,
@@ -48,7 +50,7 @@ static int keep(struct engine *e, const struct engine_ipn *ipn, uint64_t attempt
 		.received_ms = e->now_ms,
 	};
 
-	ipn_key(e, ipn, row.key);
+	ipn_key(e, ipn, attempt, row.key);
 	*id_out = row.id;
 	return STORE(e, inbox_insert, &row);
 }
@@ -67,7 +69,8 @@ static int orphan(struct engine *e, struct engine_event *event, int64_t first_ms
 	return 0;
 }
 
-static int repeated(struct engine *e, struct engine_event *event)
+/* TAMA_ENOTFOUND when it has not come before. */
+static int repeated(struct engine *e, struct engine_event *event, uint64_t attempt)
 {
 	const struct engine_ipn *ipn = &event->as.ipn;
 	unsigned char key[VAULT_HASH_LEN];
@@ -75,7 +78,7 @@ static int repeated(struct engine *e, struct engine_event *event)
 	int64_t first_ms;
 	int rc;
 
-	ipn_key(e, ipn, key);
+	ipn_key(e, ipn, attempt, key);
 	rc = STORE(e, inbox_repeat, ipn->account->partner->id, ipn->account->name, key, &first_ms,
 		&verdict);
 	if (rc != 0)
@@ -101,26 +104,11 @@ static const char *mismatch_text(unsigned bits)
 static int ask_about(struct engine *e, struct engine_case *c, const struct engine_ipn *ipn)
 {
 	struct attempt_row *a = &c->attempt;
-	struct outbox_row row = {.id = engine_next_id(e),
-		.partner = a->partner,
-		.kind = OUTBOX_POLL,
-		.purchase = a->purchase,
-		.attempt = a->id,
-		.seq = (uint32_t)a->leg << 8 | a->n,
-		.due_ms = e->now_ms};
-	int rc;
+	int rc = 0;
 
-	if (!attempt_is_open(a->state) || a->state == ATTEMPT_READY)
-		return 0;
-	if (a->provider_id.n == 0 && ipn->facts.id.n > 0) {
-		a->provider_id = ipn->facts.id;
-		rc = STORE(e, attempt_update, a);
-		if (rc != 0)
-			return rc;
-		a->version++;
-	}
-	rc = STORE(e, outbox_cancel, a->partner, a->id, OUTBOX_POLL);
-	return rc == 0 ? STORE(e, outbox_insert, &row) : rc;
+	if (a->provider_id.n == 0)
+		rc = learn_id(e, a, ipn->facts.id);
+	return rc == 0 ? poll_at(e, a, e->now_ms) : rc;
 }
 
 static enum attempt_event event_of(enum reply_word word)
@@ -157,21 +145,34 @@ static enum inbox_verdict verdict_of(const struct attempt_step *step)
 	return VERDICT_IGNORED;
 }
 
+/* A hint proves nothing alone; but what was never sent is held on any news of it. */
+static bool is_hint(
+	const struct provider_profile *profile, const struct engine_case *c, enum step_kind kind)
+{
+	return profile->ipn_needs_query && kind == STEP_MOVE && c->attempt.state != ATTEMPT_READY;
+}
+
 static int apply(struct engine *e, struct engine_case *c, const struct engine_ipn *ipn)
 {
 	const struct provider_profile *profile = ipn->account->profile;
 	enum attempt_event what = event_of(provider_word(profile, &ipn->facts));
 	struct attempt_step step = attempt_step(c->attempt.state, what);
-	bool is_hint = profile->ipn_needs_query && step.kind == STEP_MOVE;
+	bool asks = is_hint(profile, c, step.kind);
+	bool has_id = c->attempt.provider_id.n == 0 && ipn->facts.id.n > 0;
 	uint64_t evidence;
-	int rc = keep(
-		e, ipn, c->attempt.id, is_hint ? VERDICT_HINT : verdict_of(&step), "", &evidence);
+	int rc =
+		keep(e, ipn, c->attempt.id, asks ? VERDICT_HINT : verdict_of(&step), "", &evidence);
 
 	if (rc != 0)
 		return rc;
-	if (is_hint)
+	if (asks)
 		return ask_about(e, c, ipn);
-	if (c->attempt.provider_id.n == 0)
+	if (step.kind == STEP_STAY)
+		return has_id ? learn_id(e, &c->attempt, ipn->facts.id) : 0;
+	if (c->attempt.state == ATTEMPT_READY)
+		engine_alarm(e, "never_sent", c->purchase.ref,
+			"news of a request that was not sent: restored store or forgery");
+	if (has_id && step.kind == STEP_MOVE)
 		c->attempt.provider_id = ipn->facts.id;
 	return case_apply(e, c, what, evidence, &step);
 }
@@ -186,35 +187,47 @@ static int park(struct engine *e, struct engine_event *event, struct engine_case
 		e, &event->as.ipn, c->attempt.id, VERDICT_MISMATCH, mismatch_text(bits), &evidence);
 }
 
-static int first_arrival(struct engine *e, struct engine_event *event)
+static int unknown(struct engine *e, struct engine_event *event)
+{
+	uint64_t evidence;
+	int rc = repeated(e, event, 0);
+
+	if (rc != TAMA_ENOTFOUND)
+		return rc;
+	engine_alarm(e, "ipn_orphan", STR(""), "an IPN for nothing we know: parked");
+	rc = keep(e, &event->as.ipn, 0, VERDICT_ORPHAN, "nothing we know", &evidence);
+	return rc == 0 ? orphan(e, event, e->now_ms) : rc;
+}
+
+static int first_arrival(struct engine *e, struct engine_event *event, struct engine_case *c)
 {
 	const struct engine_ipn *ipn = &event->as.ipn;
+	const struct provider_profile *profile = ipn->account->profile;
 	struct attempt_terms terms;
 	char national[MSISDN_MAX + 2];
-	struct engine_case c;
 	unsigned bits;
-	uint64_t evidence;
-	int rc = find_attempt(e, ipn, &c);
+	int rc = STORE(
+		e, purchase_get, c->attempt.partner, c->attempt.purchase, &e->arena, &c->purchase);
 
-	if (rc == TAMA_ENOTFOUND) {
-		engine_alarm(e, "ipn_orphan", STR(""), "an IPN for nothing we know: parked");
-		rc = keep(e, ipn, 0, VERDICT_ORPHAN, "nothing we know", &evidence);
-		return rc == 0 ? orphan(e, event, e->now_ms) : rc;
-	}
 	if (rc != 0)
 		return rc;
-	attempt_terms_of(e, &c.attempt, &terms, national);
-	bits = provider_mismatch(ipn->account->profile, &ipn->facts, &terms,
-		ipn->account->profile->ipn_must_match, true);
-	return bits != 0 ? park(e, event, &c, bits) : apply(e, &c, ipn);
+	attempt_terms_of(e, &c->attempt, &terms, national);
+	bits = provider_mismatch(profile, &ipn->facts, &terms, profile->ipn_must_match, true);
+	return bits != 0 ? park(e, event, c, bits) : apply(e, c, ipn);
 }
 
 int handle_ipn(struct engine *e, struct engine_event *event)
 {
+	struct engine_case c;
 	int rc;
 
 	event->outcome = ENGINE_DONE;
 	e->stats.ipns++;
-	rc = repeated(e, event);
-	return rc == TAMA_ENOTFOUND ? first_arrival(e, event) : rc;
+	rc = find_attempt(e, &event->as.ipn, &c.attempt);
+	if (rc == TAMA_ENOTFOUND)
+		return unknown(e, event);
+	if (rc != 0)
+		return rc;
+	rc = repeated(e, event, c.attempt.id);
+	return rc == TAMA_ENOTFOUND ? first_arrival(e, event, &c) : rc;
 }

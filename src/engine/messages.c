@@ -116,11 +116,25 @@ int sms_settle(struct engine *e, const struct purchase_row *purchase, enum purch
 	return sms_queue(e, purchase, which, SMS_SEQ_FINAL);
 }
 
+/* Past a day a message says nothing useful any more. */
+static bool is_too_old(const struct engine *e, const struct outbox_row *row)
+{
+	return e->now_ms - (int64_t)(row->id >> 20) > LIMIT_SMS_MS;
+}
+
+static int give_up(struct engine *e, const struct outbox_row *row)
+{
+	engine_alarm(e, "sms_too_old", STR(""), "a message was given up after a day");
+	return STORE(e, outbox_done, row->partner, row->id);
+}
+
 int due_sms(struct engine *e, const struct outbox_row *row)
 {
 	struct outbox_row copy = *row;
 	int rc;
 
+	if (is_too_old(e, row))
+		return give_up(e, row);
 	if (copy.channel.n == 0 && copy.purchase != 0) {
 		struct purchase_row purchase;
 
@@ -146,19 +160,38 @@ int due_progress(struct engine *e, const struct outbox_row *row)
 	return rc == 0 ? STORE(e, outbox_done, row->partner, row->id) : rc;
 }
 
-/* Back-off with a cap; past a day the message says nothing useful any more. */
+/* Back-off with a cap. */
 static int sms_again(struct engine *e, const struct outbox_row *row)
 {
 	int64_t wait_ms = row->tries < 6 ? INT64_C(5000) << row->tries : 300000;
-	int64_t age_ms = e->now_ms - (int64_t)(row->id >> 20);
 
-	if (age_ms > LIMIT_SMS_MS) {
-		engine_alarm(e, "sms_too_old", STR(""), "a message was given up after a day");
-		return STORE(e, outbox_done, row->partner, row->id);
-	}
+	if (is_too_old(e, row))
+		return give_up(e, row);
 	return STORE(e, outbox_set_due, row->partner, row->id, e->now_ms + wait_ms, row->tries + 1);
 }
 
+static int take_verdict(struct engine *e, const struct outbox_row *row, enum sms_verdict verdict)
+{
+	switch (verdict) {
+	case SMS_SENT:
+		e->stats.sms_sent++;
+		return STORE(e, outbox_done, row->partner, row->id);
+	case SMS_REFUSED:
+		engine_alarm(e, "sms_refused", STR(""), "the gateway will not take a message");
+		return STORE(e, outbox_done, row->partner, row->id);
+	case SMS_RETRY:
+		return sms_again(e, row);
+	case SMS_DOUBT:
+		/* It may have been taken: one more try at most, the reference makes it
+		 * recognisable. */
+		if (row->tries >= 1)
+			return STORE(e, outbox_done, row->partner, row->id);
+		return sms_again(e, row);
+	}
+	return TAMA_EINVAL;
+}
+
+/* A second answer about a message already done finds nothing to do. */
 int handle_sms_result(struct engine *e, struct engine_event *event)
 {
 	const struct engine_sms_result *r = &event->as.sms;
@@ -166,27 +199,9 @@ int handle_sms_result(struct engine *e, struct engine_event *event)
 	int rc = STORE(e, outbox_get, r->partner, r->outbox, &e->arena, &row);
 
 	event->outcome = ENGINE_DONE;
-	if (rc == TAMA_ENOTFOUND)
-		return 0;
-	if (rc != 0)
-		return rc;
-	switch (r->verdict) {
-	case SMS_SENT:
-		e->stats.sms_sent++;
-		return STORE(e, outbox_done, r->partner, r->outbox);
-	case SMS_REFUSED:
-		engine_alarm(e, "sms_refused", STR(""), "the gateway will not take a message");
-		return STORE(e, outbox_done, r->partner, r->outbox);
-	case SMS_RETRY:
-		return sms_again(e, &row);
-	case SMS_DOUBT:
-		/* It may have been taken: one more try at most, the reference makes it
-		 * recognisable. */
-		if (row.tries >= 1)
-			return STORE(e, outbox_done, r->partner, r->outbox);
-		return sms_again(e, &row);
-	}
-	return 0;
+	if (rc == 0)
+		rc = take_verdict(e, &row, r->verdict);
+	return rc == TAMA_ENOTFOUND ? 0 : rc;
 }
 
 int handle_dlr(struct engine *e, struct engine_event *event)

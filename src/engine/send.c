@@ -7,17 +7,6 @@
 #include "tama/crash.h"
 #include "tama/limits.h"
 
-static int ask_wire(struct engine *e, const struct attempt_row *attempt, enum effect_kind kind)
-{
-	struct effect *effect = engine_effect(e, kind);
-
-	if (effect == NULL)
-		return TAMA_ENOMEM;
-	effect->wire = wire_attempt_of(e, attempt);
-	effect->wire.epoch = attempt->epoch + (kind == EFFECT_PREPARE ? 1 : 0);
-	return 0;
-}
-
 /* Never sent, and the time in which the customer expects it is over (or its secret is gone). */
 static int expire(struct engine *e, struct engine_case *c)
 {
@@ -26,11 +15,17 @@ static int expire(struct engine *e, struct engine_case *c)
 	return case_apply(e, c, AEV_EXPIRE, 0, &step);
 }
 
-static bool is_too_old(const struct engine *e, const struct attempt_row *attempt)
+/* When the provider's pause for this number and amount is over. */
+static int pause_get(struct engine *e, const struct attempt_row *a, int64_t *free_ms_out)
 {
-	int64_t limit_ms = attempt->leg == LEG_COLLECT ? LIMIT_READY_MS : LIMIT_DELIVER_READY_MS;
+	return STORE(e, spacing_get, a->partner, a->account, a->number, a->amount, free_ms_out);
+}
 
-	return e->now_ms - attempt->created_ms > limit_ms;
+static int pause_begin(struct engine *e, const struct attempt_row *a, const struct account *account)
+{
+	return account->spacing_ms == 0 ? 0
+					: STORE(e, spacing_set, a->partner, a->account, a->number,
+						  a->amount, e->now_ms + account->spacing_ms);
 }
 
 int due_send(struct engine *e, const struct outbox_row *row)
@@ -44,54 +39,40 @@ int due_send(struct engine *e, const struct outbox_row *row)
 		return rc;
 	if (c.attempt.state != ATTEMPT_READY)
 		return STORE(e, outbox_done, row->partner, row->id);
-	if (is_too_old(e, &c.attempt))
+	if (e->now_ms >= attempt_expires_ms(&c.attempt))
 		return expire(e, &c);
 	account = engine_account(e, &c.attempt);
 	if (account == NULL || account->out_of_service)
 		return STORE(e, outbox_set_due, row->partner, row->id, e->now_ms + LIMIT_LEASE_MS,
 			row->tries + 1);
-	rc = STORE(e, spacing_get, row->partner, c.attempt.account, c.attempt.number,
-		c.attempt.amount, &free_ms);
+	rc = pause_get(e, &c.attempt, &free_ms);
 	if (rc != 0)
 		return rc;
+	if (free_ms > attempt_expires_ms(&c.attempt))
+		free_ms = attempt_expires_ms(&c.attempt);
 	if (free_ms > e->now_ms)
 		return STORE(e, outbox_set_due, row->partner, row->id, free_ms, row->tries);
 	rc = STORE(e, outbox_set_due, row->partner, row->id, e->now_ms + LIMIT_LEASE_MS,
 		row->tries + 1);
-	return rc == 0 ? ask_wire(e, &c.attempt, EFFECT_PREPARE) : rc;
+	return rc == 0 ? engine_ask(e, EFFECT_PREPARE, &c.attempt, c.attempt.epoch + 1) : rc;
 }
 
 /* D2. The claim: from here on the request may have executed. */
-static int claim(struct engine *e, struct engine_case *c, const struct engine_prepared *p)
+static int claim(struct engine *e, struct engine_case *c, const struct engine_prepared *p,
+	const struct account *account)
 {
-	const struct account *account = engine_account(e, &c->attempt);
 	struct attempt_step step;
-	struct effect *effect;
-	int64_t free_ms;
-	int rc = STORE(e, spacing_get, c->attempt.partner, c->attempt.account, c->attempt.number,
-		c->attempt.amount, &free_ms);
+	int rc;
 
-	if (rc != 0)
-		return rc;
-	if (account == NULL || free_ms > e->now_ms)
-		return TAMA_ECONFLICT;
 	CRASH_POINT("K11");
 	c->attempt.epoch = p->epoch;
 	c->attempt.owner_incarnation = e->incarnation;
 	c->attempt.sent_ms = e->now_ms;
 	memcpy(c->attempt.body_hash, p->body_hash, sizeof(p->body_hash));
 	rc = case_apply(e, c, AEV_CLAIM, 0, &step);
-	if (rc == 0 && account->spacing_ms > 0)
-		rc = STORE(e, spacing_set, c->attempt.partner, c->attempt.account,
-			c->attempt.number, c->attempt.amount, e->now_ms + account->spacing_ms);
-	if (rc != 0)
-		return rc;
-	effect = engine_effect(e, EFFECT_GO);
-	if (effect == NULL)
-		return TAMA_ENOMEM;
-	effect->wire.attempt = c->attempt.id;
-	effect->wire.epoch = c->attempt.epoch;
-	return 0;
+	if (rc == 0)
+		rc = pause_begin(e, &c->attempt, account);
+	return rc == 0 ? engine_ask(e, EFFECT_GO, &c->attempt, c->attempt.epoch) : rc;
 }
 
 static int drop(struct engine *e, const struct engine_prepared *p)
@@ -103,6 +84,24 @@ static int drop(struct engine *e, const struct engine_prepared *p)
 	effect->wire.attempt = p->attempt;
 	effect->wire.epoch = p->epoch;
 	return 0;
+}
+
+/*
+ * The last look before D2. What changed while the wire encoded (the expiry, a switch, somebody
+ * else's call that began the provider's pause) is told by dropping it: its SEND row comes again.
+ */
+static int try_claim(struct engine *e, struct engine_case *c, const struct engine_prepared *p)
+{
+	const struct account *account = engine_account(e, &c->attempt);
+	int64_t free_ms;
+	int rc = pause_get(e, &c->attempt, &free_ms);
+
+	if (rc != 0)
+		return rc;
+	if (account == NULL || account->out_of_service || free_ms > e->now_ms ||
+		e->now_ms >= attempt_expires_ms(&c->attempt))
+		return drop(e, p);
+	return claim(e, c, p, account);
 }
 
 int handle_prepared(struct engine *e, struct engine_event *event)
@@ -119,8 +118,7 @@ int handle_prepared(struct engine *e, struct engine_event *event)
 		return drop(e, p);
 	switch (p->outcome) {
 	case PREPARED_OK:
-		rc = claim(e, &c, p);
-		return rc == TAMA_ECONFLICT ? drop(e, p) : rc;
+		return try_claim(e, &c, p);
 	case PREPARED_LATER:
 		return 0; /* the SEND row's lease brings it again */
 	case PREPARED_NEVER:
@@ -191,94 +189,114 @@ static enum inbox_verdict verdict_of(const struct attempt_step *step, enum inbox
 	return otherwise;
 }
 
-/* What the answer says about the attempt, as one event of the machine. */
-static enum attempt_event judge(
-	struct engine *e, struct engine_case *c, struct engine_result *r, bool *mismatch_out)
+/* Whether what was read is about another transaction than this attempt's. */
+static bool is_mismatch(const struct engine *e, const struct engine_case *c,
+	const struct engine_result *r, const struct provider_profile *profile, enum reply_word word)
 {
-	const struct account *account = engine_account(e, &c->attempt);
+	bool is_final = word == WORD_SUCCESS || word == WORD_FAILURE;
 	struct attempt_terms terms;
 	char national[MSISDN_MAX + 2];
+
+	attempt_terms_of(e, &c->attempt, &terms, national);
+	/* An id once known stays: an IPN may have named it before the reply came. */
+	if (r->call == PROVIDER_SUBMIT)
+		return provider_mismatch(profile, &r->facts, &terms,
+			       profile->reply_must_match | MATCH_ID, false) != 0;
+	return (is_final || word == WORD_PENDING) &&
+	       provider_mismatch(profile, &r->facts, &terms, profile->ipn_must_match, true) != 0;
+}
+
+struct judgement {
+	enum attempt_event event;
+	bool is_mismatch;
+	bool has_id; /* the provider's id is in the facts and was unknown */
+};
+
+/* What the answer says about the attempt, as one event of the machine. */
+static struct judgement judge(
+	struct engine *e, const struct engine_case *c, const struct engine_result *r)
+{
+	const struct account *account = engine_account(e, &c->attempt);
+	struct judgement j = {.event = AEV_DOUBT};
 	enum reply_word word;
 	bool alarm = false;
-	enum reply_class class;
 
-	*mismatch_out = false;
 	if (account == NULL)
-		return AEV_DOUBT;
-	attempt_terms_of(e, &c->attempt, &terms, national);
+		return j;
 	word = provider_word(account->profile, &r->facts);
-	if (r->call == PROVIDER_SUBMIT)
-		*mismatch_out = provider_mismatch(account->profile, &r->facts, &terms,
-					account->profile->reply_must_match, false) != 0;
-	else if (word == WORD_SUCCESS || word == WORD_FAILURE || word == WORD_PENDING)
-		*mismatch_out = provider_mismatch(account->profile, &r->facts, &terms,
-					account->profile->ipn_must_match, true) != 0;
-	if (*mismatch_out) {
+	j.is_mismatch = is_mismatch(e, c, r, account->profile, word);
+	if (j.is_mismatch) {
 		e->stats.mismatches++;
 		engine_alarm(e, "mismatch", c->purchase.ref, "an answer is not about this attempt");
 		word = WORD_NONE;
 	}
 	if (r->call == PROVIDER_SUBMIT)
-		class = classify_submit(&r->transfer, word, &account->profile->rules, &alarm);
+		j.event = event_of(
+			classify_submit(&r->transfer, word, &account->profile->rules, &alarm));
 	else
-		class = classify_status(&r->transfer, word);
+		j.event = event_of(classify_status(&r->transfer, word));
 	if (alarm)
 		engine_alarm(e, "provider_answer", c->purchase.ref, "redirect or unknown path");
-	if (!*mismatch_out && r->facts.id.n > 0 && c->attempt.provider_id.n == 0)
-		c->attempt.provider_id = arena_str(&e->arena, r->facts.id);
-	return event_of(class);
+	j.has_id = !j.is_mismatch && r->facts.is_valid && r->facts.id.n > 0 &&
+		   c->attempt.provider_id.n == 0;
+	return j;
 }
 
 /*
- * A claim that nothing was executed gives the provider's pause back, unless the provider answered:
- * a refused call counts against it (429).
+ * Proof that nothing was executed gives the provider's pause back, unless the provider answered: a
+ * refused call counts against it (429).
  */
-static int give_back_pause(struct engine *e, const struct attempt_row *a,
-	const struct engine_result *r, enum attempt_event event)
+static int give_back_pause(
+	struct engine *e, const struct attempt_row *a, const struct engine_result *r)
 {
-	if (event != AEV_NOT_SENT || r->transfer.end == TRANSFER_COMPLETE)
+	if (r->transfer.end == TRANSFER_COMPLETE)
 		return 0;
 	return STORE(e, spacing_set, a->partner, a->account, a->number, a->amount, e->now_ms);
 }
 
-/*
- * A query that moved nothing still has to be followed by the next one, and an id learnt on the way
- * has to be kept.
+/* An answer that moved nothing: an id learnt on the way is kept, and after a query comes the next.
  */
-static int note_only(struct engine *e, struct engine_case *c, const struct engine_result *r)
+static int note(struct engine *e, struct engine_case *c, const struct engine_result *r, bool has_id)
 {
-	const struct account *account = engine_account(e, &c->attempt);
-	bool is_query = r->call == PROVIDER_STATUS;
-	int64_t delay_ms;
-	int rc = STORE(e, attempt_update, &c->attempt);
+	int rc = 0;
 
-	if (rc != 0 || !is_query || account == NULL || !attempt_is_open(c->attempt.state))
-		return rc;
-	delay_ms = c->attempt.polls < account->polls_len ? account->polls_ms[c->attempt.polls]
-							 : 24 * 3600 * (int64_t)1000;
-	if (c->attempt.sent_ms + LIMIT_POLL_MS < e->now_ms)
-		return STORE(e, outbox_cancel, r->partner, r->attempt, OUTBOX_POLL);
-	rc = STORE(e, outbox_cancel, r->partner, r->attempt, OUTBOX_POLL);
-	if (rc != 0)
-		return rc;
-	return STORE(e, outbox_insert,
-		&(struct outbox_row){.id = engine_next_id(e),
-			.partner = r->partner,
-			.kind = OUTBOX_POLL,
-			.purchase = c->attempt.purchase,
-			.attempt = r->attempt,
-			.seq = (uint32_t)c->attempt.leg << 8 | c->attempt.n,
-			.due_ms = e->now_ms + delay_ms});
+	if (has_id)
+		return learn_id(e, &c->attempt, arena_str(&e->arena, r->facts.id));
+	if (r->call == PROVIDER_SUBMIT)
+		return 0;
+	rc = STORE(e, attempt_update, &c->attempt);
+	return rc == 0 && attempt_is_queried(c->attempt.state) ? poll_next(e, &c->attempt) : rc;
+}
+
+static int apply(struct engine *e, struct engine_case *c, const struct engine_result *r)
+{
+	struct judgement j = judge(e, c, r);
+	struct attempt_step step = attempt_step(c->attempt.state, j.event);
+	uint64_t evidence;
+	int rc;
+
+	c->attempt.polls += r->call == PROVIDER_STATUS;
+	/* A query that says nothing changes nothing: the request itself may still be under way. */
+	if (r->call == PROVIDER_STATUS && j.event == AEV_DOUBT)
+		step.kind = STEP_STAY;
+	rc = keep(e, r, &c->attempt,
+		j.is_mismatch ? VERDICT_MISMATCH : verdict_of(&step, VERDICT_IGNORED), &evidence);
+	if (rc != 0 || step.kind == STEP_STAY)
+		return rc == 0 ? note(e, c, r, j.has_id) : rc;
+	if (step.kind == STEP_MOVE && step.next == ATTEMPT_NOT_SENT)
+		rc = give_back_pause(e, &c->attempt, r);
+	if (rc == 0 && step.kind == STEP_MOVE && j.has_id)
+		c->attempt.provider_id = arena_str(&e->arena, r->facts.id);
+	if (rc == 0)
+		rc = case_apply(e, c, j.event, evidence, &step);
+	return rc == 0 && step.kind != STEP_MOVE ? note(e, c, r, j.has_id) : rc;
 }
 
 /* D3 (and a query's answer). */
 int handle_result(struct engine *e, struct engine_event *event)
 {
-	struct engine_result *r = &event->as.result;
-	struct attempt_step step = {STEP_STAY, 0};
+	const struct engine_result *r = &event->as.result;
 	struct engine_case c;
-	enum attempt_event what;
-	bool mismatch;
 	uint64_t evidence;
 	int rc = case_load(e, r->partner, r->attempt, &c);
 
@@ -288,19 +306,7 @@ int handle_result(struct engine *e, struct engine_event *event)
 	CRASH_POINT("K18");
 	if (r->call == PROVIDER_SUBMIT && r->epoch != c.attempt.epoch)
 		return keep(e, r, &c.attempt, VERDICT_IGNORED, &evidence);
-	what = judge(e, &c, r, &mismatch);
-	if (r->call == PROVIDER_STATUS)
-		c.attempt.polls++;
-	step = attempt_step(c.attempt.state, what);
-	rc = keep(e, r, &c.attempt,
-		mismatch ? VERDICT_MISMATCH : verdict_of(&step, VERDICT_IGNORED), &evidence);
-	if (rc == 0)
-		rc = give_back_pause(e, &c.attempt, r, what);
-	if (rc == 0)
-		rc = case_apply(e, &c, what, evidence, &step);
-	if (rc == 0 && step.kind != STEP_MOVE)
-		rc = note_only(e, &c, r);
-	return rc;
+	return apply(e, &c, r);
 }
 
 int due_poll(struct engine *e, const struct outbox_row *row)
@@ -312,24 +318,22 @@ int due_poll(struct engine *e, const struct outbox_row *row)
 
 	if (rc != 0)
 		return rc;
-	if (!attempt_is_open(c.attempt.state) || c.attempt.provider_id.n == 0)
+	if (!attempt_is_queried(c.attempt.state) || c.attempt.provider_id.n == 0)
 		return STORE(e, outbox_done, row->partner, row->id);
 	account = engine_account(e, &c.attempt);
-	rc = STORE(e, spacing_get, row->partner, c.attempt.account, c.attempt.number,
-		c.attempt.amount, &free_ms);
+	rc = pause_get(e, &c.attempt, &free_ms);
 	if (rc != 0)
 		return rc;
-	if (account == NULL || free_ms > e->now_ms)
-		return STORE(e, outbox_set_due, row->partner, row->id,
-			account != NULL ? free_ms : e->now_ms + LIMIT_LEASE_MS, row->tries);
-	if (account->spacing_ms > 0)
-		rc = STORE(e, spacing_set, row->partner, c.attempt.account, c.attempt.number,
-			c.attempt.amount, e->now_ms + account->spacing_ms);
+	if (account == NULL)
+		free_ms = e->now_ms + LIMIT_LEASE_MS;
+	if (free_ms > e->now_ms)
+		return STORE(e, outbox_set_due, row->partner, row->id, free_ms, row->tries);
+	rc = pause_begin(e, &c.attempt, account);
 	if (rc == 0)
 		rc = STORE(e, outbox_set_due, row->partner, row->id, e->now_ms + LIMIT_SENDING_MS,
 			row->tries + 1);
 	e->stats.polls++;
-	return rc == 0 ? ask_wire(e, &c.attempt, EFFECT_QUERY) : rc;
+	return rc == 0 ? engine_ask(e, EFFECT_QUERY, &c.attempt, c.attempt.epoch) : rc;
 }
 
 int due_deadline(struct engine *e, const struct outbox_row *row)

@@ -40,6 +40,16 @@ bool dialect_exists(struct dialect_host *host, enum dialect_kind kind, struct st
 	return dialect_find(host, kind, name) != NULL;
 }
 
+bool dialect_latest(
+	const struct dialect_host *host, enum dialect_kind *kind_out, struct str *name_out)
+{
+	if (host->dialects == NULL)
+		return false;
+	*kind_out = host->dialects->kind;
+	*name_out = host->dialects->name;
+	return true;
+}
+
 /* ---- Loading ----------------------------------------------------------------------------------
  */
 

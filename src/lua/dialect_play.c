@@ -221,7 +221,7 @@ static int read_request(struct play *play, struct str body, struct http_request 
 {
 	struct str rest = body;
 	struct str line = str_cut(&rest, '\n');
-	struct http_field *fields;
+	struct http_field *fields = NULL;
 	*out = (struct http_request){.peer = STR("127.0.0.1")};
 	out->method = str_cut(&line, ' ');
 	struct str target = str_cut(&line, ' ');
@@ -241,7 +241,7 @@ static int read_response(
 {
 	struct str rest = body;
 	struct str line = str_cut(&rest, '\n');
-	struct http_field *fields;
+	struct http_field *fields = NULL;
 	size_t n;
 	(void)str_cut(&line, ' ');
 	int64_t status;

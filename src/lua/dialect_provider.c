@@ -190,6 +190,7 @@ static int make_call(struct dialect_host *host, struct provider_op *op, struct a
 	int rc = provider_run(host, run_request, op, arena, err);
 	if (rc == 0 && op->reason.p != NULL)
 		rc = err_set(err, TAMA_ENOTFOUND, "%.*s", STR_ARG(op->reason));
+	op->call_out = NULL;
 	if (rc == 0)
 		*out = made;
 	return rc;

@@ -43,7 +43,7 @@ static size_t skip_digits(struct str s, size_t at)
 bool lua_json_is_number(struct str s)
 {
 	size_t at = s.n > 0 && s.p[0] == '-';
-	if (!is_digit(s, at))
+	if (s.p == NULL || !is_digit(s, at))
 		return false;
 	at = s.p[at] == '0' ? at + 1 : skip_digits(s, at);
 	if (at < s.n && s.p[at] == '.') {
@@ -391,7 +391,7 @@ static void write_value(lua_State *L, int index, struct text *out, unsigned dept
 		text_add(out, lua_toboolean(L, index) ? STR("true") : STR("false"));
 	} else if (lua_isinteger(L, index)) {
 		char digits[24];
-		snprintf(digits, sizeof(digits), "%lld", (long long)lua_tointeger(L, index));
+		(void)snprintf(digits, sizeof(digits), "%lld", (long long)lua_tointeger(L, index));
 		text_add(out, str_c(digits));
 	} else if (type == LUA_TLIGHTUSERDATA && lua_touserdata(L, index) == NULL) {
 		text_add(out, STR("null"));

@@ -505,12 +505,11 @@ static int api_finish(lua_State *L)
 	return menu_stop_key(L, menu_check_text(L, 1, "finish(key)").p, NULL, 0);
 }
 
-/* [-0, e] no_bye() */
+/* [-0, yields] no_bye() */
 static int api_no_bye(lua_State *L)
 {
-	const struct menu_run *run = menu_run_of(L);
-	return luaL_error(
-		L, "%s/menu.lua: run() ended without bye(text)", run->turn->service->dir.p);
+	menu_run_of(L)->has_no_bye = true;
+	return lua_yield(L, 0);
 }
 
 const luaL_Reg menu_api_functions[] = {

@@ -442,7 +442,8 @@ static struct str next_of(struct menu_run *run)
 	case WALLET_PUSH:
 		return quote_words(run, wallet->dial.n > 0 ? "next_push_dial" : "next_push");
 	case WALLET_DIAL:
-		return quote_words(run, "next_dial");
+		/* Without a code of its own the SMS names it. */
+		return quote_words(run, wallet->dial.n > 0 ? "next_dial" : "next_dial_sms");
 	case WALLET_NONE:
 	case WALLET_OTP:
 		break;

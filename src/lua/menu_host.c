@@ -254,7 +254,9 @@ static int open_service_texts(struct opening *opening, struct err *err)
 	const struct service *service = out->service;
 	out->texts.sets =
 		arena_alloc(&host->arena, service->files_len * sizeof(out->texts.sets[0]));
-	for (size_t i = 0; i < service->files_len && out->texts.sets != NULL; i++) {
+	if (out->texts.sets == NULL)
+		return err_set(err, TAMA_ENOMEM, "the texts of all services are too long");
+	for (size_t i = 0; i < service->files_len; i++) {
 		const struct service_file *file = &service->files[i];
 		struct text_set *set = &out->texts.sets[out->texts.n];
 		set->lang = lang_of_file(file->name);
@@ -263,7 +265,7 @@ static int open_service_texts(struct opening *opening, struct err *err)
 		struct str chunk = arena_printf(
 			&host->arena, "=%.*s/%.*s", STR_ARG(service->dir), STR_ARG(file->name));
 		if (chunk.p == NULL)
-			break;
+			return err_set(err, TAMA_ENOMEM, "the texts of all services are too long");
 		opening->file = str_from(chunk, 1);
 		opening->set = set;
 		int rc = open_chunk(opening, open_texts, file->text, chunk, err);

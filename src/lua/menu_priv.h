@@ -138,6 +138,7 @@ struct menu_run {
 	bool effect_used;
 
 	bool is_restarted; /* back or home: replay from the start */
+	bool has_no_bye; /* the menu came to its end without one */
 	bool is_changed; /* the menu asks something else than the journal answers */
 	bool has_bought; /* in this turn */
 	bool has_secret; /* a secret was given and no purchase made yet */

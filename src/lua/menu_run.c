@@ -263,6 +263,9 @@ static int finish(struct menu_run *run, struct err *err)
 		return err_set(err, TAMA_ECONFLICT,
 			"%.*s/menu.lua: asks something else than this session has answered",
 			STR_ARG(run->turn->service->dir));
+	if (run->has_no_bye)
+		return err_set(err, TAMA_ESCRIPT, "%.*s/menu.lua:1: run() ended without bye(text)",
+			STR_ARG(run->turn->service->dir));
 	if (arena_overflowed(run->arena))
 		return err_set(err, TAMA_ENOMEM, "the turn needs too much memory");
 	if (run->turn->journal->overflowed)

@@ -39,6 +39,7 @@ return {
 		next_push = "Tapez votre code secret quand ${wallet} le demande.",
 		next_push_dial = "Tapez votre code secret quand ${wallet} le demande, ou composez ${dial}.",
 		next_dial = "Après le SMS de ${wallet}, composez ${dial} pour payer.",
+		next_dial_sms = "Pour payer, faites ce que dit le SMS de ${wallet}.",
 
 		-- why an input is refused
 		bad_choice = "Choix invalide.",
@@ -118,6 +119,7 @@ return {
 		next_push = "Type your secret code when ${wallet} asks for it.",
 		next_push_dial = "Type your secret code when ${wallet} asks for it, or dial ${dial}.",
 		next_dial = "After the SMS from ${wallet}, dial ${dial} to pay.",
+		next_dial_sms = "To pay, do as the SMS from ${wallet} says.",
 
 		bad_choice = "Invalid choice.",
 		bad_text = "Invalid answer.",

@@ -49,7 +49,8 @@ static bool has_room(struct http_in *in)
 /* Turn and turn about among those that have equally few. */
 static struct http_worker *worker_pick(struct http_in *in)
 {
-	struct http_worker *best = NULL;
+	tama_assert(in->config.workers > 0);
+	struct http_worker *best = &in->workers[in->door_next];
 	uint64_t least = UINT64_MAX;
 	for (unsigned i = 0; i < in->config.workers; i++) {
 		unsigned index = (in->door_next + i) % in->config.workers;

@@ -61,6 +61,7 @@ static const struct str OUR_FIELDS[] = {
 static const char *const METHODS[] = {"GET", "POST", "PUT", "PATCH", "DELETE"};
 
 /* The response's head, line by line; also interim (1xx) heads and trailers. */
+/* NOLINTNEXTLINE(readability-non-const-parameter): the signature is the library's. */
 static size_t on_head(char *bytes, size_t one, size_t n, void *ctx)
 {
 	struct http_transfer *t = ctx;

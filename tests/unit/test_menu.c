@@ -28,25 +28,21 @@ static struct str read_file(const char *path, struct buf *buf)
 	return buf_str(buf);
 }
 
+/* The service as the demo configuration sells it: what `tama check` plays as well. */
 struct airtime {
-	struct fixture_config f;
-	struct buf files[3];
+	const struct config *config;
+	const struct service *service;
 	struct menu_host *host;
 };
 
 static int airtime_setup(void **state)
 {
-	static const char *const names[] = {"menu.lua", "texts.fr.lua", "texts.en.lua"};
 	static struct airtime a;
 	struct err err = ERR_INIT;
-	char path[128];
-	fixture_init(&a.f, "menus/airtime");
-	for (size_t i = 0; i < ROWS(names); i++) {
-		(void)snprintf(path, sizeof(path), "menus/airtime/%s", names[i]);
-		a.f.files[i] = (struct service_file){str_c(names[i]), read_file(path, &a.files[i])};
-	}
-	a.f.service.files_len = ROWS(names);
-	if (menu_host_new(&a.f.config, &a.host, &err) != 0)
+	if (config_load("config/demo.lua", NULL, &a.config, &err) != 0)
+		fail_msg("%s", err.text);
+	a.service = &a.config->services[0];
+	if (menu_host_new(a.config, &a.host, &err) != 0)
 		fail_msg("%s", err.text);
 	*state = &a;
 	return 0;
@@ -56,8 +52,7 @@ static int airtime_teardown(void **state)
 {
 	struct airtime *a = *state;
 	menu_host_free(&a->host);
-	for (size_t i = 0; i < ROWS(a->files); i++)
-		buf_fini(&a->files[i]);
+	config_unref(&a->config);
 	return 0;
 }
 
@@ -75,7 +70,7 @@ static struct transcript_stats play(struct airtime *a, const char *path)
 	struct transcript_stats stats;
 	struct err err = ERR_INIT;
 	struct buf text, recorded;
-	const struct transcript transcript = {path, a->host, &a->f.config, &a->f.service};
+	const struct transcript transcript = {path, a->host, a->config, a->service};
 	buf_init(&recorded, TRANSCRIPT_MAX);
 	int rc = transcript_play(&transcript, read_file(path, &text), &recorded, &stats, &err);
 	if (rc == TAMA_ECONFLICT && getenv("TAMA_RECORD") != NULL)
@@ -107,7 +102,7 @@ static void test_first_purchase_takes_six_hops(void **state)
 	struct transcript_stats stats;
 	struct err err = ERR_INIT;
 	struct buf recorded;
-	const struct transcript transcript = {"six hops", a->host, &a->f.config, &a->f.service};
+	const struct transcript transcript = {"six hops", a->host, a->config, a->service};
 	const char *text = "channel: at-ci\nfrom: 0701020304\n"
 			   "> *384*22#\n> 1\n> 1\n> 1\nredial\n> 4821\n";
 	buf_init(&recorded, TRANSCRIPT_MAX);
@@ -137,7 +132,7 @@ static void test_transcript_says_what_is_wrong(void **state)
 			"t:4: written \"< Hello\", came \"< Recharge pour qui ?\""},
 	};
 	struct airtime *a = *state;
-	const struct transcript transcript = {"t", a->host, &a->f.config, &a->f.service};
+	const struct transcript transcript = {"t", a->host, a->config, a->service};
 	for (size_t i = 0; i < ROWS(rows); i++) {
 		struct transcript_stats stats;
 		struct err err = ERR_INIT;
@@ -326,7 +321,7 @@ static void test_wishes_of_a_script_are_checked(void **state)
 			fail_msg("no place in \"%s\"", m->err.text);
 	}
 	load(m, "local x = 1");
-	expect_error(m, NULL, TAMA_ESCRIPT, "little/menu.lua: run() ended without bye(text)");
+	expect_error(m, NULL, TAMA_ESCRIPT, "little/menu.lua:1: run() ended without bye(text)");
 }
 
 static void test_files_are_checked(void **state)
@@ -1017,8 +1012,8 @@ static void test_speed_of_a_confirmation(void **state)
 	struct err err = ERR_INIT;
 	const struct menu_input inputs[] = {
 		{STR("2"), true}, {STR("0701020304"), true}, {STR("500"), true}};
-	struct menu_turn turn = {.channel = &a->f.channels[AT_CI],
-		.service = &a->f.service,
+	struct menu_turn turn = {.channel = config_channel(a->config, STR("at-ci")),
+		.service = a->service,
 		.msisdn = {"2250501020304"},
 		.lang = STR("fr"),
 		.journal = &journal,

@@ -1,0 +1,210 @@
+/*
+ * What the engine's tests and the simulation stand on: a store in memory, the configuration of
+ * tests/fixtures/engine.lua, intents to buy, and the invariants of reliability.md 2.9 asked of the
+ * store in SQL of their own. Nothing here shares code with the engine.
+ */
+#ifndef TAMA_ENGINE_FIXTURE_H
+#define TAMA_ENGINE_FIXTURE_H
+
+#include "check.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "../../src/store/sqlite_priv.h"
+#include "tama/engine.h"
+
+#define FX_KEY "0123456789abcdef0123456789abcdef"
+#define FX_EPOCH INT64_C(1767225600000)
+
+/* ---- SQL of the tests' own ---------------------------------------------------------------------
+ */
+
+/*
+ * Each counts what must not be. The state of a purchase (1 CONFIRMED to 9 REVIEW) is derived here a
+ * second time, from the deciding attempt of each leg: its best is the one not NOT_SENT (5).
+ */
+#define FX_DECIDING(leg_)                                                                          \
+	"coalesce((SELECT state FROM attempt WHERE purchase = q.id AND leg = " leg_                \
+	" ORDER BY state = 5, n DESC LIMIT 1), 0)"
+#define FX_DELIVER(before, failed, expired)                                                        \
+	"CASE d WHEN 0 THEN " before " WHEN 1 THEN " before " WHEN 5 THEN " before                 \
+	" WHEN 2 THEN 4 WHEN 3 THEN 4 WHEN 4 THEN 4 WHEN 6 THEN 5 WHEN 7 THEN " failed             \
+	" WHEN 8 THEN " expired " ELSE 9 END"
+#define FX_COLLECT                                                                                 \
+	"CASE c WHEN 0 THEN 1 WHEN 1 THEN 1 WHEN 5 THEN 1 WHEN 2 THEN 2 WHEN 3 THEN 2"             \
+	" WHEN 4 THEN 2 WHEN 6 THEN CASE WHEN has_deliver THEN " FX_DELIVER(                       \
+		"3", "8", "8") " ELSE 3 END WHEN 7 THEN 6 WHEN 8 THEN 7 ELSE 9 END"
+#define FX_IS_END "(q.state IN (5, 6, 7, 8) OR q.state = 3 AND NOT q.has_deliver)"
+#define FX_ONE " (?1 = 0 OR q.id = ?1) "
+
+struct fx_rule {
+	const char *name;
+	const char *sql;
+};
+
+static const struct fx_rule FX_RULES[] = {
+	{"I1 stored state is the derived one",
+		"SELECT count(*) FROM (SELECT *, " FX_DECIDING("1") " AS c, " FX_DECIDING(
+			"2") " AS d FROM purchase q WHERE" FX_ONE
+			     ") q WHERE state <> CASE WHEN has_collect THEN"
+			     " " FX_COLLECT " ELSE " FX_DELIVER("1", "6", "7") " END"},
+	{"I1 events are without gaps", "SELECT count(*) FROM purchase q WHERE" FX_ONE
+				       "AND (SELECT max(seq) - count(*) FROM"
+				       " event WHERE purchase = q.id) <> 0"},
+	{"I1 the last event of each attempt tells its state",
+		"SELECT count(*) FROM attempt a JOIN purchase q ON q.id = a.purchase WHERE" FX_ONE
+		"AND a.state <> coalesce((SELECT to_state FROM event WHERE purchase = q.id AND"
+		" attempt = a.id ORDER BY seq DESC LIMIT 1), 1)"},
+	{"I2 one attempt of a leg may have executed, and it is the last",
+		"SELECT count(*) FROM attempt a JOIN purchase q ON q.id = a.purchase WHERE" FX_ONE
+		"AND a.state <> 5 AND EXISTS (SELECT 1 FROM attempt b WHERE b.purchase = a.purchase"
+		" AND b.leg = a.leg AND b.n > a.n)"},
+	{"I2 deliver begins only with the money in",
+		"SELECT count(*) FROM attempt a JOIN purchase q ON q.id = a.purchase WHERE" FX_ONE
+		"AND a.leg = 2 AND q.has_collect AND NOT EXISTS (SELECT 1 FROM attempt b WHERE"
+		" b.purchase = q.id AND b.leg = 1 AND b.state = 6)"},
+	{"I4 postings balance",
+		"SELECT count(*) FROM (SELECT 1 FROM ledger l JOIN purchase q ON q.id = l.purchase"
+		" WHERE" FX_ONE "GROUP BY l.purchase, posting HAVING sum(debit) <> 0)"},
+	{"I5 suspense holds what is in doubt and nothing else",
+		"SELECT count(*) FROM purchase q WHERE" FX_ONE
+		"AND coalesce((SELECT sum(debit) FROM"
+		" ledger WHERE purchase = q.id AND book = 4), 0) <> coalesce((SELECT sum(amount) "
+		"FROM"
+		" attempt WHERE purchase = q.id AND state IN (2, 3, 4, 9)), 0)"},
+	{"I5 collected = delivered + owed + under way",
+		"SELECT count(*) FROM purchase q WHERE" FX_ONE
+		"AND has_collect AND EXISTS (SELECT 1"
+		" FROM attempt WHERE purchase = q.id AND leg = 1 AND state = 6) AND price <> CASE"
+		" WHEN q.state = 5 OR NOT has_deliver THEN price ELSE 0 END - coalesce((SELECT"
+		" sum(debit) FROM ledger WHERE purchase = q.id AND book IN (1, 5)), 0)"},
+	{"I7 an end is told once, and only ends are",
+		"SELECT count(*) FROM purchase q WHERE" FX_ONE "AND (SELECT count(*) FROM outbox"
+		" WHERE purchase = q.id AND kind = 3 AND seq = 1) <> " FX_IS_END},
+	{"I9 what is open waits for something",
+		"SELECT count(*) FROM attempt a JOIN purchase q ON q.id = a.purchase WHERE" FX_ONE
+		"AND a.state < 5 AND NOT EXISTS (SELECT 1 FROM outbox WHERE purchase = q.id AND"
+		" attempt = a.id AND is_done = 0)"},
+	{"I9 a purchase that has not ended has an open attempt or waits for a person",
+		"SELECT count(*) FROM purchase q WHERE" FX_ONE "AND q.state <> 9 AND NOT " FX_IS_END
+		" AND NOT EXISTS (SELECT 1 FROM attempt WHERE purchase = q.id AND state < 5)"},
+};
+
+struct fx_store {
+	struct vault *vault;
+	struct store *store;
+	const struct config *config;
+	sqlite3_stmt *rules[ROWS(FX_RULES)];
+};
+
+static inline void fx_load(struct fx_store *fx)
+{
+	struct err err = ERR_INIT;
+
+	if (config_load("tests/fixtures/engine.lua", NULL, &fx->config, &err) != 0)
+		fail_msg("%s", err.text);
+	assert_int_equal(vault_new(STR(FX_KEY), &fx->vault, NULL), 0);
+}
+
+static inline void fx_unload(struct fx_store *fx)
+{
+	vault_free(&fx->vault);
+	config_unref(&fx->config);
+}
+
+static inline void fx_open_memory(struct fx_store *fx)
+{
+	const struct store_config config = {.vault = fx->vault, .in_memory = true};
+	struct err err = ERR_INIT;
+
+	if (store_sqlite_open(&config, &fx->store, &err) != 0)
+		fail_msg("%s", err.text);
+	for (size_t i = 0; i < ROWS(FX_RULES); i++) {
+		sqlite3 *handle = sqlite_store_of(fx->store)->db.handle;
+
+		if (sqlite3_prepare_v2(handle, FX_RULES[i].sql, -1, &fx->rules[i], NULL) !=
+			SQLITE_OK)
+			fail_msg("%s: %s", FX_RULES[i].name, sqlite3_errmsg(handle));
+	}
+}
+
+static inline void fx_close_memory(struct fx_store *fx)
+{
+	for (size_t i = 0; i < ROWS(FX_RULES); i++)
+		(void)sqlite3_finalize(fx->rules[i]);
+	fx->store->ops->close(fx->store);
+}
+
+/* What opening the store anew does on disk: the next life of the process. */
+static inline void fx_raise_incarnation(struct fx_store *fx)
+{
+	sqlite_store_of(fx->store)->incarnation++;
+}
+
+static inline struct msisdn fx_number(const char *digits)
+{
+	struct msisdn number = {""};
+
+	(void)snprintf(number.digits, sizeof(number.digits), "%s", digits);
+	return number;
+}
+
+/* What a person confirmed: the offer's own rules make fee and price. */
+static inline struct buy_intent fx_intent(
+	const struct config *config, const char *offer, const char *payer, const char *beneficiary)
+{
+	struct buy_intent intent = {
+		.offer = config_offer(config, str_c(offer)),
+		.payer = fx_number(payer),
+		.beneficiary = fx_number(beneficiary),
+		.face_value = 500,
+		.texts = {STR_INIT("delivered"), STR_INIT("cancelled"), STR_INIT("expired"),
+			STR_INIT("refund due"), STR_INIT("progress")},
+	};
+
+	assert_non_null(intent.offer);
+	intent.operator_ =
+		config_operator_guess(config, intent.offer->country, &intent.beneficiary);
+	if (intent.offer->collect.account != NULL)
+		intent.payer_operator =
+			config_operator_guess(config, intent.offer->country, &intent.payer);
+	intent.fee = offer_fee(intent.offer, intent.face_value);
+	intent.price = intent.face_value + intent.fee;
+	return intent;
+}
+
+/* The number that a text yields; 0 for NULL. ?1 is the purchase asked about, or 0 for all. */
+static inline int64_t fx_sql(struct store *store, const char *sql, uint64_t purchase)
+{
+	sqlite3_stmt *stmt = NULL;
+	int64_t out = 0;
+
+	if (sqlite3_prepare_v2(sqlite_store_of(store)->db.handle, sql, -1, &stmt, NULL) !=
+		SQLITE_OK)
+		fail_msg("%s: %s", sql, sqlite3_errmsg(sqlite_store_of(store)->db.handle));
+	if (sqlite3_bind_parameter_count(stmt) > 0)
+		(void)sqlite3_bind_int64(stmt, 1, (int64_t)purchase);
+	if (sqlite3_step(stmt) == SQLITE_ROW)
+		out = sqlite3_column_int64(stmt, 0);
+	(void)sqlite3_finalize(stmt);
+	return out;
+}
+
+/* Every invariant, of one purchase or (0) of all. The name of the first that is broken, or NULL. */
+static inline const char *fx_broken(struct fx_store *fx, uint64_t purchase)
+{
+	const char *broken = NULL;
+
+	for (size_t i = 0; i < ROWS(FX_RULES) && broken == NULL; i++) {
+		sqlite3_stmt *stmt = fx->rules[i];
+
+		(void)sqlite3_bind_int64(stmt, 1, (int64_t)purchase);
+		if (sqlite3_step(stmt) != SQLITE_ROW || sqlite3_column_int64(stmt, 0) != 0)
+			broken = FX_RULES[i].name;
+		(void)sqlite3_reset(stmt);
+	}
+	return broken;
+}
+
+#endif
