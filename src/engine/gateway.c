@@ -229,8 +229,7 @@ static bool is_idle(struct gateway *g)
 	struct http_in_stats in;
 
 	http_in_stats(g->public_in, &in);
-	return in.suspended == 0 && engine_thread_waiting(g->engine) == 0 &&
-	       wire_busy(g->wire) == 0;
+	return in.suspended == 0 && engine_thread_is_idle(g->engine) && wire_busy(g->wire) == 0;
 }
 
 /*
@@ -263,9 +262,10 @@ void gateway_stop(struct gateway **gateway, int64_t wait_ms)
 		drain(g, wait_ms);
 	http_in_stop(&g->admin_in);
 	/* The wire posts what was under way, the engine commits it and answers every turn. */
-	wire_stop(&g->wire);
+	wire_halt(g->wire);
 	reader_stop(&g->reader);
 	engine_thread_stop(&g->engine);
+	wire_stop(&g->wire);
 	http_in_stop(&g->public_in);
 	for (unsigned i = 0; i < g->workers_len; i++)
 		worker_free(&g->workers[i]);
