@@ -153,7 +153,10 @@ struct sim {
 
 /* ---- world.c ---- */
 
-/* Plays purchases presses from a seed, SIM_WORLD to a world. False when an invariant broke. */
+/*
+ * Plays worlds of up to SIM_WORLD presses from a seed until there were so many purchases. False
+ * when an invariant broke: out->broken tells which.
+ */
 bool sim_run(uint64_t seed, uint64_t purchases, unsigned check_every, struct sim_report *out);
 
 uint64_t sim_random(struct sim *s);

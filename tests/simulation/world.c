@@ -751,8 +751,8 @@ bool sim_run(uint64_t seed, uint64_t purchases, unsigned check_every, struct sim
 
 	memset(out, 0, sizeof(*out));
 	fx_load(&shared);
-	for (uint64_t done = 0; done < purchases && out->broken[0] == '\0'; done += SIM_WORLD) {
-		uint64_t left = purchases - done;
+	while (out->purchases < purchases && out->broken[0] == '\0') {
+		uint64_t left = purchases - out->purchases;
 
 		run_world(mix(&chance), &shared, left < SIM_WORLD ? left : SIM_WORLD, check_every,
 			out);
