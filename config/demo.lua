@@ -9,6 +9,8 @@ local easytransfert = setting("easytransfert", sandbox .. "/api_v1/transaction")
 local xente = setting("xente", sandbox .. "/api")
 local sendsms = setting("sendsms", sandbox .. "/cgi-bin/sendsms")
 local public = setting("public", "http://127.0.0.1:8080")
+-- Where the SMS gateway brings its delivery reports.
+local reports = setting("dlr_base", public)
 local menus = setting("menus", "../menus")
 
 gateway {
@@ -178,6 +180,7 @@ channel "sms-ci" {
     username = "demo",
     password = demo_secret "demo-sms-password",
     sender = "36789",
+    dlr_base = reports,
   },
 }
 
@@ -195,5 +198,6 @@ channel "sms-ug" {
     username = "demo",
     password = demo_secret "demo-sms-password",
     sender = "8888",
+    dlr_base = reports,
   },
 }

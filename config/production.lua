@@ -183,7 +183,8 @@ channel "at-ci" {
   out_of_service = false,
 }
 
--- Messages: /sms/sms-ci/<secret> takes them, /dlr/sms-ci/<secret> takes delivery reports.
+-- Messages: /sms/sms-ci/<secret> takes them. Each one we send names its own secret address below
+-- /dlr/sms-ci/ for its delivery reports.
 channel "sms-ci" {
   partner = "acme",
   kind = "sms",
@@ -204,5 +205,7 @@ channel "sms-ci" {
     username = "tama",
     password = secret_file(keys .. "/sms-ci.password"),
     sender = "36789",
+    -- Where delivery reports come in; without it none are asked for.
+    dlr_base = public,
   },
 }

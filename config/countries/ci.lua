@@ -1,6 +1,9 @@
 -- Côte d'Ivoire: numbers (numbering.tsv, ten digits since 2021, the leading 0 belongs to the
 -- number), networks (ITU-T E.212: MCC 612) and how each wallet confirms (easytransfert.md 1.7).
 
+-- How long after our last screen a push is sent: it cannot open on a phone still in our session.
+local push_delay = setting("push_delay", "5s")
+
 country "CI" {
   cc = "225",
   nsn = 10,
@@ -29,8 +32,8 @@ operator "mtn-ci" {
   prefixes = { "05" },
   networks = { "61205" },
   aliases = { "mtn", "momo" },
-  -- A push cannot open on a phone that is still in our session; *133# finds one that was missed.
-  wallet = { confirm = "push", dial = "*133#", push_delay = "5s" },
+  -- *133# finds a push that was missed.
+  wallet = { confirm = "push", dial = "*133#", push_delay = push_delay },
 }
 
 operator "moov-ci" {

@@ -1,6 +1,9 @@
 -- Uganda: numbers (numbering.tsv and numbering-plans.tsv, nine digits behind the trunk 0) and
 -- networks (ITU-T E.212: MCC 641).
 
+-- As in ci.lua.
+local push_delay = setting("push_delay", "5s")
+
 country "UG" {
   cc = "256",
   nsn = 9,
@@ -23,7 +26,7 @@ operator "mtn-ug" {
   prefixes = { "76", "77", "78", "724", "737", "790", "791", "792", "793", "794" },
   networks = { "64110" },
   aliases = { "mtn", "momo" },
-  wallet = { confirm = "push", push_delay = "5s" },
+  wallet = { confirm = "push", push_delay = push_delay },
 }
 
 operator "airtel-ug" {
@@ -32,5 +35,5 @@ operator "airtel-ug" {
   prefixes = { "70", "74", "75", "730", "731", "795" },
   networks = { "64101" },
   aliases = { "airtel", "warid", "zain" },
-  wallet = { confirm = "push", push_delay = "5s" },
+  wallet = { confirm = "push", push_delay = push_delay },
 }

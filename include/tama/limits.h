@@ -10,6 +10,7 @@
 #define LIMIT_HTTP_BODY_MS 20000
 #define LIMIT_HTTP_IDLE_S 75
 #define LIMIT_HTTP_CONNECTIONS 4096
+#define LIMIT_HTTP_PEER_CONNECTIONS 256 /* of one address that is no proxy of ours (F-J9) */
 #define LIMIT_HTTP_WORKERS 64
 #define LIMIT_HTTP_LEAVE_MS 1000 /* for answers already given, when the listener stops */
 
@@ -38,6 +39,7 @@
 
 /* Sessions. */
 #define LIMIT_SESSIONS 1000000
+#define LIMIT_NUMBER_SESSIONS 16 /* of one number on one channel: a storm of redials (F-G12) */
 #define LIMIT_SESSION_JOURNAL (4 * 1024)
 #define LIMIT_INPUT_BYTES 480
 #define LIMIT_PRETYPED 16

@@ -1,7 +1,8 @@
 /*
  * Sessions: one conversation with one phone. A session is its inputs (design.md idea 1): the
- * journal, who and where, and how far the aggregator's text was read. No screen is kept: the same
- * journal shows the same screen again, byte for byte.
+ * journal, who and where, and how far the aggregator's text was read. Of screens only the last is
+ * kept, for a hop that is repeated: a replay would leave out why an answer was refused, and says
+ * something else under another configuration.
  *
  * The table is shared by all workers behind one lock that is held for look-ups only. A hop takes
  * its session (session_take), works on it alone, and puts it back (session_put), which also appends
@@ -32,14 +33,13 @@ struct session {
 	uint32_t text_len; /* cumulative text read so far, in bytes */
 	uint64_t text_mac; /* of that text under a key of this process; 0 after a restart */
 	struct str summary; /* tells the session apart when it is offered for resuming */
-	struct str final_text; /* how the gateway itself ended it; empty: the menu did */
+	struct str said; /* the last reply's text: a repeat gets it again, byte for byte */
 	unsigned char offer[UID_LEN]; /* the session this one offers to resume; zeros for none */
 	bool is_offering;
 	unsigned char service_hash[16]; /* pins the version of menu, texts and catalogue */
 	uint8_t buys;
 	bool is_ended; /* END has been shown */
-	bool is_parked; /* END has been shown, and a redial goes on */
-	bool wants_secret; /* the pending question takes a secret */
+	bool is_parked; /* END has been shown, and a redial may go on */
 	int64_t begun_ms, last_ms; /* wall clock */
 	void *slot; /* the table's own */
 };
@@ -47,7 +47,7 @@ struct session {
 struct session_config {
 	struct str dir; /* holds sessions.*.log; empty: no log (tests, checks) */
 	const struct vault *vault;
-	size_t max; /* LIMIT_SESSIONS */
+	size_t max; /* LIMIT_SESSIONS; of one number and channel LIMIT_NUMBER_SESSIONS */
 	int64_t keep_ms; /* the longest time-out plus resume of any channel */
 };
 
@@ -90,13 +90,19 @@ void session_suspend(struct session_table *table, struct session *session);
 /* Removes it (a taken one). */
 void session_drop(struct session_table *table, struct session *session);
 
+/* How long after its last hop a session can be resumed. */
+struct session_resume {
+	int64_t parked_ms; /* one that was shown its END */
+	int64_t dropped_ms; /* one that was left in the middle */
+};
+
 /*
- * The newest session of this number on this channel that can be resumed now: not taken, not ended
- * or parked, with a summary, last heard of within resume_ms. Its uid and summary, or false.
+ * Looks for the newest session of the taken one's number and channel that can be resumed now: at
+ * rest, with a summary, not ended unless parked. Fills session->offer and ->summary, or returns
+ * false. A session without a number is never anybody else's.
  */
-bool session_find_resumable(struct session_table *table, struct str channel, struct str msisdn,
-	const struct session *besides, int64_t now_ms, int64_t resume_ms, struct arena *arena,
-	unsigned char uid_out[static UID_LEN], struct str *summary_out);
+bool session_find_resumable(struct session_table *table, struct session *session,
+	const struct session_resume *how, struct arena *arena);
 
 /*
  * The taken session becomes the one offered: takes over its uid, journal, buys and version; the old
@@ -107,7 +113,16 @@ bool session_adopt(struct session_table *table, struct session *session, struct 
 /* Forgets what is older than its keep time; removes log segments that hold nothing of use. */
 void session_sweep(struct session_table *table, int64_t now_ms);
 
-size_t session_count(const struct session_table *table);
+/* After a reload: the longest time-out plus resume of any channel. */
+void session_set_keep(struct session_table *table, int64_t keep_ms);
+
+struct session_stats {
+	size_t sessions;
+	uint64_t log_failures; /* records that could not be written: menu positions lost by a crash
+				*/
+};
+
+void session_stats(struct session_table *table, struct session_stats *out);
 
 /* A MAC of cumulative text under the process's own key; never 0. */
 uint64_t session_text_mac(const struct session_table *table, struct str text);

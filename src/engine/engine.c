@@ -99,6 +99,7 @@ static void effect_run(struct engine *e, const struct effect *effect)
 
 	switch (effect->kind) {
 	case EFFECT_PREPARE:
+		CRASH_POINT("K19");
 		(void)w->prepare(w->ctx, &effect->wire);
 		break;
 	case EFFECT_GO:
@@ -261,14 +262,21 @@ static int recover_one(struct engine *e, void *what)
 	return rc;
 }
 
-/* What an earlier incarnation was sending. Those beyond a batch are left to the next step. */
+/*
+ * What an earlier incarnation was sending. Those beyond a batch are left to the next step. What it
+ * had only handed out is nobody's now: the first commit of this life takes it back.
+ */
 static int recover(struct engine *e, bool *more_out)
 {
 	struct attempt_row *rows = arena_alloc(&e->arena, sizeof(*rows) * LIMIT_OUTBOX_BATCH);
-	int n;
+	int n = 0;
 
 	if (rows == NULL)
 		return TAMA_ENOMEM;
+	if (e->stats.commits == 0)
+		n = e->store->ops->outbox_release(e->store, e->now_ms, LIMIT_LEASE_MS);
+	if (n < 0)
+		return n;
 	n = e->store->ops->attempt_orphans(e->store, &e->arena, rows, LIMIT_OUTBOX_BATCH);
 	if (n < 0)
 		return n;
@@ -280,6 +288,7 @@ static int recover(struct engine *e, bool *more_out)
 		if (rc != 0)
 			engine_alarm(e, "recovery", STR(""), "an orphan could not be moved");
 	}
+	CRASH_POINT("K29");
 	*more_out = n == LIMIT_OUTBOX_BATCH;
 	return 0;
 }
@@ -305,7 +314,8 @@ static int work(struct engine *e, struct engine_event *events, bool *more_out)
 
 	if (rc != 0)
 		return rc;
-	CRASH_POINT("K5");
+	if (events != NULL)
+		CRASH_POINT("K5");
 	if (!e->has_recovered)
 		rc = recover(e, &more_orphans);
 	if (rc == 0)
@@ -318,7 +328,8 @@ static int work(struct engine *e, struct engine_event *events, bool *more_out)
 		e->store->ops->rollback(e->store);
 		return rc;
 	}
-	CRASH_POINT("K6");
+	if (events != NULL)
+		CRASH_POINT("K6");
 	rc = e->store->ops->commit(e->store, &err);
 	if (rc != 0)
 		e->world.alarm(e->world.ctx, "commit", STR(""), err.text);
@@ -366,7 +377,8 @@ int64_t engine_step(struct engine *e, struct engine_event *events)
 		finish_events(events, ENGINE_NOT_DONE);
 		return 1000;
 	}
-	CRASH_POINT("K7");
+	if (events != NULL)
+		CRASH_POINT("K7");
 	e->stats.commits++;
 	/* Answers first: a phone waits for them, the provider does not. */
 	finish_events(events, ENGINE_PENDING);

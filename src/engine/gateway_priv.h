@@ -27,10 +27,22 @@ struct worker {
 struct engine_thread;
 struct reader;
 struct hop;
+struct hop_call;
+struct exchange;
+
+/* What a turn that waits keeps in its `user`; in the turn's arena. One of config and hop is NULL.
+ */
+struct turn_keep {
+	const struct config *config; /* an IPN's, until its answer has left */
+	struct hop *hop;
+	struct turn_keep *next; /* of hop->repeats */
+	struct http_turn *turn;
+	struct hop_call *call; /* of a hop that repeats `hop`; NULL for that hop itself */
+};
 
 struct gateway_stats {
 	_Atomic uint64_t hops, repeats, malformed, unknown_code, unauthorised, script_errors;
-	_Atomic uint64_t late_cancelled, late_in_progress, busy, mos, dlrs, ipns_refused;
+	_Atomic uint64_t late_cancelled, late_in_progress, busy, lost, mos, dlrs, ipns_refused;
 };
 
 struct gateway {
@@ -53,7 +65,7 @@ struct gateway {
 	atomic_uint in_flight[CHANNELS_MAX];
 	struct gateway_stats stats;
 	int64_t swept_ms;
-	atomic_bool is_draining;
+	atomic_bool is_draining; /* set under the lock, so that no hop begins to wait after it */
 };
 
 /* A worker's own Lua states; on failure *worker is half made and worker_free takes it. */
@@ -98,23 +110,37 @@ int reader_post(struct reader *reader, struct reader_job *job);
 enum http_verdict public_handle(void *gateway, struct http_turn *turn, struct http_reply *reply);
 void public_done(void *gateway, struct http_turn *turn, bool sent);
 
+/* ---- peer.c ---- */
+
+/* The address of whoever called us or our proxies; what a forged header can make of it is text. */
+struct str peer_of(const struct config *config, const struct http_request *request);
+
+/* Whether the address is in the list, however it is spelt. */
+bool peer_is_one_of(const struct str *list, size_t len, struct str address);
+
 /* ---- metrics.c ---- */
 
 enum http_verdict admin_handle(void *gateway, struct http_turn *turn, struct http_reply *reply);
 
-/* ---- hop.c ---- */
+/* ---- hop_ussd.c, hop_sms.c: a callback; rest is what follows the secret in the path ---- */
 
-/* A callback of a USSD channel; rest is what follows the secret in the path. */
-enum http_verdict hop_ussd(struct gateway *gateway, struct worker *worker, struct http_turn *turn,
-	const struct channel *channel, struct str rest, struct http_reply *reply);
+enum http_verdict hop_ussd(const struct exchange *from, const struct channel *channel,
+	struct str rest, struct http_reply *reply);
+enum http_verdict hop_sms(const struct exchange *from, const struct channel *channel,
+	struct str rest, struct http_reply *reply);
 
-/* An MO of an SMS channel. */
-enum http_verdict hop_sms(struct gateway *gateway, struct worker *worker, struct http_turn *turn,
-	const struct channel *channel, struct str rest, struct http_reply *reply);
+/* ---- hop_wait.c ---- */
 
 /* A suspended hop goes on, on its worker's thread. */
 enum http_verdict hop_continue(struct gateway *gateway, struct worker *worker,
 	struct http_turn *turn, struct http_reply *reply);
+
+/* The same for a turn whose peer has gone: nobody is told, and the session is as if somebody had.
+ */
+void hop_abandon(struct gateway *gateway, struct worker *worker, struct http_turn *turn);
+
+/* Whether hops wait for the engine or reader. While draining none begins to. */
+bool hops_wait(struct gateway *gateway);
 
 /* Deadlines of suspended hops. */
 void hops_tick(struct gateway *gateway, int64_t boot_ms);

@@ -1,25 +1,34 @@
 /*
  * Hops that wait: for D1, or for a look-up. Two sides hold such a hop, the connection's and the
- * engine's (or reader's); whichever speaks first moves its state, and the last one frees it.
+ * engine's (or reader's). Whichever speaks first moves its state, the one that is done last puts
+ * the session back, and the last to let go frees it.
+ *
+ * A repeat that comes meanwhile waits behind the hop that it repeats and gets the same answer.
  */
 #include "hop.h"
 
 #include "tama/crash.h"
-#include "tama/limits.h"
 
-#include <sodium.h>
+#define HOP_BYTES ((size_t)256 * 1024)
 
-#define HOP_BYTES (256 * 1024)
+/* ---- the list ----------------------------------------------------------------------------------
+ */
 
-static void waiting_in(struct gateway *g, struct hop *hop)
+static bool waiting_in(struct gateway *g, struct hop *hop)
 {
+	bool is_draining;
+
 	(void)pthread_mutex_lock(&g->lock);
-	hop->next = g->waiting;
-	hop->link = &g->waiting;
-	if (hop->next != NULL)
-		hop->next->link = &hop->next;
-	g->waiting = hop;
+	is_draining = atomic_load(&g->is_draining);
+	if (!is_draining) {
+		hop->next = g->waiting;
+		hop->link = &g->waiting;
+		if (hop->next != NULL)
+			hop->next->link = &hop->next;
+		g->waiting = hop;
+	}
 	(void)pthread_mutex_unlock(&g->lock);
+	return !is_draining;
 }
 
 static void waiting_out(struct gateway *g, struct hop *hop)
@@ -34,249 +43,238 @@ static void waiting_out(struct gateway *g, struct hop *hop)
 	(void)pthread_mutex_unlock(&g->lock);
 }
 
-static void hop_release(struct hop *hop)
+bool hops_wait(struct gateway *g)
+{
+	bool is_any;
+
+	(void)pthread_mutex_lock(&g->lock);
+	is_any = g->waiting != NULL;
+	(void)pthread_mutex_unlock(&g->lock);
+	return is_any;
+}
+
+/* ---- life --------------------------------------------------------------------------------------
+ */
+
+static void count_out(struct hop *hop)
+{
+	if (hop->is_counted)
+		atomic_fetch_sub(&hop->gateway->in_flight[hop->call.channel->id % CHANNELS_MAX], 1);
+	hop->is_counted = false;
+}
+
+void hop_release(struct hop *hop)
 {
 	if (atomic_fetch_sub(&hop->holders, 1) != 1)
 		return;
-	atomic_fetch_sub(&hop->gateway->in_flight[hop->call.channel->id % CHANNELS_MAX], 1);
-	config_unref(&hop->config);
+	count_out(hop);
+	buf_fini(&hop->session.journal);
+	arena_fini(&hop->event.arena);
 	arena_fini(&hop->arena);
+	config_unref(&hop->config);
 	free(hop);
 }
 
 /* The session as it is now, in memory that lasts as long as the hop. */
-static int move_session(struct hop *hop, struct session *from)
+static int move_session(struct hop *hop, const struct session *from)
 {
 	struct buf packed;
 	struct str copy;
+	int rc = TAMA_ENOMEM;
 
-	buf_init(&packed, LIMIT_SESSION_JOURNAL + 4096);
+	buf_init(&packed, SESSION_PACKED_MAX);
 	session_pack(from, &packed);
-	copy = arena_str(&hop->arena, buf_str(&packed));
+	if (!packed.overflowed) {
+		copy = arena_str(&hop->arena, buf_str(&packed));
+		rc = copy.p == NULL ? TAMA_ENOMEM : session_unpack(copy, &hop->session);
+	}
 	buf_fini(&packed);
-	if (copy.p == NULL || session_unpack(copy, &hop->session) != 0)
-		return TAMA_ENOMEM;
 	hop->session.text_mac = from->text_mac;
 	hop->session.slot = from->slot;
-	return 0;
+	return rc;
 }
 
+/* The inputs stay behind: one of them may be an OTP. */
 static void move_call(struct hop *hop, const struct hop_call *from)
 {
 	struct ussd_event *e = &hop->call.ussd;
 
 	hop->call = *from;
+	hop->call.inputs_len = 0;
 	e->session = arena_str(&hop->arena, e->session);
 	e->msisdn = arena_str(&hop->arena, e->msisdn);
 	e->code = arena_str(&hop->arena, e->code);
-	e->input = (struct str){NULL, 0}; /* may hold an OTP, and is not needed again */
+	e->input = (struct str){NULL, 0};
 	e->hop_id = arena_str(&hop->arena, e->hop_id);
 	e->network = arena_str(&hop->arena, e->network);
 	e->state = arena_str(&hop->arena, e->state);
 	e->echo = arena_str(&hop->arena, e->echo);
-	for (size_t i = 0; i < hop->call.inputs_len; i++)
-		hop->call.inputs[i].text = arena_str(&hop->arena, hop->call.inputs[i].text);
 }
 
-static struct hop *hop_new(struct gateway *g, struct worker *w, struct http_turn *turn,
-	const struct hop_call *call, struct session *session)
+struct hop *hop_new(const struct exchange *x, const struct session *session)
 {
-	unsigned flying = atomic_fetch_add(&g->in_flight[call->channel->id % CHANNELS_MAX], 1);
+	const struct channel *channel = x->call->channel;
+	struct gateway *g = x->gateway;
+	unsigned flying = atomic_fetch_add(&g->in_flight[channel->id % CHANNELS_MAX], 1);
 	struct hop *hop = calloc(1, sizeof(*hop));
 
 	tama_assert(hop != NULL);
 	hop->gateway = g;
-	hop->turn = turn;
-	hop->config = config_ref(w->config);
+	hop->turn = x->turn;
+	hop->config = config_ref(x->worker->config);
+	hop->is_counted = true;
 	atomic_init(&hop->holders, 1);
+	atomic_init(&hop->sides, 2);
 	arena_init(&hop->arena, HOP_BYTES);
-	move_call(hop, call);
-	if (flying >= call->channel->in_flight || move_session(hop, session) != 0) {
+	move_call(hop, x->call);
+	if (flying >= channel->in_flight || move_session(hop, session) != 0) {
 		hop_release(hop);
 		return NULL;
 	}
-	hop->deadline_boot_ms = clock_boot_ms() + call->channel->hop_ms;
+	hop->deadline_boot_ms = clock_boot_ms() + channel->hop_ms;
 	return hop;
 }
 
-/* The session is the hop's now: the worker's copy lets go of its journal. */
-static void commit_to_wait(
-	struct gateway *g, struct http_turn *turn, struct session *from, struct hop *hop)
+bool hop_suspend(const struct exchange *x, struct session *session, struct hop *hop)
 {
-	buf_fini(&from->journal);
-	from->slot = NULL;
-	session_suspend(g->sessions, &hop->session);
+	struct turn_keep *keep = arena_alloc(&x->turn->arena, sizeof(*keep));
+
+	if (keep == NULL || arena_overflowed(&hop->arena) || !waiting_in(x->gateway, hop)) {
+		hop_release(hop);
+		return false;
+	}
 	atomic_store(&hop->holders, 2);
-	turn->user = hop;
-	waiting_in(g, hop);
+	*keep = (struct turn_keep){.hop = hop, .turn = x->turn};
+	x->turn->user = keep;
+	/* The session is the hop's now: the worker's copy lets go of its journal. */
+	buf_fini(&session->journal);
+	session->slot = NULL;
+	session_suspend(x->gateway->sessions, &hop->session);
+	return true;
 }
 
-/* ---- buying ------------------------------------------------------------------------------------
- */
-
-/* The reply that a repeat of this key gets: one byte for the end, then the text. */
-static struct str pack_reply(const struct hop_answer *answer, struct arena *arena)
+/* Of the two sides, the last. */
+static void side_done(struct hop *hop)
 {
-	return arena_printf(arena, "%c%.*s", answer->is_end ? 'E' : 'C', STR_ARG(answer->text));
-}
-
-static void copy_intent(struct hop *hop, const struct buy_intent *from)
-{
-	hop->intent = *from;
-	hop->intent.ref = arena_str(&hop->arena, from->ref);
-	for (int i = 0; i < PURCHASE_TEXTS; i++)
-		hop->intent.texts[i] = arena_str(&hop->arena, from->texts[i]);
-}
-
-/* Puts the session back: with the purchase in its journal, or as it was before this hop. */
-static void settle_session(struct hop *hop, enum engine_outcome outcome)
-{
-	struct session *s = &hop->session;
-
-	if (hop->is_over)
+	if (atomic_fetch_sub(&hop->sides, 1) != 1)
 		return;
-	hop->is_over = true;
-	if (outcome == ENGINE_DONE || outcome == ENGINE_REPEATED) {
-		s->buys++;
-		s->is_ended = hop->answer.is_end;
-		s->is_parked = false;
-		s->wants_secret = hop->wants_secret;
-		s->summary = hop->answer.is_end ? (struct str){NULL, 0} : hop->summary;
-		s->final_text = hop->answer.is_end ? hop->answer.text : (struct str){NULL, 0};
-	} else
-		s->journal.n = hop->journal_mark;
-	session_put(hop->gateway->sessions, s);
+	if (!hop->is_over)
+		hop_settle(hop);
+	waiting_out(hop->gateway, hop);
 }
 
-/* On the engine's thread, after D1 (or its refusal). */
-static void buy_done(struct engine_event *event)
+void hop_decided(struct hop *hop)
 {
-	struct hop *hop = event->user;
 	int waiting = HOP_WAITING;
+	bool is_first = atomic_compare_exchange_strong(&hop->state, &waiting, HOP_DECIDED);
 
-	CRASH_POINT("K8");
-	if (atomic_compare_exchange_strong(&hop->state, &waiting, HOP_DECIDED)) {
-		waiting_out(hop->gateway, hop);
+	side_done(hop);
+	if (is_first)
 		http_in_continue(hop->turn);
-	} else
-		settle_session(hop, event->outcome); /* the phone was told "in progress" */
 	hop_release(hop);
 }
 
-static void fill_event(struct hop *hop, const struct channel *channel)
-{
-	struct engine_event *event = &hop->event;
-	struct engine_buy *buy = &event->as.buy;
+/* ---- repeats -----------------------------------------------------------------------------------
+ */
 
-	event->kind = ENGINE_BUY;
-	event->done = buy_done;
-	event->user = hop;
-	arena_init(&event->arena, 8 * 1024);
-	buy->partner = channel->partner->id;
-	buy->ordinal = (uint8_t)(hop->session.buys + 1);
-	buy->channel = channel->name;
-	buy->lang = hop->session.lang;
-	buy->intent = &hop->intent;
-	buy->hop_reply = pack_reply(&hop->answer, &hop->arena);
-	buy->claim = &hop->claim;
-	memcpy(buy->uid, hop->session.uid, UID_LEN);
-	memcpy(buy->menu_hash, channel->service->hash, sizeof(buy->menu_hash));
+static bool is_of_session(const struct hop *hop, const struct session_key *key)
+{
+	const struct session *s = &hop->session;
+
+	if (!str_eq(s->channel, key->channel) || !str_eq(s->id, key->id))
+		return false;
+	return key->msisdn.n == 0 || str_eq(str_c(s->msisdn.digits), key->msisdn);
 }
 
-int hop_wait_buy(struct gateway *g, struct worker *w, struct http_turn *turn,
-	const struct hop_call *call, struct session *session, size_t journal_mark,
-	const struct menu_result *result)
+static bool is_same_hop(const struct hop_call *a, const struct hop_call *b)
 {
-	struct hop *hop = hop_new(g, w, turn, call, session);
+	if (a->ussd.hop_id.n > 0 || b->ussd.hop_id.n > 0)
+		return str_eq(a->ussd.hop_id, b->ussd.hop_id);
+	return a->ussd.event == b->ussd.event && a->input_mac == b->input_mac;
+}
 
-	if (hop == NULL)
-		return TAMA_EFULL;
-	hop->is_buy = true;
-	hop->journal_mark = journal_mark;
-	hop->answer =
-		(struct hop_answer){arena_str(&hop->arena, result->text), result->is_end, false};
-	hop->wants_secret = result->wants_secret;
-	hop->summary = arena_str(&hop->arena, result->summary);
-	copy_intent(hop, &result->intent);
-	fill_event(hop, call->channel);
-	if (arena_overflowed(&hop->arena)) {
-		hop_release(hop);
-		return TAMA_EFULL;
+/* With gateway->lock held. */
+static enum hop_join join(const struct exchange *x, struct hop *hop, struct hop_answer *answer)
+{
+	struct turn_keep *keep;
+
+	if (!is_same_hop(&hop->call, x->call))
+		return JOIN_OTHER;
+	if (hop->is_answered) {
+		*answer = hop->answer;
+		answer->text = arena_str(&x->turn->arena, answer->text);
+		return JOINED;
 	}
-	/* Everything must stand before the engine can speak: it may do so at once. */
-	commit_to_wait(g, turn, session, hop);
-	if (engine_thread_post(g->engine, &hop->event) == 0)
-		return 0;
-	hop->event.outcome = ENGINE_NOT_DONE;
-	buy_done(&hop->event);
-	return 0;
+	keep = arena_alloc(&x->turn->arena, sizeof(*keep));
+	if (keep == NULL)
+		return JOIN_OTHER;
+	*keep = (struct turn_keep){
+		.hop = hop, .turn = x->turn, .call = x->call, .next = hop->repeats};
+	hop->repeats = keep;
+	atomic_fetch_add(&hop->holders, 1);
+	x->turn->user = keep;
+	*answer = (struct hop_answer){.is_later = true};
+	return JOINED;
 }
 
-static struct hop_answer spaced(struct hop *hop, struct worker *w)
+enum hop_join hop_join(
+	const struct exchange *x, const struct session_key *key, struct hop_answer *answer)
 {
-	time_t at = (time_t)((hop->event.as.buy.until_ms + 59999) / 1000);
-	struct menu_var vars[] = {{"time", {NULL, 0}}};
-	char text[8];
-	struct tm tm;
+	struct gateway *g = x->gateway;
+	enum hop_join result = JOIN_NONE;
+	struct hop *hop;
 
-	(void)localtime_r(&at, &tm);
-	(void)snprintf(text, sizeof(text), "%02d:%02d", tm.tm_hour % 24, tm.tm_min % 60);
-	vars[0].value = str_c(text);
-	return (struct hop_answer){menu_text_with(w->menus, hop->call.channel->service,
-					   hop->session.lang, "spaced", vars, 1, &hop->turn->arena),
-		true, false};
+	(void)pthread_mutex_lock(&g->lock);
+	hop = g->waiting;
+	while (hop != NULL && !is_of_session(hop, key))
+		hop = hop->next;
+	if (hop != NULL)
+		result = join(x, hop, answer);
+	(void)pthread_mutex_unlock(&g->lock);
+	g->stats.repeats += result == JOINED;
+	return result;
 }
 
-static struct hop_answer repeated(struct hop *hop)
+/* What the phone is told stands; whoever waited behind this hop is told the same. */
+static void hop_answered(struct hop *hop, const struct hop_answer *answer)
 {
-	struct str packed = hop->event.as.buy.repeat_reply;
+	struct gateway *g = hop->gateway;
+	struct turn_keep *repeats;
 
-	return (struct hop_answer){str_from(packed, 1), packed.n > 0 && packed.p[0] == 'E', false};
-}
+	(void)pthread_mutex_lock(&g->lock);
+	hop->answer = *answer;
+	hop->answer.text = arena_str(&hop->arena, answer->text);
+	hop->is_answered = true;
+	repeats = hop->repeats;
+	hop->repeats = NULL;
+	(void)pthread_mutex_unlock(&g->lock);
+	side_done(hop);
+	while (repeats != NULL) {
+		struct http_turn *turn = repeats->turn;
 
-/* What the phone shows for each way a purchase can go at D1. */
-static struct hop_answer buy_answer(struct gateway *g, struct worker *w, struct hop *hop)
-{
-	struct http_turn *turn = hop->turn;
-	const struct channel *channel = hop->call.channel;
-	struct str lang = hop->session.lang;
-
-	switch (hop->event.outcome) {
-	case ENGINE_DONE:
-		return hop->answer;
-	case ENGINE_REPEATED:
-		hop->answer = repeated(hop);
-		return hop->answer;
-	case ENGINE_SPACED:
-		return spaced(hop, w);
-	case ENGINE_CLOSED:
-		return hop_say(w, turn, channel, lang, "closed");
-	case ENGINE_IN_DOUBT:
-		return hop_say(w, turn, channel, lang, "in_progress");
-	case ENGINE_PENDING:
-	case ENGINE_REF_TAKEN:
-	case ENGINE_CANCELLED:
-	case ENGINE_NOT_DONE:
-	case ENGINE_NOT_YET:
-		break;
+		repeats = repeats->next; /* before the turn may end */
+		http_in_continue(turn);
 	}
-	g->stats.busy++;
-	return hop_say(w, turn, channel, lang, "try_again");
 }
 
-static enum http_verdict continue_buy(
-	struct gateway *g, struct worker *w, struct hop *hop, struct http_reply *reply)
+/* The session waits anew, in a hop of its own: so does whoever repeats the first one. */
+static void hand_over(struct hop *from, struct hop *to)
 {
-	struct http_turn *turn = hop->turn;
-	struct hop_answer answer = buy_answer(g, w, hop);
-	enum http_verdict verdict;
+	struct gateway *g = from->gateway;
 
-	CRASH_POINT("K9");
-	answer.text = arena_str(&turn->arena, answer.text);
-	settle_session(hop, hop->event.outcome);
-	verdict = hop_encode(g, w, turn, &hop->call, &answer, reply);
-	arena_fini(&hop->event.arena);
-	return verdict;
+	(void)pthread_mutex_lock(&g->lock);
+	while (from->repeats != NULL) {
+		struct turn_keep *keep = from->repeats;
+
+		from->repeats = keep->next;
+		keep->hop = to;
+		keep->next = to->repeats;
+		to->repeats = keep;
+		atomic_fetch_add(&to->holders, 1);
+		atomic_fetch_sub(&from->holders, 1);
+	}
+	(void)pthread_mutex_unlock(&g->lock);
+	waiting_out(g, from);
 }
 
 /* ---- looking up --------------------------------------------------------------------------------
@@ -284,118 +282,172 @@ static enum http_verdict continue_buy(
 
 static void look_up_done(struct reader_job *job)
 {
-	struct hop *hop = job->user;
-	int waiting = HOP_WAITING;
-
-	if (atomic_compare_exchange_strong(&hop->state, &waiting, HOP_DECIDED)) {
-		waiting_out(hop->gateway, hop);
-		http_in_continue(hop->turn);
-	} else
-		settle_session(hop, ENGINE_NOT_DONE);
-	hop_release(hop);
+	hop_decided(job->user);
 }
 
-int hop_wait_look_up(struct gateway *g, struct worker *w, struct http_turn *turn,
-	const struct hop_call *call, struct session *session, const struct menu_result *result)
+static void copy_inputs(struct arena *arena, const struct hop_call *from, struct hop_call *to)
 {
-	struct hop *hop = hop_new(g, w, turn, call, session);
+	for (size_t i = 0; i < from->inputs_len; i++)
+		to->inputs[i].text = arena_str(arena, from->inputs[i].text);
+	to->inputs_len = from->inputs_len;
+}
+
+int hop_wait_look_up(const struct exchange *x, struct session *session, size_t journal_mark,
+	const struct menu_result *result)
+{
+	struct hop *hop = hop_new(x, session);
 
 	if (hop == NULL)
 		return TAMA_EFULL;
-	hop->journal_mark = session->journal.n;
+	copy_inputs(&hop->arena, x->call, &hop->call);
+	hop->journal_mark = journal_mark;
 	hop->inputs_used = result->inputs_used;
 	hop->effect_name = arena_str(&hop->arena, result->effect_name);
-	hop->look_up.partner = call->channel->partner->id;
+	hop->look_up.partner = x->call->channel->partner->id;
 	hop->look_up.msisdn = str_c(hop->session.msisdn.digits);
 	hop->look_up.name = hop->effect_name;
 	hop->look_up.done = look_up_done;
 	hop->look_up.user = hop;
-	commit_to_wait(g, turn, session, hop);
-	if (reader_post(g->reader, &hop->look_up) != 0) {
+	/* Everything must stand before the reader can speak: it may do so at once. */
+	if (!hop_suspend(x, session, hop))
+		return TAMA_EFULL;
+	if (reader_post(x->gateway->reader, &hop->look_up) != 0) {
 		hop->look_up.value[0] = '\0';
 		look_up_done(&hop->look_up);
 	}
 	return 0;
 }
 
-static enum http_verdict continue_look_up(
-	struct gateway *g, struct worker *w, struct hop *hop, struct http_reply *reply)
+/* The call as the worker can go on with it: a reload may have come in between. */
+static bool call_again(const struct exchange *x, const struct hop *hop)
 {
-	struct hop_call *call = arena_alloc(&hop->turn->arena, sizeof(*call));
+	struct hop_call *call = x->call;
+	const struct channel *channel = config_channel(x->worker->config, hop->call.channel->name);
+	const struct service *service = NULL;
 
-	if (call == NULL)
-		return HTTP_NOW;
 	*call = hop->call;
-	for (size_t i = 0; i < call->inputs_len; i++)
-		call->inputs[i].text = arena_str(&hop->turn->arena, hop->call.inputs[i].text);
+	copy_inputs(&x->turn->arena, &hop->call, call);
 	memmove(call->inputs, call->inputs + hop->inputs_used,
 		(call->inputs_len - hop->inputs_used) * sizeof(call->inputs[0]));
 	call->inputs_len -= hop->inputs_used;
 	call->effect_name = hop->effect_name;
 	call->effect_value = str_c(hop->look_up.value);
-	hop->is_over = true;
-	return hop_run(g, w, hop->turn, call, &hop->session, reply);
+	if (x->worker->config == hop->config)
+		return true;
+	for (size_t i = 0; i < x->worker->config->services_len; i++)
+		if (memcmp(x->worker->config->services[i].hash, hop->session.service_hash,
+			    sizeof(hop->session.service_hash)) == 0)
+			service = &x->worker->config->services[i];
+	if (channel == NULL || service == NULL)
+		return false;
+	call->channel = channel;
+	call->service = service;
+	return true;
 }
 
-/* ---- both --------------------------------------------------------------------------------------
+static struct hop_answer look_up_go_on(const struct exchange *from, struct hop *hop)
+{
+	struct exchange x = *from;
+	struct hop_answer answer;
+
+	x.call = arena_alloc(&x.turn->arena, sizeof(*x.call));
+	if (x.call == NULL || arena_overflowed(&hop->arena))
+		return hop_say(from, hop->session.lang, "try_again");
+	if (!call_again(&x, hop))
+		return hop_say(from, hop->session.lang, "changed");
+	count_out(hop);
+	hop->is_over = true;
+	answer = hop_run(&x, &hop->session);
+	if (answer.is_later)
+		hand_over(hop, ((struct turn_keep *)x.turn->user)->hop);
+	return answer;
+}
+
+/* ---- going on ----------------------------------------------------------------------------------
  */
 
 /* The deadline spoke first: "try again" if nothing has begun, else "in progress". */
-static enum http_verdict too_late(
-	struct gateway *g, struct worker *w, struct hop *hop, struct http_reply *reply)
+static struct hop_answer too_late(const struct exchange *x, const struct hop *hop)
 {
 	bool is_cancelled = !hop->is_buy || atomic_load(&hop->claim) == CLAIM_CANCELLED;
-	struct hop_answer answer = hop_say(w, hop->turn, hop->call.channel, hop->session.lang,
-		is_cancelled ? "try_again" : "in_progress");
 
 	if (is_cancelled)
-		g->stats.late_cancelled++;
+		x->gateway->stats.late_cancelled++;
 	else
-		g->stats.late_in_progress++;
-	return hop_encode(g, w, hop->turn, &hop->call, &answer, reply);
+		x->gateway->stats.late_in_progress++;
+	return hop_say(x, hop->session.lang, is_cancelled ? "try_again" : "in_progress");
+}
+
+static struct hop_answer decide(const struct exchange *x, struct hop *hop, bool is_abandoned)
+{
+	struct hop_answer answer;
+
+	if (atomic_load(&hop->state) == HOP_TOO_LATE)
+		answer = too_late(x, hop);
+	else if (hop->is_buy)
+		answer = hop_buy_answer(x, hop);
+	else if (is_abandoned)
+		answer = hop_say(x, hop->session.lang, "try_again");
+	else
+		answer = look_up_go_on(x, hop);
+	if (!answer.is_later)
+		hop_answered(hop, &answer);
+	return answer;
 }
 
 enum http_verdict hop_continue(
 	struct gateway *g, struct worker *w, struct http_turn *turn, struct http_reply *reply)
 {
-	struct hop *hop = turn->user;
+	struct turn_keep *keep = turn->user;
+	struct hop *hop = keep->hop;
+	struct exchange x = {g, w, turn, keep->call != NULL ? keep->call : &hop->call};
+	struct hop_answer answer;
 	enum http_verdict verdict;
 
+	CRASH_POINT("K9");
 	turn->user = NULL;
-	if (atomic_load(&hop->state) == HOP_TOO_LATE)
-		verdict = too_late(g, w, hop, reply);
-	else if (hop->is_buy)
-		verdict = continue_buy(g, w, hop, reply);
+	if (keep->call == NULL)
+		answer = decide(&x, hop, false);
 	else
-		verdict = continue_look_up(g, w, hop, reply);
+		answer = hop->answer;
+	verdict = hop_reply(&x, &answer, reply);
 	hop_release(hop);
 	return verdict;
 }
 
+void hop_abandon(struct gateway *g, struct worker *w, struct http_turn *turn)
+{
+	struct turn_keep *keep = turn->user;
+	struct hop *hop = keep->hop;
+	struct exchange x = {g, w, turn, &hop->call};
+
+	turn->user = NULL;
+	if (keep->call == NULL)
+		(void)decide(&x, hop, true);
+	hop_release(hop);
+}
+
 void hops_tick(struct gateway *g, int64_t boot_ms)
 {
-	struct hop *late = NULL, *next;
+	struct hop *late = NULL;
 
 	(void)pthread_mutex_lock(&g->lock);
-	for (struct hop *hop = g->waiting; hop != NULL; hop = next) {
+	for (struct hop *hop = g->waiting; hop != NULL; hop = hop->next) {
 		int waiting = HOP_WAITING, claim = CLAIM_WAITING;
 
-		next = hop->next;
-		if (hop->deadline_boot_ms > boot_ms)
+		if (hop->deadline_boot_ms > boot_ms || atomic_load(&hop->state) != HOP_WAITING)
 			continue;
 		(void)atomic_compare_exchange_strong(&hop->claim, &claim, CLAIM_CANCELLED);
 		if (!atomic_compare_exchange_strong(&hop->state, &waiting, HOP_TOO_LATE))
 			continue;
-		*hop->link = hop->next;
-		if (hop->next != NULL)
-			hop->next->link = hop->link;
-		hop->link = NULL;
-		hop->next = late;
+		hop->next_late = late;
 		late = hop;
 	}
 	(void)pthread_mutex_unlock(&g->lock);
-	for (; late != NULL; late = next) {
-		next = late->next;
-		http_in_continue(late->turn);
+	while (late != NULL) {
+		struct http_turn *turn = late->turn;
+
+		late = late->next_late; /* before the hop may end */
+		http_in_continue(turn);
 	}
 }

@@ -23,12 +23,17 @@ static void add_http(struct gateway *g, struct buf *out)
 	counter(out, "tama_http_requests_total", "Requests read whole.", s.requests);
 	counter(out, "tama_http_refused_total", "Malformed requests.", s.refused);
 	counter(out, "tama_http_too_slow_total", "Connections shut by the watchdog.", s.too_slow);
+	counter(out, "tama_http_peer_full_total", "Connections beyond one address's share.",
+		s.peer_full);
 	gauge(out, "tama_http_suspended", "Requests that wait for a commit.", s.suspended);
 }
 
 static void add_hops(struct gateway *g, struct buf *out)
 {
 	struct gateway_stats *s = &g->stats;
+	struct session_stats sessions;
+
+	session_stats(g->sessions, &sessions);
 
 	counter(out, "tama_hops_total", "USSD hops.", s->hops);
 	counter(out, "tama_mo_total", "Messages from phones.", s->mos);
@@ -43,7 +48,10 @@ static void add_hops(struct gateway *g, struct buf *out)
 		s->late_cancelled);
 	counter(out, "tama_hops_late_in_progress_total",
 		"Hops told 'in progress' at their deadline.", s->late_in_progress);
-	gauge(out, "tama_sessions", "Sessions held.", session_count(g->sessions));
+	counter(out, "tama_hops_lost_total", "Hops of a session that is gone.", s->lost);
+	gauge(out, "tama_sessions", "Sessions held.", sessions.sessions);
+	counter(out, "tama_session_log_failures_total", "Session records not written.",
+		sessions.log_failures);
 }
 
 static void add_purchases(struct gateway *g, struct buf *out)

@@ -75,17 +75,18 @@ static enum http_verdict route_ussd(struct gateway *g, struct worker *w, struct 
 	struct str rest, struct http_reply *reply)
 {
 	const struct channel *channel = channel_of(w, CHANNEL_USSD, &rest);
+	const struct exchange x = {g, w, turn, NULL};
 
-	return channel != NULL ? hop_ussd(g, w, turn, channel, rest, reply)
-			       : unauthorised(g, reply);
+	return channel != NULL ? hop_ussd(&x, channel, rest, reply) : unauthorised(g, reply);
 }
 
 static enum http_verdict route_sms(struct gateway *g, struct worker *w, struct http_turn *turn,
 	struct str rest, struct http_reply *reply)
 {
 	const struct channel *channel = channel_of(w, CHANNEL_SMS, &rest);
+	const struct exchange x = {g, w, turn, NULL};
 
-	return channel != NULL ? hop_sms(g, w, turn, channel, rest, reply) : unauthorised(g, reply);
+	return channel != NULL ? hop_sms(&x, channel, rest, reply) : unauthorised(g, reply);
 }
 
 /* ---- delivery reports --------------------------------------------------------------------------
@@ -145,12 +146,11 @@ static enum http_verdict route_dlr(struct gateway *g, struct worker *w, struct h
 /* ---- IPNs --------------------------------------------------------------------------------------
  */
 
-static bool source_is_known(const struct account *account, struct str peer)
+static bool source_is_known(
+	const struct worker *w, const struct account *account, const struct http_request *request)
 {
-	for (size_t i = 0; i < account->sources_len; i++)
-		if (str_eq(account->sources[i], peer))
-			return true;
-	return account->sources_len == 0;
+	return account->sources_len == 0 ||
+	       peer_is_one_of(account->sources, account->sources_len, peer_of(w->config, request));
 }
 
 static bool signature_is_right(const struct account *account, const struct http_request *request)
@@ -186,8 +186,9 @@ static enum http_verdict route_ipn(struct gateway *g, struct worker *w, struct h
 	const struct account *account = config_account(w->config, segment(&rest));
 	struct str token = segment(&rest), path_ref = {NULL, 0};
 	bool is_right = path_is_right(g, account, token, &path_ref);
+	struct turn_keep *keep;
 
-	if (!is_right || !source_is_known(account, turn->request.peer) ||
+	if (!is_right || !source_is_known(w, account, &turn->request) ||
 		!signature_is_right(account, &turn->request)) {
 		g->stats.ipns_refused++;
 		return unauthorised(g, reply);
@@ -195,7 +196,11 @@ static enum http_verdict route_ipn(struct gateway *g, struct worker *w, struct h
 	if (!str_eq(turn->request.method, STR("POST")))
 		return plain(reply, 405, STR("POST only\n"));
 	/* The account must outlive the turn: the reference is given back in public_done. */
-	turn->user = (void *)(uintptr_t)config_ref(w->config);
+	keep = arena_alloc(&turn->arena, sizeof(*keep));
+	if (keep == NULL)
+		return plain(reply, 503, STR("later\n"));
+	keep->config = config_ref(w->config);
+	turn->user = keep;
 	if (wire_ipn(g->wire, turn, account, path_ref, rest))
 		return HTTP_LATER;
 	(void)plain(reply, 503, STR("later\n"));
@@ -257,10 +262,16 @@ enum http_verdict public_handle(void *ctx, struct http_turn *turn, struct http_r
 
 void public_done(void *ctx, struct http_turn *turn, bool sent)
 {
-	const struct config *config = turn->user;
+	struct gateway *g = ctx;
+	struct turn_keep *keep = turn->user;
 
-	/* Only an IPN leaves something here: a hop that waited has taken itself out. */
 	CRASH_POINT("K10");
 	(void)sent;
-	config_unref(&config);
+	if (keep == NULL)
+		return;
+	/* A hop takes itself out when it goes on: this one's peer has gone before. */
+	if (keep->hop != NULL)
+		hop_abandon(g, &g->workers[turn->worker], turn);
+	else
+		config_unref(&keep->config);
 }

@@ -142,15 +142,44 @@ static struct session_slot *slot_new(
 	return s;
 }
 
+static void slot_wipe(struct session_slot *slot)
+{
+	if (slot->packed != NULL)
+		sodium_memzero(slot->packed, slot->packed_len);
+	free(slot->packed);
+	slot->packed = NULL;
+	slot->packed_len = 0;
+}
+
 static void slot_free(struct session_table *t, struct session_slot *s)
 {
 	chain_out(t, s);
 	time_out(t, s);
 	t->count--;
-	if (s->packed != NULL)
-		sodium_memzero(s->packed, s->packed_len);
-	free(s->packed);
+	slot_wipe(s);
 	free(s);
+}
+
+/* A storm of redials may not fill the table: the oldest at rest of one number make room. */
+static void trim_number(struct session_table *t, uint64_t number_hash)
+{
+	struct session_slot *oldest;
+	size_t n;
+
+	do {
+		oldest = NULL;
+		n = 0;
+		for (struct session_slot *s = t->by_number[number_hash & (t->buckets - 1)];
+			s != NULL; s = s->next_number) {
+			if (s->number_hash != number_hash)
+				continue;
+			n++;
+			if (!s->is_taken && (oldest == NULL || s->last_ms < oldest->last_ms))
+				oldest = s;
+		}
+		if (n >= LIMIT_NUMBER_SESSIONS && oldest != NULL)
+			slot_free(t, oldest);
+	} while (n > LIMIT_NUMBER_SESSIONS && oldest != NULL);
 }
 
 /* Two keys of one 64-bit hash are told apart by what they hold; the table keeps one of them. */
@@ -202,8 +231,8 @@ static bool wait_for(struct session_table *t, uint64_t hash, struct session_slot
 	return true;
 }
 
-static enum session_found take_known(struct session_table *t, struct session_slot *slot,
-	const struct session_key *key, struct arena *arena, struct session *out)
+static enum session_found take_known(struct session_slot *slot, const struct session_key *key,
+	struct arena *arena, struct session *out)
 {
 	if (slot->packed == NULL || unpack_into(slot, arena, out) != 0)
 		return SESSION_ABSENT;
@@ -213,7 +242,6 @@ static enum session_found take_known(struct session_table *t, struct session_slo
 	}
 	slot->is_taken = true;
 	out->slot = slot;
-	(void)t;
 	return SESSION_KNOWN;
 }
 
@@ -222,9 +250,13 @@ static enum session_found take_new(struct session_table *t, uint64_t hash,
 {
 	struct session_slot *slot;
 
+	uint64_t number = hash_of_number(t, key->channel, key->msisdn);
+
+	if (key->msisdn.n > 0)
+		trim_number(t, number);
 	if (t->count >= t->config.max)
 		return SESSION_FULL;
-	slot = slot_new(t, hash, hash_of_number(t, key->channel, key->msisdn));
+	slot = slot_new(t, hash, number);
 	if (slot == NULL)
 		return SESSION_FULL;
 	session_begin(key, now_ms, arena, out);
@@ -248,7 +280,7 @@ enum session_found session_take(struct session_table *t, const struct session_ke
 		return SESSION_BUSY;
 	}
 	if (slot != NULL && !fresh)
-		found = take_known(t, slot, key, arena, out);
+		found = take_known(slot, key, arena, out);
 	if (found == SESSION_ABSENT && !must_exist) {
 		/* Another number under a reused id never sees the old one's state. */
 		if (slot != NULL)
@@ -266,26 +298,33 @@ static void give_back(struct session_table *t, struct session_slot *slot)
 	(void)pthread_cond_broadcast(&t->given_back);
 }
 
+static void slot_keep(struct session_slot *slot, const struct session *session, struct str packed)
+{
+	char *copy = malloc(packed.n);
+
+	/* Without memory the session is what it was before the hop. */
+	if (copy == NULL)
+		return;
+	memcpy(copy, packed.p, packed.n);
+	slot_wipe(slot);
+	slot->packed = copy;
+	slot->packed_len = (uint32_t)packed.n;
+	slot->text_mac = session->text_mac;
+	slot->last_ms = session->last_ms;
+}
+
 void session_put(struct session_table *t, struct session *session)
 {
 	struct session_slot *slot = session->slot;
 	struct buf packed;
-	char *copy;
 
-	buf_init(&packed, LIMIT_SESSION_JOURNAL + 4096);
+	buf_init(&packed, SESSION_PACKED_MAX);
 	session_pack(session, &packed);
+	tama_assert(!packed.overflowed);
 	if (t->log != NULL)
 		session_log_append(t->log, buf_str(&packed), false);
-	copy = malloc(packed.n);
 	(void)pthread_mutex_lock(&t->lock);
-	if (copy != NULL) {
-		memcpy(copy, packed.p, packed.n);
-		free(slot->packed);
-		slot->packed = copy;
-		slot->packed_len = (uint32_t)packed.n;
-		slot->text_mac = session->text_mac;
-		slot->last_ms = session->last_ms;
-	}
+	slot_keep(slot, session, buf_str(&packed));
 	time_out(t, slot);
 	time_in(t, slot);
 	give_back(t, slot);
@@ -310,7 +349,7 @@ void session_drop(struct session_table *t, struct session *session)
 	if (t->log != NULL) {
 		struct buf packed;
 
-		buf_init(&packed, LIMIT_SESSION_JOURNAL + 4096);
+		buf_init(&packed, SESSION_PACKED_MAX);
 		session_pack(session, &packed);
 		session_log_append(t->log, buf_str(&packed), true);
 		buf_fini(&packed);
@@ -326,53 +365,55 @@ void session_drop(struct session_table *t, struct session *session)
 /* ---- resuming ----------------------------------------------------------------------------------
  */
 
-static bool is_resumable(const struct session *s, int64_t now_ms, int64_t resume_ms)
+static bool is_resumable(const struct session *s, const struct session_resume *how, int64_t now_ms)
 {
-	bool is_open = !s->is_ended || s->is_parked;
+	int64_t life_ms = s->is_parked ? how->parked_ms : how->dropped_ms;
 
-	return is_open && !s->is_offering && s->summary.n > 0 && s->last_ms + resume_ms >= now_ms;
+	if (s->is_offering || s->summary.n == 0 || (s->is_ended && !s->is_parked))
+		return false;
+	return s->last_ms + life_ms >= now_ms;
 }
 
 /* The newest slot of a number that is at rest and can be resumed; unpacked into *out. */
-static struct session_slot *resumable_slot(struct session_table *t, uint64_t number_hash,
-	const struct session *besides, int64_t now_ms, int64_t resume_ms, struct arena *arena,
-	struct session *out)
+static bool resumable(struct session_table *t, const struct session *besides,
+	const struct session_resume *how, struct arena *arena, struct session *out)
 {
-	struct session_slot *best = NULL;
+	uint64_t hash = hash_of_number(t, besides->channel, str_c(besides->msisdn.digits));
+	struct session_slot *s = t->by_number[hash & (t->buckets - 1)];
+	bool is_found = false;
 
-	for (struct session_slot *s = t->by_number[number_hash & (t->buckets - 1)]; s != NULL;
-		s = s->next_number) {
+	for (; s != NULL; s = s->next_number) {
 		struct session one;
 
-		if (s->number_hash != number_hash || s->is_taken || s == besides->slot ||
-			s->packed == NULL || (best != NULL && s->last_ms <= best->last_ms))
+		if (s->number_hash != hash || s->is_taken || s == besides->slot ||
+			s->packed == NULL || (is_found && s->last_ms <= out->last_ms))
 			continue;
 		if (unpack_into(s, arena, &one) != 0)
 			continue;
 		buf_fini(&one.journal);
-		if (is_resumable(&one, now_ms, resume_ms)) {
-			best = s;
-			*out = one;
-		}
+		if (!is_resumable(&one, how, besides->last_ms))
+			continue;
+		*out = one;
+		is_found = true;
 	}
-	return best;
+	return is_found;
 }
 
-bool session_find_resumable(struct session_table *t, struct str channel, struct str msisdn,
-	const struct session *besides, int64_t now_ms, int64_t resume_ms, struct arena *arena,
-	unsigned char uid_out[static UID_LEN], struct str *summary_out)
+bool session_find_resumable(struct session_table *t, struct session *session,
+	const struct session_resume *how, struct arena *arena)
 {
-	uint64_t hash = hash_of_number(t, channel, msisdn);
 	struct session found;
 	bool is_there;
 
+	if (session->msisdn.digits[0] == '\0')
+		return false;
 	(void)pthread_mutex_lock(&t->lock);
-	is_there = resumable_slot(t, hash, besides, now_ms, resume_ms, arena, &found) != NULL;
+	is_there = resumable(t, session, how, arena, &found);
 	(void)pthread_mutex_unlock(&t->lock);
 	if (!is_there)
 		return false;
-	memcpy(uid_out, found.uid, UID_LEN);
-	*summary_out = found.summary;
+	memcpy(session->offer, found.uid, UID_LEN);
+	session->summary = found.summary;
 	return true;
 }
 
@@ -383,7 +424,6 @@ static void take_over(struct session *session, const struct session *old)
 	buf_fini(&session->journal);
 	session->journal = old->journal;
 	session->buys = old->buys;
-	session->wants_secret = old->wants_secret;
 	session->summary = old->summary;
 	session->lang = old->lang;
 	session->begun_ms = old->begun_ms;
@@ -438,6 +478,8 @@ static void restore(void *ctx, struct str packed, bool is_dropped)
 	slot = find(t, hash);
 	if (slot != NULL)
 		slot_free(t, slot);
+	if (key.msisdn.n > 0)
+		trim_number(t, hash_of_number(t, s.channel, key.msisdn));
 	if (is_dropped || t->count >= t->config.max)
 		return;
 	slot = slot_new(t, hash, hash_of_number(t, s.channel, key.msisdn));
@@ -499,22 +541,37 @@ void session_table_free(struct session_table **table)
 
 void session_sweep(struct session_table *t, int64_t now_ms)
 {
+	int64_t keep_ms;
+
 	(void)pthread_mutex_lock(&t->lock);
+	keep_ms = t->config.keep_ms;
 	for (struct session_slot *s = t->oldest, *next; s != NULL; s = next) {
 		next = s->newer;
-		if (s->last_ms + t->config.keep_ms >= now_ms)
+		if (s->last_ms + keep_ms >= now_ms)
 			break;
 		if (!s->is_taken)
 			slot_free(t, s);
 	}
 	(void)pthread_mutex_unlock(&t->lock);
 	if (t->log != NULL)
-		session_log_rotate(t->log, now_ms, t->config.keep_ms);
+		session_log_rotate(t->log, now_ms, keep_ms);
 }
 
-size_t session_count(const struct session_table *table)
+void session_set_keep(struct session_table *t, int64_t keep_ms)
 {
-	return table->count;
+	(void)pthread_mutex_lock(&t->lock);
+	t->config.keep_ms = keep_ms;
+	(void)pthread_mutex_unlock(&t->lock);
+}
+
+void session_stats(struct session_table *t, struct session_stats *out)
+{
+	*out = (struct session_stats){0};
+	(void)pthread_mutex_lock(&t->lock);
+	out->sessions = t->count;
+	(void)pthread_mutex_unlock(&t->lock);
+	if (t->log != NULL)
+		out->log_failures = session_log_failures(t->log);
 }
 
 uint64_t session_text_mac(const struct session_table *table, struct str text)

@@ -26,6 +26,7 @@ struct session_log {
 	char dir[PATH_MAX];
 	int fd;
 	unsigned long segment;
+	off_t size; /* of the segment: behind its last whole record */
 	int64_t begun_ms;
 	uint64_t failures;
 };
@@ -48,8 +49,15 @@ static int segment_begin(struct session_log *log, struct err *err)
 	if (log->fd >= 0)
 		(void)close(log->fd);
 	log->fd = fd;
+	log->size = 0;
 	return 0;
 }
+
+struct replay {
+	session_record_fn record;
+	void *ctx;
+	uint64_t opened; /* records that were sealed with our key */
+};
 
 /* Reads a whole segment; the caller frees. */
 static char *segment_read(const char *path, size_t *n_out)
@@ -75,8 +83,11 @@ static char *segment_read(const char *path, size_t *n_out)
 	return bytes;
 }
 
-static int records_replay(
-	const struct session_log *log, struct str bytes, session_record_fn record, void *ctx)
+/*
+ * Where a record cannot be opened the segment ends: torn by a power cut. But where none before it
+ * could be opened either, the key is another one, and that is for a person to sort out.
+ */
+static int records_replay(const struct session_log *log, struct str bytes, struct replay *replay)
 {
 	static const size_t head = 5;
 	unsigned char *plain = malloc(RECORD_MAX);
@@ -95,11 +106,13 @@ static int records_replay(
 		rc = vault_open(log->vault, VAULT_SESSION, STR("session"), sealed, plain);
 		if (rc != 0)
 			break;
-		record(ctx, (struct str){(char *)plain, n - VAULT_OVERHEAD}, bytes.p[4] == 1);
+		replay->opened++;
+		replay->record(replay->ctx, (struct str){(char *)plain, n - VAULT_OVERHEAD},
+			bytes.p[4] == 1);
 		bytes = str_from(bytes, head + n);
 	}
 	free(plain);
-	return rc;
+	return replay->opened > 0 ? 0 : rc;
 }
 
 static int by_number(const void *a, const void *b)
@@ -139,8 +152,7 @@ static unsigned long *segments_list(const struct session_log *log, size_t *n_out
 	return numbers;
 }
 
-static int segments_replay(
-	struct session_log *log, session_record_fn record, void *ctx, struct err *err)
+static int segments_replay(struct session_log *log, struct replay *replay, struct err *err)
 {
 	char path[PATH_MAX];
 	size_t n;
@@ -154,7 +166,7 @@ static int segments_replay(
 		segment_path(log, numbers[i], path);
 		bytes = segment_read(path, &len);
 		if (bytes != NULL)
-			rc = records_replay(log, (struct str){bytes, len}, record, ctx);
+			rc = records_replay(log, (struct str){bytes, len}, replay);
 		if (rc != 0)
 			(void)err_set(err, rc, "%s: not sealed with this master key", path);
 		free(bytes);
@@ -168,6 +180,7 @@ int session_log_open(struct str dir, const struct vault *vault, session_record_f
 	struct session_log **out, struct err *err)
 {
 	struct session_log *log = calloc(1, sizeof(*log));
+	struct replay replay = {record, ctx, 0};
 	int rc;
 
 	if (log == NULL)
@@ -176,7 +189,7 @@ int session_log_open(struct str dir, const struct vault *vault, session_record_f
 	log->vault = vault;
 	(void)pthread_mutex_init(&log->lock, NULL);
 	(void)snprintf(log->dir, sizeof(log->dir), "%.*s", STR_ARG(dir));
-	rc = segments_replay(log, record, ctx, err);
+	rc = segments_replay(log, &replay, err);
 	if (rc == 0)
 		rc = segment_begin(log, err);
 	if (rc != 0) {
@@ -198,31 +211,45 @@ void session_log_close(struct session_log **log)
 	*log = NULL;
 }
 
+/* A torn record would hide those after it: cut it off, or else go on in a new segment. */
+static void append_failed(struct session_log *log)
+{
+	log->failures++;
+	if (ftruncate(log->fd, log->size) != 0)
+		(void)segment_begin(log, NULL);
+}
+
 void session_log_append(struct session_log *log, struct str packed, bool is_dropped)
 {
-	unsigned char record[5 + 8192 + VAULT_OVERHEAD];
+	unsigned char record[5 + SESSION_PACKED_MAX + VAULT_OVERHEAD];
 	uint32_t n = (uint32_t)packed.n + VAULT_OVERHEAD;
 	size_t len = 5 + (size_t)n;
 
-	if (len > sizeof(record))
-		return;
+	tama_assert(len <= sizeof(record));
 	memcpy(record, &n, sizeof(n));
 	record[4] = is_dropped ? 1 : 0;
 	vault_seal(log->vault, VAULT_SESSION, STR("session"), packed, record + 5);
-	/* O_APPEND writes of one call do not mix; the lock only guards against a change of segment.
-	 */
 	(void)pthread_mutex_lock(&log->lock);
-	if (write(log->fd, record, len) != (ssize_t)len) {
-		/* A torn record would hide those after it: go on in a new segment. */
-		log->failures++;
-		(void)segment_begin(log, NULL);
-	}
+	if (write(log->fd, record, len) == (ssize_t)len)
+		log->size += (off_t)len;
+	else
+		append_failed(log);
 	(void)pthread_mutex_unlock(&log->lock);
+}
+
+uint64_t session_log_failures(struct session_log *log)
+{
+	uint64_t n;
+
+	(void)pthread_mutex_lock(&log->lock);
+	n = log->failures;
+	(void)pthread_mutex_unlock(&log->lock);
+	return n;
 }
 
 void session_log_rotate(struct session_log *log, int64_t now_ms, int64_t keep_ms)
 {
-	unsigned long *numbers;
+	unsigned long *numbers, current;
 	char path[PATH_MAX];
 	size_t n;
 
@@ -233,13 +260,14 @@ void session_log_rotate(struct session_log *log, int64_t now_ms, int64_t keep_ms
 	log->begun_ms = now_ms;
 	(void)pthread_mutex_lock(&log->lock);
 	(void)segment_begin(log, NULL);
+	current = log->segment;
 	(void)pthread_mutex_unlock(&log->lock);
 	numbers = segments_list(log, &n);
 	for (size_t i = 0; i < n; i++) {
 		struct stat st;
 
 		segment_path(log, numbers[i], path);
-		if (numbers[i] < log->segment && stat(path, &st) == 0 &&
+		if (numbers[i] < current && stat(path, &st) == 0 &&
 			(int64_t)st.st_mtime * 1000 + keep_ms < now_ms)
 			(void)unlink(path);
 	}

@@ -8,8 +8,7 @@
 enum pack_flag {
 	PACK_ENDED = 1,
 	PACK_PARKED = 2,
-	PACK_SECRET = 4,
-	PACK_OFFER = 8,
+	PACK_OFFER = 4,
 };
 
 static void put_text(struct buf *out, struct str s)
@@ -23,7 +22,7 @@ static void put_text(struct buf *out, struct str s)
 void session_pack(const struct session *s, struct buf *out)
 {
 	unsigned flags = (s->is_ended ? PACK_ENDED : 0) | (s->is_parked ? PACK_PARKED : 0) |
-			 (s->wants_secret ? PACK_SECRET : 0) | (s->is_offering ? PACK_OFFER : 0);
+			 (s->is_offering ? PACK_OFFER : 0);
 
 	buf_add_char(out, PACK_VERSION);
 	buf_add_char(out, (char)flags);
@@ -43,7 +42,7 @@ void session_pack(const struct session *s, struct buf *out)
 	put_text(out, s->lang);
 	put_text(out, s->hop_id);
 	put_text(out, s->summary);
-	put_text(out, s->final_text);
+	put_text(out, s->said);
 	put_text(out, buf_str(&s->journal));
 }
 
@@ -114,14 +113,13 @@ int session_unpack(struct str packed, struct session *out)
 	out->lang = get_text(&r);
 	out->hop_id = get_text(&r);
 	out->summary = get_text(&r);
-	out->final_text = get_text(&r);
+	out->said = get_text(&r);
 	journal = get_text(&r);
 	if (r.failed || number.n > MSISDN_MAX || journal.n > LIMIT_SESSION_JOURNAL)
 		return TAMA_EINVAL;
 	memcpy(out->msisdn.digits, number.p, number.n);
 	out->is_ended = flags & PACK_ENDED;
 	out->is_parked = flags & PACK_PARKED;
-	out->wants_secret = flags & PACK_SECRET;
 	out->is_offering = flags & PACK_OFFER;
 	buf_init(&out->journal, LIMIT_SESSION_JOURNAL);
 	buf_add_str(&out->journal, journal);

@@ -2,7 +2,11 @@
 #ifndef TAMA_SESSION_PRIV_H
 #define TAMA_SESSION_PRIV_H
 
+#include "tama/limits.h"
 #include "tama/session.h"
+
+/* The journal, and all that is beside it: texts of a callback, each bounded by the dialect host. */
+#define SESSION_PACKED_MAX (LIMIT_SESSION_JOURNAL + 4096)
 
 /*
  * A session at rest in memory: a small head and its packed state. Everything variable is in
@@ -39,6 +43,7 @@ void session_log_close(struct session_log **log);
 
 /* One write(2). Failing to write is counted, never fatal: a session lost is not money lost. */
 void session_log_append(struct session_log *log, struct str packed, bool is_dropped);
+uint64_t session_log_failures(struct session_log *log);
 
 /* Begins a new segment now and then, and removes those last written before keep_ms ago. */
 void session_log_rotate(struct session_log *log, int64_t now_ms, int64_t keep_ms);

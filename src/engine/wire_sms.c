@@ -115,6 +115,7 @@ void job_sms(struct wire *wire, struct job *job)
 	const struct channel *channel = config_channel(wire->config, job->sms.channel);
 	bool is_ours = channel != NULL && channel->partner->id == job->sms.partner;
 
+	CRASH_POINT("K23");
 	wire->sms++;
 	if (!is_ours || submit(wire, job, channel) != 0)
 		post_verdict(wire, job->sms.outbox, job->sms.partner, SMS_RETRY);

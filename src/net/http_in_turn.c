@@ -237,8 +237,8 @@ static void owe_less(struct http_worker *worker)
 }
 
 /*
- * The handler said HTTP_LATER: suspends, unless the answer (or the word to go on) came in between; the
- * library then calls again once it has taken the connection back.
+ * The handler said HTTP_LATER: suspends, unless the answer (or the word to go on) came in between;
+ * the library then calls again once it has taken the connection back.
  */
 static enum MHD_Result park(struct turn *turn)
 {
@@ -332,6 +332,9 @@ void http_in_on_completed(
 	*slot = NULL;
 	if (was_refused_by_library(turn))
 		atomic_fetch_add_explicit(&worker->refused, 1, memory_order_relaxed);
+	/* Told to go on, but the peer was gone before the handler could be called again. */
+	if (atomic_load(&turn->stage) == TURN_CONTINUED)
+		owe_less(worker);
 	(void)http_conn_enter(turn->conn, CONN_AWAITS);
 	bool was_handled = turn->was_handled;
 	if (was_handled && worker->in->config.done != NULL)
@@ -367,8 +370,8 @@ static bool reply_copy(struct turn *turn, const struct http_reply *reply)
 }
 
 /*
- * The suspended connection goes back to its worker. Under the lock to the end, because http_in_stop may
- * free all this right behind it.
+ * The suspended connection goes back to its worker. Under the lock to the end, because http_in_stop
+ * may free all this right behind it.
  */
 static void resume(struct http_worker *worker, struct MHD_Connection *mhd, bool is_answered)
 {

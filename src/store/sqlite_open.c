@@ -169,6 +169,7 @@ static const struct store_ops sqlite_ops = {
 	.outbox_next_due = sqlite_outbox_next_due,
 	.outbox_get = sqlite_outbox_get,
 	.outbox_set_due = sqlite_outbox_set_due,
+	.outbox_release = sqlite_outbox_release,
 	.outbox_done = sqlite_outbox_done,
 	.outbox_cancel = sqlite_outbox_cancel,
 	.outbox_set_dlr = sqlite_outbox_set_dlr,

@@ -132,6 +132,15 @@ int sqlite_outbox_set_due(
 	return run_one(&query);
 }
 
+int sqlite_outbox_release(struct store *base, int64_t now_ms, int64_t lease_ms)
+{
+	struct query query = query_begin(&sqlite_store_of(base)->db, ST_OUTBOX_RELEASE);
+
+	query_i64(&query, ":now", now_ms);
+	query_i64(&query, ":lease", lease_ms);
+	return query_run(&query, NULL);
+}
+
 int sqlite_outbox_done(struct store *base, uint32_t partner, uint64_t id)
 {
 	static const enum statement ways[] = {ST_OUTBOX_REMOVE, ST_OUTBOX_KEEP};

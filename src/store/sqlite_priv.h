@@ -45,6 +45,7 @@ enum statement {
 	ST_OUTBOX_NEXT_DUE,
 	ST_OUTBOX_GET,
 	ST_OUTBOX_SET_DUE,
+	ST_OUTBOX_RELEASE,
 	ST_OUTBOX_REMOVE,
 	ST_OUTBOX_KEEP,
 	ST_OUTBOX_CANCEL,
@@ -268,6 +269,7 @@ int sqlite_outbox_get(struct store *store, uint32_t partner, uint64_t id, struct
 	struct outbox_row *out);
 int sqlite_outbox_set_due(
 	struct store *store, uint32_t partner, uint64_t id, int64_t due_ms, uint32_t tries);
+int sqlite_outbox_release(struct store *store, int64_t now_ms, int64_t lease_ms);
 int sqlite_outbox_done(struct store *store, uint32_t partner, uint64_t id);
 int sqlite_outbox_cancel(
 	struct store *store, uint32_t partner, uint64_t attempt, enum outbox_kind kind);

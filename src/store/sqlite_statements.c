@@ -109,6 +109,9 @@ static const char *const texts[STATEMENTS] = {
 	[ST_OUTBOX_GET] = OUTBOX "WHERE o.partner = :partner AND o.id = :id",
 	[ST_OUTBOX_SET_DUE] = "UPDATE outbox SET due_ms = :due_ms, tries = :tries"
 			      " WHERE id = :id AND partner = :partner AND is_done = 0",
+	/* An id begins with the milliseconds at which it was made. */
+	[ST_OUTBOX_RELEASE] = "UPDATE outbox SET due_ms = :now WHERE is_done = 0 AND due_ms > :now"
+			      " AND kind <= 3 AND (tries > 0 OR due_ms = (id >> 20) + :lease)",
 	[ST_OUTBOX_REMOVE] = "DELETE FROM outbox"
 			     " WHERE id = :id AND partner = :partner AND kind <> 3",
 	[ST_OUTBOX_KEEP] = "UPDATE outbox SET is_done = 1"
@@ -118,7 +121,9 @@ static const char *const texts[STATEMENTS] = {
 		"="
 		" (SELECT purchase FROM attempt WHERE id = :attempt AND partner = :partner)"
 		" AND :kind IN (0, kind) AND attempt = :attempt",
-	[ST_OUTBOX_SET_DLR] = "UPDATE outbox SET dlr = :dlr"
+	/* Reports come in any order: one on the way does not undo how it ended. */
+	[ST_OUTBOX_SET_DLR] = "UPDATE outbox SET dlr = CASE WHEN :dlr = 'buffered' AND dlr <> ''"
+			      " THEN dlr ELSE :dlr END"
 			      " WHERE id = :id AND partner = :partner AND kind = 3",
 
 	[ST_INBOX_INSERT] =

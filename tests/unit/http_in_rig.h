@@ -109,6 +109,13 @@ static inline enum http_verdict rig_park(struct rig *rig, struct http_turn *turn
 	return HTTP_LATER;
 }
 
+/* The turn's `user` tells the handler, when it is called again, that it has been here. */
+static inline enum http_verdict rig_park_to_go_on(struct rig *rig, struct http_turn *turn)
+{
+	turn->user = rig;
+	return rig_park(rig, turn);
+}
+
 static inline void rig_answer(struct http_turn *turn)
 {
 	struct http_reply reply = {0};
@@ -148,6 +155,13 @@ static inline enum http_verdict rig_handle(
 	pthread_mutex_unlock(&rig->lock);
 	if (str_eq(path, STR("/later")))
 		return rig_park(rig, turn);
+	if (str_eq(path, STR("/again")) && turn->user == NULL)
+		return rig_park_to_go_on(rig, turn);
+	if (str_eq(path, STR("/at-once-again")) && turn->user == NULL) {
+		turn->user = rig;
+		http_in_continue(turn);
+		return HTTP_LATER;
+	}
 	if (str_eq(path, STR("/at-once"))) {
 		rig_answer(turn);
 		return HTTP_LATER;
@@ -219,6 +233,15 @@ static inline void rig_answer_all(struct rig *rig)
 	pthread_mutex_unlock(&rig->lock);
 	for (size_t i = 0; i < n; i++)
 		rig_answer(turns[i]);
+}
+
+static inline void rig_continue_all(struct rig *rig)
+{
+	pthread_mutex_lock(&rig->lock);
+	for (size_t i = 0; i < rig->parked_len; i++)
+		http_in_continue(rig->parked[i]);
+	rig->parked_len = 0;
+	pthread_mutex_unlock(&rig->lock);
 }
 
 static inline int rig_try_dial(const struct rig *rig)

@@ -335,12 +335,71 @@ static void owes_each_message_once(void **state)
 	assert_int_equal(DO(outbox_set_dlr, 1, 11, "delivered"), 0);
 	assert_int_equal(DO(outbox_get, 1, 11, &kit->arena, &got), 0);
 	check_str(got.dlr, "delivered");
+	assert_int_equal(DO(outbox_set_dlr, 1, 11, "buffered"), 0);
+	assert_int_equal(DO(outbox_get, 1, 11, &kit->arena, &got), 0);
+	check_str(got.dlr, "delivered");
+	assert_int_equal(DO(outbox_set_dlr, 1, 11, "failed"), 0);
+	assert_int_equal(DO(outbox_get, 1, 11, &kit->arena, &got), 0);
+	check_str(got.dlr, "failed");
 	assert_int_equal(DO(outbox_set_dlr, 1, 12, "delivered"), TAMA_ENOTFOUND);
 	assert_int_equal(DO(outbox_set_dlr, 1, 99, "delivered"), TAMA_ENOTFOUND);
 
 	assert_int_equal(DO(outbox_done, 1, 12), 0);
 	assert_int_equal(DO(outbox_get, 1, 12, &kit->arena, &got), TAMA_ENOTFOUND);
 	assert_int_equal(DO(outbox_done, 1, 12), TAMA_ENOTFOUND);
+}
+
+#define LEASE_MS 60000
+
+static int64_t due_of(struct kit *kit, uint32_t partner, uint64_t id)
+{
+	struct outbox_row got;
+
+	assert_int_equal(DO(outbox_get, partner, id, &kit->arena, &got), 0);
+	return got.due_ms;
+}
+
+/* A row of that kind made at KIT_NOW; returns its id. */
+static uint64_t add_row(struct kit *kit, const struct attempt_row *attempt, enum outbox_kind kind,
+	int64_t due_ms, uint32_t tries)
+{
+	static uint32_t n;
+	struct outbox_row row = kit_send(attempt, ((uint64_t)KIT_NOW << 20) + ++n);
+
+	row.kind = kind;
+	row.seq = n;
+	row.due_ms = due_ms;
+	row.tries = tries;
+	assert_int_equal(DO(outbox_insert, &row), 0);
+	return row.id;
+}
+
+static void releases_what_was_handed_out(void **state)
+{
+	struct kit *kit = *state;
+	const struct purchase_row purchase = add_purchase(kit, 1, 1),
+				  other = add_purchase(kit, 2, 1);
+	const struct attempt_row attempt = add_attempt(kit, &purchase, 1);
+	const struct attempt_row theirs = add_attempt(kit, &other, 1);
+	const int64_t now = KIT_NOW + 1000, lease = KIT_NOW + LEASE_MS;
+	uint64_t first = add_row(kit, &attempt, OUTBOX_SEND, lease, 0);
+	uint64_t again = add_row(kit, &theirs, OUTBOX_SEND, lease + 7, 1);
+	uint64_t query = add_row(kit, &attempt, OUTBOX_POLL, lease + 7, 1);
+	uint64_t later = add_row(kit, &attempt, OUTBOX_SEND, lease + 7, 0);
+	uint64_t deadline = add_row(kit, &attempt, OUTBOX_DEADLINE, lease, 1);
+	uint64_t overdue = add_row(kit, &attempt, OUTBOX_SEND, KIT_NOW, 1);
+	struct outbox_row sms = kit_sms(&purchase, (uint64_t)KIT_NOW << 20, 0);
+
+	sms.due_ms = lease;
+	assert_int_equal(DO(outbox_insert, &sms), 0);
+	assert_int_equal(DO(outbox_release, now, LEASE_MS), 0);
+	assert_int_equal(due_of(kit, 1, first), now);
+	assert_int_equal(due_of(kit, 2, again), now);
+	assert_int_equal(due_of(kit, 1, query), now);
+	assert_int_equal(due_of(kit, 1, sms.id), now);
+	assert_int_equal(due_of(kit, 1, later), lease + 7);
+	assert_int_equal(due_of(kit, 1, deadline), lease);
+	assert_int_equal(due_of(kit, 1, overdue), KIT_NOW);
 }
 
 static void owes_messages_of_no_purchase(void **state)
@@ -392,8 +451,7 @@ static void keeps_the_inbox_once(void **state)
 		int64_t first_ms = 0;
 		enum inbox_verdict verdict = 0;
 
-		assert_int_equal(
-			DO(inbox_repeat, 1, row.account, row.key, &first_ms, &verdict), 0);
+		assert_int_equal(DO(inbox_repeat, 1, row.account, row.key, &first_ms, &verdict), 0);
 		assert_int_equal(first_ms, row.received_ms);
 		assert_int_equal(verdict, row.verdict);
 	}
@@ -589,6 +647,7 @@ int main(void)
 		TEST(lists_attempts_and_orphans),
 		TEST(keeps_the_outbox_in_order),
 		TEST(owes_each_message_once),
+		TEST(releases_what_was_handed_out),
 		TEST(owes_messages_of_no_purchase),
 		TEST(cancels_what_an_attempt_owes),
 		TEST(keeps_the_inbox_once),
