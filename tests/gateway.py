@@ -160,8 +160,14 @@ class Gateway:
         return self.metrics()[name]
 
     def purchases(self):
-        """How many confirmations are in the store; read when the gateway does not run."""
+        """How many were confirmed since the start."""
         return self.metric("tama_purchases_total")
+
+    def expect_purchases(self, n):
+        """The engine tells its counts behind its answers, so the last one may take a moment."""
+        self.until(lambda: self.purchases() >= n)
+        if self.purchases() != n:
+            raise AssertionError(f"{self.purchases()} purchases, not {n}")
 
     def files(self):
         """Every byte that the gateway has written."""

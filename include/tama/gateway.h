@@ -19,8 +19,12 @@ int gateway_start(
 /* Deadlines of hops, expiry of sessions and secrets. Call it every 50 ms or so. */
 void gateway_tick(struct gateway *gateway);
 
-/* Swaps the configuration for hops from now on; those under way end on the old one. */
-void gateway_reload(struct gateway *gateway, const struct config *config);
+/*
+ * Swaps the configuration for hops from now on; those under way end on the old one. 0, or what is
+ * wrong with a menu or dialect of it, and then nothing has changed. Addresses, the data directory,
+ * workers and the master key stay as they were at the start.
+ */
+int gateway_reload(struct gateway *gateway, const struct config *config, struct err *err);
 
 /* Whether the store has answered "in doubt": the process must end and start again (finding 2). */
 bool gateway_is_dead(const struct gateway *gateway);

@@ -73,6 +73,10 @@ struct http_in_config {
 	 * closed: how a sandbox loses or cuts its answers. Without this it leaves as 500.
 	 */
 	bool allow_raw;
+	/* Of one address; more are closed at once. 0: as many as there may be in all. */
+	unsigned peer_connections;
+	/* Whether the address is a proxy, which speaks for many. Called by one thread; may be NULL. */
+	bool (*is_proxy)(void *ctx, struct str address);
 	http_handler_fn handler;
 	http_done_fn done;
 	void *ctx;
@@ -86,6 +90,7 @@ struct http_in_stats {
 	uint64_t refused;     /* malformed: 400, 413, 431, 505; not 414 */
 	uint64_t too_slow;    /* shut by the watchdog */
 	uint64_t suspended;   /* waiting for http_in_answer now */
+	uint64_t peer_full;   /* connections closed at once: their address had too many */
 };
 
 /* Binds, listens and starts the threads. 0; TAMA_EIO with a message; *out untouched on failure. */

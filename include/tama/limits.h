@@ -10,6 +10,7 @@
 #define LIMIT_HTTP_BODY_MS 20000
 #define LIMIT_HTTP_IDLE_S 75
 #define LIMIT_HTTP_CONNECTIONS 4096
+#define LIMIT_HTTP_PEER_CONNECTIONS 256 /* of one address that is no proxy of ours (F-J9) */
 #define LIMIT_HTTP_WORKERS 64
 #define LIMIT_HTTP_LEAVE_MS 1000 /* for answers already given, when the listener stops */
 

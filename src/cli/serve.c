@@ -42,14 +42,16 @@ static int load(const struct serve_options *options, const struct config **out)
 static void reload(struct gateway *gateway, struct log *log, const struct serve_options *options)
 {
 	const struct config *config = NULL;
+	struct err err = ERR_INIT;
+	int rc = load(options, &config);
 
-	if (load(options, &config) != 0) {
-		log_event(log, "alarm", "reload", STR(""), STR("refused: nothing has changed"));
-		return;
-	}
-	gateway_reload(gateway, config);
+	if (rc == 0 && (rc = gateway_reload(gateway, config, &err)) != 0)
+		(void)fprintf(stderr, "%s\n", err.text);
 	config_unref(&config);
-	log_event(log, "info", "reload", STR(""), STR("in force"));
+	if (rc == 0)
+		log_event(log, "info", "reload", STR(""), STR("in force"));
+	else
+		log_event(log, "alarm", "reload", STR(""), STR("refused: nothing has changed"));
 }
 
 /* Signals come here and nowhere else: every thread has them blocked. */

@@ -101,6 +101,19 @@ static int make_workers(struct gateway *g, struct err *err)
 	return 0;
 }
 
+/* On the demo's machine everybody is this machine. */
+static bool peer_is_proxy(void *ctx, struct str address)
+{
+	const struct config *config = gateway_config(ctx);
+	bool is_proxy = peer_is_one_of(config->proxies, config->proxies_len, address);
+
+	if (config->allow_loopback &&
+		(str_has_prefix(address, STR("127.")) || str_eq(address, STR("::1"))))
+		is_proxy = true;
+	config_unref(&config);
+	return is_proxy;
+}
+
 static int listen_both(struct gateway *g, struct err *err)
 {
 	struct http_in_config in = {
@@ -108,6 +121,8 @@ static int listen_both(struct gateway *g, struct err *err)
 		.port = g->config->listen_port,
 		.workers = g->workers_len,
 		.connections = g->config->connections,
+		.peer_connections = LIMIT_HTTP_PEER_CONNECTIONS,
+		.is_proxy = peer_is_proxy,
 		.handler = public_handle,
 		.done = public_done,
 		.ctx = g,
@@ -181,10 +196,16 @@ void gateway_tick(struct gateway *g)
 	secrets_sweep(g->secrets, now_ms);
 }
 
-void gateway_reload(struct gateway *g, const struct config *config)
+int gateway_reload(struct gateway *g, const struct config *config, struct err *err)
 {
 	const struct config *old;
+	struct worker trial = {0};
+	int rc = worker_make(&trial, config, err);
 
+	/* What a worker cannot make of it is not to be found out by the first hop. */
+	worker_free(&trial);
+	if (rc != 0)
+		return rc;
 	(void)pthread_mutex_lock(&g->lock);
 	old = g->config;
 	g->config = config_ref(config);
@@ -194,6 +215,7 @@ void gateway_reload(struct gateway *g, const struct config *config)
 	wire_set_config(g->wire, config);
 	session_set_keep(g->sessions, longest_life(config));
 	config_unref(&old);
+	return 0;
 }
 
 bool gateway_is_dead(const struct gateway *g)

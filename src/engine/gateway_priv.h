@@ -110,6 +110,14 @@ int reader_post(struct reader *reader, struct reader_job *job);
 enum http_verdict public_handle(void *gateway, struct http_turn *turn, struct http_reply *reply);
 void public_done(void *gateway, struct http_turn *turn, bool sent);
 
+/* ---- peer.c ---- */
+
+/* The address of whoever called us or our proxies; what a forged header can make of it is text. */
+struct str peer_of(const struct config *config, const struct http_request *request);
+
+/* Whether the address is in the list, however it is spelt. */
+bool peer_is_one_of(const struct str *list, size_t len, struct str address);
+
 /* ---- metrics.c ---- */
 
 enum http_verdict admin_handle(void *gateway, struct http_turn *turn, struct http_reply *reply);

@@ -122,6 +122,15 @@ static struct hop_answer end_broken(
 	return hop_end(x, s, "broken");
 }
 
+/* Whether anything has been answered since the last purchase: else there is nothing to resume. */
+static bool has_answers(const struct exchange *x, const struct session *s)
+{
+	struct journal_steps steps;
+
+	return journal_fold(buf_str(&s->journal), &x->turn->arena, &steps) == 0 &&
+	       steps.can_go_back;
+}
+
 static struct hop_answer finish(
 	const struct exchange *x, struct session *s, const struct menu_result *r)
 {
@@ -131,7 +140,7 @@ static struct hop_answer finish(
 	s->is_ended = answer.is_end;
 	s->is_parked = r->outcome == MENU_PARK;
 	s->said = r->text;
-	s->summary = r->summary;
+	s->summary = has_answers(x, s) ? r->summary : (struct str){NULL, 0};
 	session_put(x->gateway->sessions, s);
 	return answer;
 }

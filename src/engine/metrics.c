@@ -23,6 +23,8 @@ static void add_http(struct gateway *g, struct buf *out)
 	counter(out, "tama_http_requests_total", "Requests read whole.", s.requests);
 	counter(out, "tama_http_refused_total", "Malformed requests.", s.refused);
 	counter(out, "tama_http_too_slow_total", "Connections shut by the watchdog.", s.too_slow);
+	counter(out, "tama_http_peer_full_total", "Connections beyond one address's share.",
+		s.peer_full);
 	gauge(out, "tama_http_suspended", "Requests that wait for a commit.", s.suspended);
 }
 

@@ -146,12 +146,11 @@ static enum http_verdict route_dlr(struct gateway *g, struct worker *w, struct h
 /* ---- IPNs --------------------------------------------------------------------------------------
  */
 
-static bool source_is_known(const struct account *account, struct str peer)
+static bool source_is_known(
+	const struct worker *w, const struct account *account, const struct http_request *request)
 {
-	for (size_t i = 0; i < account->sources_len; i++)
-		if (str_eq(account->sources[i], peer))
-			return true;
-	return account->sources_len == 0;
+	return account->sources_len == 0 ||
+	       peer_is_one_of(account->sources, account->sources_len, peer_of(w->config, request));
 }
 
 static bool signature_is_right(const struct account *account, const struct http_request *request)
@@ -189,7 +188,7 @@ static enum http_verdict route_ipn(struct gateway *g, struct worker *w, struct h
 	bool is_right = path_is_right(g, account, token, &path_ref);
 	struct turn_keep *keep;
 
-	if (!is_right || !source_is_known(account, turn->request.peer) ||
+	if (!is_right || !source_is_known(w, account, &turn->request) ||
 		!signature_is_right(account, &turn->request)) {
 		g->stats.ipns_refused++;
 		return unauthorised(g, reply);

@@ -136,6 +136,7 @@ static struct http_in *http_in_new(const struct http_in_config *config)
 	in->config.body_ms = config->body_ms > 0 ? config->body_ms : LIMIT_HTTP_BODY_MS;
 	in->listen_fd = -1;
 	in->wake_fd = -1;
+	in->peers = http_peers_new();
 	sync_init(in);
 	for (unsigned i = 0; i < config->workers; i++) {
 		in->workers[i].in = in;
@@ -205,7 +206,7 @@ uint16_t http_in_port(const struct http_in *in)
 
 void http_in_stats(const struct http_in *in, struct http_in_stats *out)
 {
-	*out = (struct http_in_stats){0};
+	*out = (struct http_in_stats){.peer_full = atomic_load(&in->peer_full)};
 	for (unsigned i = 0; i < in->config.workers; i++) {
 		const struct http_worker *worker = &in->workers[i];
 		out->connections += atomic_load(&worker->accepted);
@@ -237,6 +238,7 @@ void http_in_stop(struct http_in **handle)
 		(void)close(in->listen_fd);
 	if (in->wake_fd >= 0)
 		(void)close(in->wake_fd);
+	http_peers_free(in->peers);
 	tama_assert(pthread_cond_destroy(&in->changed) == 0);
 	tama_assert(pthread_mutex_destroy(&in->lock) == 0);
 	free(in);

@@ -64,15 +64,38 @@ static struct http_worker *worker_pick(struct http_in *in)
 	return best;
 }
 
+/* Counts the connection of this peer; false when it has too many and is no proxy. */
+static bool peer_enter(struct http_in *in, const struct sockaddr *peer)
+{
+	const struct http_in_config *config = &in->config;
+	unsigned open = http_peers_enter(in->peers, peer);
+	char text[INET6_ADDRSTRLEN];
+	if (config->peer_connections == 0 || open <= config->peer_connections)
+		return true;
+	if (config->is_proxy != NULL &&
+		config->is_proxy(config->ctx, http_in_name_peer(peer, text)))
+		return true;
+	http_peers_leave(in->peers, peer);
+	return false;
+}
+
 static void admit(struct http_in *in, int fd, const struct sockaddr *peer, socklen_t peer_len)
 {
-	struct http_worker *worker = worker_pick(in);
+	struct http_worker *worker;
+	if (!peer_enter(in, peer)) {
+		atomic_fetch_add_explicit(&in->peer_full, 1, memory_order_relaxed);
+		(void)close(fd);
+		return;
+	}
+	worker = worker_pick(in);
 	atomic_fetch_add(&worker->open, 1);
 	/* The library closes the socket when it does not take it. */
-	if (MHD_add_connection(worker->daemon, fd, peer, peer_len) == MHD_YES)
+	if (MHD_add_connection(worker->daemon, fd, peer, peer_len) == MHD_YES) {
 		atomic_fetch_add_explicit(&worker->accepted, 1, memory_order_relaxed);
-	else
-		atomic_fetch_sub(&worker->open, 1);
+		return;
+	}
+	http_peers_leave(in->peers, peer);
+	atomic_fetch_sub(&worker->open, 1);
 }
 
 /* False when the system has no more sockets or memory: then it is no use to ask again at once. */

@@ -1,7 +1,7 @@
 /*
  * What the files of the listener share: http_in.c (life of a listener), http_in_turn.c (one
  * request, as libmicrohttpd calls us), http_in_check.c (what is refused), http_in_watch.c (late
- * connections).
+ * connections), http_in_door.c (who gets in), http_in_peers.c (how many of one address).
  *
  * Who touches what. A worker is one libmicrohttpd daemon with one thread; its turns and its free
  * list are that thread's alone. Between threads there are only: a connection's `state` (worker and
@@ -38,6 +38,7 @@ struct http_conn {
 	struct http_conn *next;
 	struct http_worker *worker;
 	int fd;
+	struct sockaddr_storage address;
 	_Atomic uint64_t state;
 	/* The watchdog's, under worker->lock. */
 	uint64_t seen_state;
@@ -48,8 +49,8 @@ struct http_conn {
 };
 
 /*
- * In this order; what is RUNNING may become PARKED, ANSWERED or CONTINUED, what is PARKED the latter
- * two; CONTINUED becomes RUNNING again.
+ * In this order; what is RUNNING may become PARKED, ANSWERED or CONTINUED, what is PARKED the
+ * latter two; CONTINUED becomes RUNNING again.
  */
 enum turn_stage {
 	TURN_HEAD,
@@ -113,6 +114,8 @@ struct http_in {
 	bool door_runs;
 	pthread_t door;
 	unsigned door_next; /* the worker it asks first */
+	struct http_peers *peers;
+	_Atomic uint64_t peer_full;
 	struct http_worker workers[];
 };
 
@@ -156,5 +159,15 @@ void http_in_door_shut(struct http_in *in);
 
 /* A worker has closed a connection: there is room for another. */
 void http_in_door_closed(struct http_worker *worker);
+
+/* http_in_watch.c: "127.0.0.1", "::1"; an IPv4 peer of an IPv6 socket as IPv4. Empty: of neither.
+ */
+struct str http_in_name_peer(const struct sockaddr *address, char out[static INET6_ADDRSTRLEN]);
+
+/* http_in_peers.c: how many connections each address has. Enter gives the number, with this one. */
+struct http_peers *http_peers_new(void);
+void http_peers_free(struct http_peers *peers);
+unsigned http_peers_enter(struct http_peers *peers, const struct sockaddr *address);
+void http_peers_leave(struct http_peers *peers, const struct sockaddr *address);
 
 #endif

@@ -108,10 +108,8 @@ void http_in_watch(struct http_in *in)
 	}
 }
 
-/* "127.0.0.1", "::1"; an IPv4 peer of an IPv6 socket as IPv4. */
-static void conn_name_peer(struct http_conn *conn, const struct sockaddr *address)
+struct str http_in_name_peer(const struct sockaddr *address, char out[static INET6_ADDRSTRLEN])
 {
-	char *out = conn->peer_text;
 	const char *text = NULL;
 	if (address->sa_family == AF_INET) {
 		struct sockaddr_in v4;
@@ -125,7 +123,18 @@ static void conn_name_peer(struct http_conn *conn, const struct sockaddr *addres
 					 AF_INET, &v6.sin6_addr.s6_addr[12], out, INET6_ADDRSTRLEN)
 			       : inet_ntop(AF_INET6, &v6.sin6_addr, out, INET6_ADDRSTRLEN);
 	}
-	conn->peer = str_c(text);
+	return str_c(text);
+}
+
+static void conn_take_address(struct http_conn *conn, const struct sockaddr *address)
+{
+	size_t n = sizeof(struct sockaddr);
+	if (address->sa_family == AF_INET)
+		n = sizeof(struct sockaddr_in);
+	else if (address->sa_family == AF_INET6)
+		n = sizeof(struct sockaddr_in6);
+	memcpy(&conn->address, address, n);
+	conn->peer = http_in_name_peer(address, conn->peer_text);
 }
 
 static struct http_conn *conn_new(struct http_worker *worker, struct MHD_Connection *mhd)
@@ -139,7 +148,7 @@ static struct http_conn *conn_new(struct http_worker *worker, struct MHD_Connect
 	conn->seen_state = CONN_NEVER_SEEN;
 	info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
 	if (info != NULL && info->client_addr != NULL)
-		conn_name_peer(conn, info->client_addr);
+		conn_take_address(conn, info->client_addr);
 	return conn;
 }
 
@@ -170,6 +179,7 @@ void http_in_on_connection(void *cls, struct MHD_Connection *mhd, void **slot,
 	if (conn->next != NULL)
 		conn->next->prev = conn->prev;
 	tama_assert(pthread_mutex_unlock(&worker->lock) == 0);
+	http_peers_leave(worker->in->peers, (const struct sockaddr *)&conn->address);
 	free(conn);
 	http_in_door_closed(worker);
 }

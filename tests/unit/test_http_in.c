@@ -369,6 +369,67 @@ static void test_limit_of_connections(void **state)
 	rig_stop(&rig);
 }
 
+static bool no_proxy(void *ctx, struct str address)
+{
+	return !str_eq(address, STR("127.0.0.1"));
+}
+
+static bool is_proxy(void *ctx, struct str address)
+{
+	return str_eq(address, STR("127.0.0.1"));
+}
+
+/* F-J9: one address cannot take them all, and what it closes it may open again. */
+static void test_limit_of_one_peer(void **state)
+{
+	struct rig rig;
+	struct http_in_stats stats;
+	struct http_in_config config = rig_config();
+	struct rig_reply *reply = malloc(sizeof(*reply));
+	int fds[3];
+	assert_non_null(reply);
+	config.peer_connections = ROWS(fds);
+	config.is_proxy = no_proxy;
+	rig_start(&rig, config);
+	for (int round = 0; round < 3; round++) {
+		for (size_t i = 0; i < ROWS(fds); i++) {
+			fds[i] = rig_dial(&rig);
+			rig_send(fds[i], GET("/x"));
+			rig_expect(fds[i], "GET|/x|||127.0.0.1|1|");
+		}
+		int more = rig_dial(&rig);
+		assert_int_equal(rig_read(more, reply), 0);
+		close(more);
+		for (size_t i = 0; i < ROWS(fds); i++)
+			close(fds[i]);
+		do {
+			http_in_stats(rig.in, &stats);
+		} while (stats.open > 0);
+		assert_int_equal(stats.peer_full, round + 1);
+	}
+	rig_stop(&rig);
+	free(reply);
+}
+
+/* A proxy speaks for many. */
+static void test_no_limit_for_a_proxy(void **state)
+{
+	struct rig rig;
+	struct http_in_config config = rig_config();
+	int fds[8];
+	config.peer_connections = 2;
+	config.is_proxy = is_proxy;
+	rig_start(&rig, config);
+	for (size_t i = 0; i < ROWS(fds); i++) {
+		fds[i] = rig_dial(&rig);
+		rig_send(fds[i], GET("/x"));
+		rig_expect(fds[i], "GET|/x|||127.0.0.1|1|");
+	}
+	for (size_t i = 0; i < ROWS(fds); i++)
+		close(fds[i]);
+	rig_stop(&rig);
+}
+
 /* Connections that are kept alive are dealt out evenly. */
 static void test_workers_share(void **state)
 {
@@ -587,7 +648,8 @@ static void test_continue_at_once(void **state)
 	assert_int_equal(rig.sent, 100);
 }
 
-/* A peer that is gone may never be answered: the turn ends all the same, and nobody waits for it. */
+/* A peer that is gone may never be answered: the turn ends all the same, and nobody waits for it.
+ */
 static void test_continue_after_the_peer_left(void **state)
 {
 	const struct linger reset = {.l_onoff = 1};
@@ -713,6 +775,8 @@ int main(void)
 		cmocka_unit_test(test_bad_address),
 		cmocka_unit_test(test_ipv6),
 		cmocka_unit_test(test_limit_of_connections),
+		cmocka_unit_test(test_limit_of_one_peer),
+		cmocka_unit_test(test_no_limit_for_a_proxy),
 		cmocka_unit_test(test_workers_share),
 		cmocka_unit_test(test_slow_heads),
 		cmocka_unit_test(test_slow_bodies),
