@@ -10,21 +10,26 @@ ifeq ($(WERROR),1)
 WARN     += -Werror
 endif
 PKGS     := libmicrohttpd libcurl lua5.4 sqlite3 jansson libsodium
-DEFS     := -std=c17 -include tama/banned.h -D_GNU_SOURCE -Iinclude -I$(B)/gen
+DEFS     := -std=c17 -include tama/banned.h -D_GNU_SOURCE -Iinclude -Itests/unit
 SAN_asan := -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
 SAN_tsan := -O1 -fno-omit-frame-pointer -fsanitize=thread
 TESTDEFS := $(if $(filter release,$(MODE)),,-DTAMA_TEST)
-ALLFLAGS  = $(CFLAGS) $(WARN) $(DEFS) $(TESTDEFS) $(SAN_$(MODE)) $(shell pkg-config --cflags $(PKGS))
-LIBS      = $(shell pkg-config --libs $(PKGS)) -lm -lpthread
+# Asked for once: when the packages are not there yet, deps installs them and make starts again.
+PKGFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
+LIBS     := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lm -lpthread
+ALLFLAGS  = $(CFLAGS) $(WARN) $(DEFS) $(TESTDEFS) $(SAN_$(MODE)) $(PKGFLAGS)
 
 SRC      := $(wildcard src/*/*.c)
 MAIN     := src/cli/main.c
 OBJ      := $(SRC:%.c=$(B)/%.o)
 LIBOBJ   := $(filter-out $(B)/$(MAIN:.c=.o),$(OBJ)) $(B)/gen/embedded.o
 EMBED    := $(wildcard src/dialects/*/*.lua src/lua/*.lua src/store/*.sql)
-UNIT     := $(patsubst tests/unit/%.c,$(B)/unit/%,$(wildcard tests/unit/test_*.c))
+UNITOBJ  := $(patsubst %.c,$(B)/%.o,$(wildcard tests/unit/test_*.c))
+SIMOBJ   := $(patsubst %.c,$(B)/%.o,$(wildcard tests/simulation/*.c))
+UNIT     := $(UNITOBJ:$(B)/tests/%.o=$(B)/%)
 Q        := $(if $(V),,@)
 
+.SECONDARY: $(UNITOBJ) $(SIMOBJ)
 .PHONY: all run test unit flags lint fmt asan tsan bench simulate install clean help deps deps-test deps-bench
 all: $(B)/tama ## build the gateway (build/release/tama)
 
@@ -39,7 +44,7 @@ test: deps-test ## install what the tests need and run them all; ends with a lin
 unit: $(UNIT)
 
 flags: # what scripts/lint.sh compiles with
-	@echo $(DEFS) -DTAMA_TEST -Itests/unit $(shell pkg-config --cflags $(PKGS))
+	@echo $(DEFS) -DTAMA_TEST $(PKGFLAGS)
 
 lint: deps-test ## clang-format, clang-tidy, cppcheck, luacheck and the project's own checks
 	$(Q)scripts/lint.sh
@@ -93,11 +98,10 @@ $(B)/%.o: %.c
 	$(if $(V),,@echo "  CC $<")
 	$(Q)$(CC) $(ALLFLAGS) -MMD -MP -c $< -o $@
 
-SIM      := $(patsubst %.c,$(B)/%.o,$(wildcard tests/simulation/*.c))
-$(B)/unit/test_simulation: $(SIM)
-$(B)/unit/%: tests/unit/%.c $(LIBOBJ)
+$(B)/unit/test_simulation: $(SIMOBJ)
+$(B)/unit/%: $(B)/tests/unit/%.o $(LIBOBJ)
 	@mkdir -p $(@D)
 	$(if $(V),,@echo "  LD $@")
-	$(Q)$(CC) $(ALLFLAGS) -Itests/unit $(LDFLAGS) -MMD -MP $(filter-out $(LIBOBJ),$^) $(LIBOBJ) $(LIBS) -lcmocka -o $@
+	$(Q)$(CC) $(ALLFLAGS) $(LDFLAGS) $^ $(LIBS) -lcmocka -o $@
 
--include $(OBJ:.o=.d) $(SIM:.o=.d) $(UNIT:=.d)
+-include $(OBJ:.o=.d) $(SIMOBJ:.o=.d) $(UNITOBJ:.o=.d)

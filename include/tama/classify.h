@@ -9,30 +9,30 @@
 
 /* How the transfer ended, in words of ours, so that core knows no curl. */
 enum transfer_end {
-	TRANSFER_COMPLETE,     /* a whole HTTP response was read */
-	TRANSFER_DNS,          /* no address */
-	TRANSFER_CONNECT,      /* refused, unreachable, or not connected within the time */
-	TRANSFER_TLS,          /* handshake or certificate */
-	TRANSFER_NOT_STARTED,  /* refused by ourselves before any byte (address, abandoned claim) */
-	TRANSFER_BROKEN,       /* reset, closed or cut anywhere after the connect */
-	TRANSFER_TIMEOUT,      /* total time over after the connect */
-	TRANSFER_TOO_LARGE,    /* response past LIMIT_REPLY_BYTES */
+	TRANSFER_COMPLETE, /* a whole HTTP response was read */
+	TRANSFER_DNS, /* no address */
+	TRANSFER_CONNECT, /* refused, unreachable, or not connected within the time */
+	TRANSFER_TLS, /* handshake or certificate */
+	TRANSFER_NOT_STARTED, /* refused by ourselves before any byte (address, abandoned claim) */
+	TRANSFER_BROKEN, /* reset, closed or cut anywhere after the connect */
+	TRANSFER_TIMEOUT, /* total time over after the connect */
+	TRANSFER_TOO_LARGE, /* response past LIMIT_REPLY_BYTES */
 };
 
 struct transfer {
 	enum transfer_end end;
 	uint64_t bytes_sent; /* 0 proves that no byte of the request left; else about how many */
-	unsigned status;     /* HTTP status; 0 when none was read */
+	unsigned status; /* HTTP status; 0 when none was read */
 };
 
 /* What the dialect read in a complete response. */
 enum reply_word {
-	WORD_NONE,      /* no valid schema: garbage, wrong ids, wrong amount, unknown shape */
+	WORD_NONE, /* no valid schema: garbage, wrong ids, wrong amount, unknown shape */
 	WORD_PENDING,
 	WORD_SUCCESS,
-	WORD_FAILURE,   /* a documented final failure */
+	WORD_FAILURE, /* a documented final failure */
 	WORD_DUPLICATE, /* the provider says it has this id already */
-	WORD_REFUSED,   /* an error code on the provider's allow-list of "never executed" */
+	WORD_REFUSED, /* an error code on the provider's allow-list of "never executed" */
 	WORD_NOT_FOUND, /* status query: it has no such transaction */
 };
 
@@ -43,12 +43,12 @@ struct classify_rules {
 };
 
 enum reply_class {
-	CLASS_NOT_SENT,  /* proven: nothing was executed, may be tried again */
+	CLASS_NOT_SENT, /* proven: nothing was executed, may be tried again */
 	CLASS_ACCEPTED,
 	CLASS_SUCCEEDED,
-	CLASS_FAILED,    /* proven: refused for good */
+	CLASS_FAILED, /* proven: refused for good */
 	CLASS_UNKNOWN,
-	CLASS_QUERY,     /* a duplicate: ask by id, never failed */
+	CLASS_QUERY, /* a duplicate: ask by id, never failed */
 };
 
 /*

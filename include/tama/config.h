@@ -231,7 +231,8 @@ struct config_options {
 int config_load(const char *file, const struct config_options *options, const struct config **out,
 	struct err *err);
 
-/* Another reference; the last config_unref wipes the secrets and frees all. *config is NULL then. */
+/* Another reference; the last config_unref wipes the secrets and frees all. *config is NULL then.
+ */
 const struct config *config_ref(const struct config *config);
 void config_unref(const struct config **config);
 

@@ -14,8 +14,8 @@ struct http_field {
 
 struct http_request {
 	struct str method; /* "POST" */
-	struct str path;   /* raw, as on the request line, without the query: "/ussd/at/session/1" */
-	struct str query;  /* raw text after '?', may be empty */
+	struct str path; /* raw, as on the request line, without the query: "/ussd/at/session/1" */
+	struct str query; /* raw text after '?', may be empty */
 	const struct http_field *fields;
 	size_t fields_len;
 	struct str body;

@@ -22,8 +22,8 @@ struct http_out;
 
 struct http_out_result {
 	struct transfer transfer;
-	struct str type;  /* Content-Type of the response */
-	struct str body;  /* borrowed until the callback returns; at most LIMIT_REPLY_BYTES */
+	struct str type; /* Content-Type of the response */
+	struct str body; /* borrowed until the callback returns; at most LIMIT_REPLY_BYTES */
 	uint64_t retry_after_s; /* Retry-After, seconds or a date; 0 when absent, past or neither */
 	const char *reason; /* for the log: no path, query or body in it; until return */
 };
@@ -40,10 +40,10 @@ typedef bool (*http_out_ready_fn)(void *ctx);
 
 struct http_out_request {
 	const struct http_call *call; /* copied */
-	bool is_money;                /* fresh connection, never reused */
-	unsigned connect_ms;          /* 0: 5000 */
-	unsigned total_ms;            /* 0: 45000 */
-	http_out_ready_fn ready;      /* may be NULL */
+	bool is_money; /* fresh connection, never reused */
+	unsigned connect_ms; /* 0: 5000 */
+	unsigned total_ms; /* 0: 45000 */
+	http_out_ready_fn ready; /* may be NULL */
 	http_out_done_fn done;
 	void *ctx;
 };

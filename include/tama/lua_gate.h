@@ -10,15 +10,15 @@
  *                 strings, copying many arguments. Looked at every 1000 instructions
  *   strings       LIMIT_LUA_STRING bytes for every string made during a call, also by .. and by C
  *                 functions; arguments pushed before it may be longer
- *   elements      LIMIT_LUA_ELEMENTS for one call of table.concat, insert, remove, move, sort, unpack
- *   patterns      pattern, subject and steps of the matcher are bounded (LIMIT_LUA_*): our own
+ *   elements      LIMIT_LUA_ELEMENTS for one call of table.concat, insert, remove, move, sort,
+ * unpack patterns      pattern, subject and steps of the matcher are bounded (LIMIT_LUA_*): our own
  *                 find, match, gmatch and gsub, because a count hook does not run inside C
  *
- * Scripts see an allow-list of functions (docs/menus.md lists it): no load, pcall, coroutine, debug,
- * io, os, package, metatables, random or time. pairs walks in a fixed order (integers rising, then
- * strings by bytes, booleans) over the keys there were at its start; tostring of a table or function
- * shows no address; table.sort is stable. Every script runs in a fresh environment whose base tables
- * are read-only.
+ * Scripts see an allow-list of functions (docs/menus.md lists it): no load, pcall, coroutine,
+ * debug, io, os, package, metatables, random or time. pairs walks in a fixed order (integers
+ * rising, then strings by bytes, booleans) over the keys there were at its start; tostring of a
+ * table or function shows no address; table.sort is stable. Every script runs in a fresh
+ * environment whose base tables are read-only.
  *
  * Compiling and running are limited; what the owner pushes on lua_gate_state between calls is not,
  * and is the owner's to bound (out of memory there aborts). After TAMA_ELIMIT the state has been
@@ -38,7 +38,7 @@ struct lua_gate;
 struct lua_gate_stats {
 	uint64_t calls;
 	uint64_t stopped; /* by a budget */
-	size_t bytes;     /* held by the state now, garbage included */
+	size_t bytes; /* held by the state now, garbage included */
 };
 
 /* Makes a state with the sandboxed base library, generational collector. 0 or TAMA_ENOMEM. */
@@ -55,17 +55,18 @@ void *lua_gate_context(lua_State *L);
 
 /*
  * Compiles text (never bytecode) named chunk ("=menus/airtime/menu.lua" shows so in messages) and
- * pushes the function. [-0, +1] on success, [-0, +0] on failure with TAMA_ESCRIPT and file:line in err,
- * or TAMA_ELIMIT. The function may be kept and called again and again, each time with a fresh
+ * pushes the function. [-0, +1] on success, [-0, +0] on failure with TAMA_ESCRIPT and file:line in
+ * err, or TAMA_ELIMIT. The function may be kept and called again and again, each time with a fresh
  * environment.
  */
 int lua_gate_load(struct lua_gate *gate, struct str source, const char *chunk, struct err *err);
 
 /*
  * Gives the function on top of the stack (as lua_gate_load left it) a fresh environment that reads
- * through to the fields of the table at index `extra` (0 for none) and then to the base. The gate sets
- * the metatable of `extra` the first time, so it must have none; the script can read its fields and
- * not write them, but tables inside are shared by all environments: see lua_gate_read_only. [-0, +0].
+ * through to the fields of the table at index `extra` (0 for none) and then to the base. The gate
+ * sets the metatable of `extra` the first time, so it must have none; the script can read its
+ * fields and not write them, but tables inside are shared by all environments: see
+ * lua_gate_read_only. [-0, +0].
  */
 void lua_gate_fresh_env(struct lua_gate *gate, int extra);
 
@@ -76,7 +77,8 @@ void lua_gate_fresh_env(struct lua_gate *gate, int extra);
 void lua_gate_read_only(lua_State *L);
 
 /*
- * Calls the function below its nargs arguments with a full instruction budget. 0 with nresults pushed
+ * Calls the function below its nargs arguments with a full instruction budget. 0 with nresults
+ * pushed
  * ([-(nargs + 1), +nresults]); TAMA_ESCRIPT or TAMA_ELIMIT with "file:line: message" and nothing
  * pushed ([-(nargs + 1), +0]). Asserts that the stack balances. Never raises.
  */
@@ -84,10 +86,10 @@ int lua_gate_call(struct lua_gate *gate, int nargs, int nresults, struct err *er
 
 /*
  * The same, and the script may yield from a C function by lua_yield: that is how a menu stops at a
- * question. 0 as above; 1 when it yielded: the nresults are then the values yielded (filled with nil
- * or cut), and the rest of the script is abandoned (idea 1: nothing of the running script is kept).
- * C functions get another lua_State than lua_gate_state: a Lua thread, reset after each call. Neither
- * call nests.
+ * question. 0 as above; 1 when it yielded: the nresults are then the values yielded (filled with
+ * nil or cut), and the rest of the script is abandoned (idea 1: nothing of the running script is
+ * kept). C functions get another lua_State than lua_gate_state: a Lua thread, reset after each
+ * call. Neither call nests.
  */
 int lua_gate_call_yielding(struct lua_gate *gate, int nargs, int nresults, struct err *err);
 

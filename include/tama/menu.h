@@ -158,11 +158,10 @@ bool menu_lang_own(const struct menu_host *host, const struct service *service, 
 	struct str *lang_out);
 bool menu_keyword_own(const struct menu_host *host, const struct service *service, size_t i,
 	struct str *word_out);
-void menu_text_each(const struct menu_host *host, const struct service *service,
-	menu_text_fn each, void *ctx);
+void menu_text_each(
+	const struct menu_host *host, const struct service *service, menu_text_fn each, void *ctx);
 bool menu_text_is_own(const struct menu_host *host, const struct service *service, struct str lang,
 	struct str key);
-bool menu_text_exists(
-	const struct menu_host *host, const struct service *service, struct str key);
+bool menu_text_exists(const struct menu_host *host, const struct service *service, struct str key);
 
 #endif

@@ -5,17 +5,17 @@
  * asked with the wrong partner finds nothing.
  *
  * Inside a transaction each event runs in a savepoint, so one refusal spoils no other. A commit
- * answers 0 (durable), TAMA_EIO (certainly not) or TAMA_EDOUBT (finding 2: stop the process, reopen,
- * look). Outputs live in the arena given and are plain: the store seals and opens what the schema
- * keeps sealed.
+ * answers 0 (durable), TAMA_EIO (certainly not) or TAMA_EDOUBT (finding 2: stop the process,
+ * reopen, look). Outputs live in the arena given and are plain: the store seals and opens what the
+ * schema keeps sealed.
  *
- * What a verb may answer beyond what stands beside it: TAMA_ENOTFOUND when a row it names or leans on
- * (the purchase of an attempt, the attempt of an outbox row) is not this partner's; TAMA_EINVAL when
- * the row breaks a rule of the schema (an amount, a state); TAMA_EIO when the disk failed, after which
- * the transaction can only be rolled back; TAMA_ENOMEM when the arena is full; TAMA_EAUTH when something
- * sealed was not sealed by us. Outputs are untouched on failure (an array's content apart). After a
- * failed write roll back to the savepoint: a part of it may be there. Writing outside a transaction is
- * a bug and aborts.
+ * What a verb may answer beyond what stands beside it: TAMA_ENOTFOUND when a row it names or leans
+ * on (the purchase of an attempt, the attempt of an outbox row) is not this partner's; TAMA_EINVAL
+ * when the row breaks a rule of the schema (an amount, a state); TAMA_EIO when the disk failed,
+ * after which the transaction can only be rolled back; TAMA_ENOMEM when the arena is full;
+ * TAMA_EAUTH when something sealed was not sealed by us. Outputs are untouched on failure (an
+ * array's content apart). After a failed write roll back to the savepoint: a part of it may be
+ * there. Writing outside a transaction is a bug and aborts.
  */
 #ifndef TAMA_STORE_H
 #define TAMA_STORE_H
@@ -34,8 +34,8 @@ struct purchase_row {
 	uint64_t id; /* grows with time: milliseconds << 20 | counter */
 	uint32_t partner;
 	unsigned char uid[UID_LEN]; /* the session's */
-	uint8_t ordinal;            /* of the buy within the session, from 1 */
-	struct str ref;             /* UNIQUE within the partner */
+	uint8_t ordinal; /* of the buy within the session, from 1 */
+	struct str ref; /* UNIQUE within the partner */
 	struct str channel, offer;
 	struct str payer, beneficiary; /* E.164 digits; a person row each */
 	struct str payer_operator, operator_;
@@ -68,7 +68,7 @@ struct attempt_row {
 	enum attempt_state state;
 	uint32_t version; /* compare-and-set */
 	uint64_t owner_incarnation; /* set by D2 */
-	uint32_t epoch;             /* grows by each claim */
+	uint32_t epoch; /* grows by each claim */
 	unsigned char body_hash[VAULT_HASH_LEN];
 	struct str provider_id; /* empty until known */
 	uint32_t polls;
@@ -77,10 +77,10 @@ struct attempt_row {
 
 enum outbox_kind {
 	OUTBOX_SEND = 1, /* an attempt that is READY */
-	OUTBOX_POLL,     /* a status query */
-	OUTBOX_SMS,      /* a message; `body` is its text */
+	OUTBOX_POLL, /* a status query */
+	OUTBOX_SMS, /* a message; `body` is its text */
 	OUTBOX_DEADLINE, /* SENDING or UNKNOWN for too long */
-	OUTBOX_EXPIRE,   /* READY for too long */
+	OUTBOX_EXPIRE, /* READY for too long */
 	OUTBOX_PROGRESS, /* tell the customer it is under way, if it still is */
 };
 
@@ -89,14 +89,14 @@ struct outbox_row {
 	uint32_t partner;
 	enum outbox_kind kind;
 	uint64_t purchase; /* 0: an SMS that belongs to none */
-	uint64_t attempt;  /* 0 for SMS and PROGRESS */
-	uint32_t seq;      /* UNIQUE(purchase, kind, seq): exactly one final SMS */
+	uint64_t attempt; /* 0 for SMS and PROGRESS */
+	uint32_t seq; /* UNIQUE(purchase, kind, seq): exactly one final SMS */
 	int64_t due_ms;
 	uint32_t tries;
 	struct str channel; /* SMS: the channel it leaves by */
-	struct str to;      /* SMS: E.164 digits */
-	struct str body;    /* SMS: sealed at rest */
-	struct str dlr;     /* SMS: last delivery state told by the gateway: "", "buffered", ... */
+	struct str to; /* SMS: E.164 digits */
+	struct str body; /* SMS: sealed at rest */
+	struct str dlr; /* SMS: last delivery state told by the gateway: "", "buffered", ... */
 };
 
 enum inbox_kind {
@@ -108,11 +108,11 @@ enum inbox_kind {
 enum inbox_verdict {
 	VERDICT_APPLIED = 1,
 	VERDICT_DUPLICATE,
-	VERDICT_IGNORED,       /* non-final, or says nothing new */
-	VERDICT_MISMATCH,      /* a fact differs: parked */
+	VERDICT_IGNORED, /* non-final, or says nothing new */
+	VERDICT_MISMATCH, /* a fact differs: parked */
 	VERDICT_CONTRADICTION, /* parked */
-	VERDICT_ORPHAN,        /* nothing we know: parked */
-	VERDICT_HINT,          /* asked for a confirming query */
+	VERDICT_ORPHAN, /* nothing we know: parked */
+	VERDICT_HINT, /* asked for a confirming query */
 	VERDICT_MALFORMED,
 	VERDICT_IMPOSSIBLE,
 	VERDICT_PROPOSAL,
@@ -124,7 +124,8 @@ struct inbox_row {
 	enum inbox_kind kind;
 	struct str account;
 	uint64_t attempt; /* 0: none matched */
-	unsigned char key[VAULT_HASH_LEN]; /* digest of (provider id, word, body): UNIQUE per account */
+	unsigned char
+		key[VAULT_HASH_LEN]; /* digest of (provider id, word, body): UNIQUE per account */
 	struct str raw; /* as it came, secrets redacted; sealed at rest */
 	enum inbox_verdict verdict;
 	struct str detail; /* which facts differ: no numbers */
@@ -162,19 +163,22 @@ struct hop_row {
 };
 
 struct store_counts {
-	uint64_t attempts[ATTEMPT_STATES]; /* open ones only are kept current: READY to UNKNOWN, REVIEW */
-	uint64_t parked;                   /* inbox rows with a verdict that waits for a person */
-	uint64_t outbox_due;               /* owed, whether due yet or not */
+	uint64_t attempts[ATTEMPT_STATES]; /* open ones only are kept current: READY to UNKNOWN,
+					      REVIEW */
+	uint64_t parked; /* inbox rows with a verdict that waits for a person */
+	uint64_t outbox_due; /* owed, whether due yet or not */
 	uint64_t refund_due;
 };
 
 struct store_ops {
 	void (*close)(struct store *);
 
-	/* Takes the write lock. TAMA_EIO when another holds it; TAMA_EDOUBT for good after such a commit. */
+	/* Takes the write lock. TAMA_EIO when another holds it; TAMA_EDOUBT for good after such a
+	 * commit. */
 	int (*begin)(struct store *, struct err *);
-	int (*savepoint)(struct store *);   /* they nest */
-	int (*release)(struct store *);     /* keeps what was done since the last savepoint, drops that */
+	int (*savepoint)(struct store *); /* they nest */
+	int (*release)(
+		struct store *); /* keeps what was done since the last savepoint, drops that */
 	int (*rollback_to)(struct store *); /* undoes what was done since it and drops it as well */
 	/* Ends the transaction whatever it answers: there is nothing to roll back after it. */
 	int (*commit)(struct store *, struct err *);
@@ -183,7 +187,8 @@ struct store_ops {
 	/* This process's life: larger than any before. Set at open, in a commit of its own. */
 	uint64_t (*incarnation)(const struct store *);
 
-	/* TAMA_EEXIST when (partner, uid, ordinal) is there; TAMA_ECONFLICT when only the ref is taken. */
+	/* TAMA_EEXIST when (partner, uid, ordinal) is there; TAMA_ECONFLICT when only the ref is
+	 * taken. */
 	int (*purchase_insert)(struct store *, const struct purchase_row *);
 	int (*purchase_get)(struct store *, uint32_t partner, uint64_t id, struct arena *,
 		struct purchase_row *);
@@ -196,8 +201,8 @@ struct store_ops {
 	int (*purchase_set_state)(struct store *, uint32_t partner, uint64_t id, uint32_t version,
 		enum purchase_state, int64_t now_ms);
 
-	/* TAMA_ECONFLICT when the leg has an attempt that may have executed: the store itself refuses a
-	 * second. TAMA_EEXIST when our_ref or (purchase, leg, n) is taken. */
+	/* TAMA_ECONFLICT when the leg has an attempt that may have executed: the store itself
+	 * refuses a second. TAMA_EEXIST when our_ref or (purchase, leg, n) is taken. */
 	int (*attempt_insert)(struct store *, const struct attempt_row *);
 	int (*attempt_get)(struct store *, uint32_t partner, uint64_t id, struct arena *,
 		struct attempt_row *);
@@ -209,8 +214,8 @@ struct store_ops {
 	/* All of a purchase, oldest first; at most max. Returns how many, or negative. */
 	int (*attempt_list)(struct store *, uint32_t partner, uint64_t purchase, struct arena *,
 		struct attempt_row *, size_t max);
-	/* Writes state, owner, epoch, hash, provider_id, polls, times where version still is row->version,
-	 * and raises it by one; TAMA_ECONFLICT. */
+	/* Writes state, owner, epoch, hash, provider_id, polls, times where version still is
+	 * row->version, and raises it by one; TAMA_ECONFLICT. */
 	int (*attempt_update)(struct store *, const struct attempt_row *);
 	/* Attempts SENDING under an older incarnation; at most max, oldest first. */
 	int (*attempt_orphans)(struct store *, struct arena *, struct attempt_row *, size_t max);
@@ -218,23 +223,25 @@ struct store_ops {
 	/* TAMA_EEXIST when (purchase, kind, seq) is there: the caller's way to "exactly one". */
 	int (*outbox_insert)(struct store *, const struct outbox_row *);
 	/* Due rows of every partner, by due time, then id. Returns how many. */
-	int (*outbox_due)(struct store *, int64_t now_ms, struct arena *, struct outbox_row *,
-		size_t max);
+	int (*outbox_due)(
+		struct store *, int64_t now_ms, struct arena *, struct outbox_row *, size_t max);
 	/* When the first row due later than after_ms falls due; INT64_MAX for none. */
 	int (*outbox_next_due)(struct store *, int64_t after_ms, int64_t *due_ms_out);
-	int (*outbox_get)(struct store *, uint32_t partner, uint64_t id, struct arena *,
-		struct outbox_row *);
-	int (*outbox_set_due)(struct store *, uint32_t partner, uint64_t id, int64_t due_ms,
-		uint32_t tries);
+	int (*outbox_get)(
+		struct store *, uint32_t partner, uint64_t id, struct arena *, struct outbox_row *);
+	int (*outbox_set_due)(
+		struct store *, uint32_t partner, uint64_t id, int64_t due_ms, uint32_t tries);
 	/*
-	 * After a restart: what an earlier life had handed out (SEND, POLL, SMS; of every partner) falls
-	 * due now instead of at the end of its lease, because whoever held it died with that life.
-	 * Handed out is a row with tries, or one due exactly lease_ms after it was made; what was never
-	 * handed out keeps its time.
+	 * After a restart: what an earlier life had handed out (SEND, POLL, SMS; of every partner)
+	 * falls due now instead of at the end of its lease, because whoever held it died with that
+	 * life. Handed out is a row with tries, or one due exactly lease_ms after it was made; what
+	 * was never handed out keeps its time.
 	 */
 	int (*outbox_release)(struct store *, int64_t now_ms, int64_t lease_ms);
-	int (*outbox_done)(struct store *, uint32_t partner, uint64_t id); /* removes; SMS are kept as sent */
-	/* Removes an attempt's rows of that kind, or of every kind for kind 0; 0 also when there are none. */
+	int (*outbox_done)(
+		struct store *, uint32_t partner, uint64_t id); /* removes; SMS are kept as sent */
+	/* Removes an attempt's rows of that kind, or of every kind for kind 0; 0 also when there
+	 * are none. */
 	int (*outbox_cancel)(struct store *, uint32_t partner, uint64_t attempt, enum outbox_kind);
 	/* "buffered" does not undo an end told before: reports come in any order. */
 	int (*outbox_set_dlr)(struct store *, uint32_t partner, uint64_t id, const char *state);
@@ -249,7 +256,8 @@ struct store_ops {
 		const unsigned char key[VAULT_HASH_LEN], int64_t *first_ms_out,
 		enum inbox_verdict *verdict_out);
 
-	int (*event_append)(struct store *, const struct event_row *); /* seq and hash chain inside */
+	int (*event_append)(
+		struct store *, const struct event_row *); /* seq and hash chain inside */
 	/* Asserts that it balances. Lines of zero are left out; without lines nothing is posted. */
 	int (*ledger_post)(struct store *, const struct ledger_row *);
 
@@ -272,16 +280,16 @@ struct store {
 };
 
 struct store_config {
-	struct str dir;            /* the data directory: made if missing, 0700; locked by flock */
+	struct str dir; /* the data directory: made if missing, 0700; locked by flock */
 	const struct vault *vault; /* must outlive the store */
-	bool in_memory;            /* tests and simulation: no lock, no disk */
+	bool in_memory; /* tests and simulation: no lock, no disk */
 };
 
 /*
  * Opens (creating or upgrading) DIR/tama.db and takes DIR/lock. Asserts WAL, synchronous=FULL,
  * foreign keys and the schema version by reading them back; refuses a newer schema, a wrong key, a
- * directory or file that others may read, and a second process. 0; TAMA_EIO, TAMA_EINVAL, TAMA_EAUTH
- * (the key), TAMA_ECONFLICT (locked), TAMA_EDOUBT (its first commit) with a message.
+ * directory or file that others may read, and a second process. 0; TAMA_EIO, TAMA_EINVAL,
+ * TAMA_EAUTH (the key), TAMA_ECONFLICT (locked), TAMA_EDOUBT (its first commit) with a message.
  */
 int store_sqlite_open(const struct store_config *config, struct store **out, struct err *err);
 
@@ -290,8 +298,10 @@ int store_sqlite_open(const struct store_config *config, struct store **out, str
  * checkpoints (finding 5).
  */
 struct store_reader;
-/* On a store that exists: TAMA_EINVAL for one in memory or of another schema, TAMA_EIO, TAMA_EAUTH. */
-int store_reader_open(const struct store_config *config, struct store_reader **out, struct err *err);
+/* On a store that exists: TAMA_EINVAL for one in memory or of another schema, TAMA_EIO, TAMA_EAUTH.
+ */
+int store_reader_open(
+	const struct store_config *config, struct store_reader **out, struct err *err);
 void store_reader_close(struct store_reader **reader);
 int store_reader_purchase_last(struct store_reader *reader, uint32_t partner, struct str payer,
 	struct arena *arena, struct purchase_row *out);

@@ -237,8 +237,8 @@ static void owe_less(struct http_worker *worker)
 }
 
 /*
- * The handler said HTTP_LATER: suspends, unless the answer (or the word to go on) came in between; the
- * library then calls again once it has taken the connection back.
+ * The handler said HTTP_LATER: suspends, unless the answer (or the word to go on) came in between;
+ * the library then calls again once it has taken the connection back.
  */
 static enum MHD_Result park(struct turn *turn)
 {
@@ -370,8 +370,8 @@ static bool reply_copy(struct turn *turn, const struct http_reply *reply)
 }
 
 /*
- * The suspended connection goes back to its worker. Under the lock to the end, because http_in_stop may
- * free all this right behind it.
+ * The suspended connection goes back to its worker. Under the lock to the end, because http_in_stop
+ * may free all this right behind it.
  */
 static void resume(struct http_worker *worker, struct MHD_Connection *mhd, bool is_answered)
 {

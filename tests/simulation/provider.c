@@ -110,7 +110,8 @@ static void announce(struct sim *s, size_t order)
 		send_ipn(s, order, WORD_OF_NOBODY, (int64_t)sim_below(s, MINUTE));
 	if (sim_strikes(s, FAULT_LIE, purchase)) {
 		s->lies++;
-		s->orders[order].has_lied = true;
+		/* A false hint is no lie yet: the query that it causes is answered truly. */
+		s->orders[order].has_lied = !s->orders[order].is_hinting;
 		send_ipn(s, order, WORD_FALSE, (int64_t)sim_below(s, 10 * MINUTE));
 	}
 }
@@ -194,7 +195,9 @@ static void accept_badly(struct sim *s, size_t request, enum fault fault)
 		break;
 	}
 	settle_later(s, order, MINUTE);
-	answer(s, request, what, order, in_ms);
+	/* A wire that never answers: only the deadline speaks. */
+	if (fault != FAULT_REPLY_LOST || sim_below(s, 2) == 0)
+		answer(s, request, what, order, in_ms);
 }
 
 /* Nothing was carried out. */
@@ -341,8 +344,8 @@ void provider_result(struct sim *s, const struct task *task)
 
 void provider_query(struct sim *s, const struct task *task)
 {
-	static const enum answer faults[] = {
-		ANSWER_CONNECT, ANSWER_TIMEOUT, ANSWER_500, ANSWER_404, ANSWER_GARBAGE, ANSWER_429};
+	static const enum answer faults[] = {ANSWER_CONNECT, ANSWER_TIMEOUT, ANSWER_500, ANSWER_404,
+		ANSWER_GARBAGE, ANSWER_429, ANSWER_WRONG};
 	const struct request *r = &s->requests[task->index];
 	struct task reply = {
 		.kind = TASK_RESULT, .life = s->life, .index = task->index, .tries = 1};
@@ -351,7 +354,7 @@ void provider_query(struct sim *s, const struct task *task)
 	while (reply.id < s->orders_len && strcmp(s->orders[reply.id].id, r->provider_id) != 0)
 		reply.id++;
 	reply.what = reply.id < s->orders_len ? ANSWER_STATE : ANSWER_404;
-	if (sim_strikes(s, FAULT_QUERY, r->purchase))
+	if (reply.id < s->orders_len && sim_strikes(s, FAULT_QUERY, r->purchase))
 		reply.what = (int)faults[sim_below(s, ROWS(faults))];
 	sim_later(s, (int64_t)sim_below(s, 2 * SECOND), reply);
 }

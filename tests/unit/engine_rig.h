@@ -55,6 +55,7 @@ struct rig {
 	const struct store_ops *real;
 	int commit_answers; /* 0: the real one */
 	bool commit_happens; /* although it answers that */
+	bool fail_hop; /* hop_insert answers TAMA_EINVAL */
 	int fail_verb; /* the attempt_get counted down to answers TAMA_EINVAL; 0: none */
 };
 
@@ -72,6 +73,13 @@ static inline int rig_commit(struct store *store, struct err *err)
 	else
 		r->real->rollback(store);
 	return answer;
+}
+
+static inline int rig_hop_insert(struct store *store, const struct hop_row *row)
+{
+	struct rig *r = rig_of_store;
+
+	return r->fail_hop ? TAMA_EINVAL : r->real->hop_insert(store, row);
 }
 
 static inline int rig_attempt_get(struct store *store, uint32_t partner, uint64_t id,
@@ -234,6 +242,7 @@ static inline int rig_open(void **state)
 	r->ops = *r->real;
 	r->ops.commit = rig_commit;
 	r->ops.attempt_get = rig_attempt_get;
+	r->ops.hop_insert = rig_hop_insert;
 	r->fx.store->ops = &r->ops;
 	rig_of_store = r;
 	rig_boot_engine(r);

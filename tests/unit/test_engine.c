@@ -58,7 +58,7 @@ static void the_same_press_gets_the_stored_reply(void **state)
 	rig_crash(r);
 	assert_int_equal(rig_buy(r, "ci-payment", MTN, MTN, 8), ENGINE_REPEATED);
 	assert_int_equal(fx_sql(r->fx.store, "SELECT count(*) FROM purchase", 0), 2);
-	/* Handed out anew, as whoever held it is dead; the other waits for its push. */
+	/* Once in each life for the first; the other waits for its push. */
 	assert_int_equal(rig_count(r, SAID_PREPARE, NULL), 2);
 }
 

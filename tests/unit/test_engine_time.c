@@ -433,7 +433,7 @@ static void a_commit_in_doubt_stops_the_engine(void **state)
 		rig_step(r);
 	}
 	rig_wait(r, 2 * MINUTE);
-	/* Of one purchase: by the next life, then a lease later, and another. */
+	/* At the first step of the next life, then by lease. */
 	assert_int_equal(rig_count(r, SAID_PREPARE, NULL), 3);
 	assert_int_equal(fx_sql(r->fx.store, "SELECT count(*) FROM purchase", 0), 1);
 }
@@ -467,6 +467,21 @@ static void an_event_that_errs_spoils_no_other(void **state)
 	assert_int_equal(rig_count(r, SAID_ALARM, "event_refused"), 1);
 	assert_int_equal(fx_sql(r->fx.store, "SELECT count(*) FROM purchase", 0), 2);
 	assert_int_equal(rig_stats(r).succeeded, 1);
+}
+
+/* It had already asked the wire and counted itself when it failed. */
+static void an_event_that_errs_leaves_no_effect(void **state)
+{
+	struct rig *r = *state;
+
+	r->fail_hop = true;
+	assert_int_equal(rig_buy(r, "ci-payment", MOOV, MOOV, 1), ENGINE_NOT_DONE);
+	assert_int_equal(rig_count(r, SAID_PREPARE, NULL), 0);
+	assert_int_equal(rig_count(r, SAID_ALARM, "event_refused"), 1);
+	assert_int_equal(rig_stats(r).bought, 0);
+	assert_int_equal(fx_sql(r->fx.store, "SELECT count(*) FROM attempt", 0), 0);
+	r->fail_hop = false;
+	assert_int_equal(rig_buy(r, "ci-payment", MOOV, MOOV, 1), ENGINE_DONE);
 }
 
 /* An answer that can never be applied would be offered again for ever. */
@@ -537,6 +552,7 @@ int main(void)
 		RIG_TEST(a_commit_in_doubt_stops_the_engine),
 		RIG_TEST(an_ipn_is_not_acknowledged_without_its_commit),
 		RIG_TEST(an_event_that_errs_spoils_no_other),
+		RIG_TEST(an_event_that_errs_leaves_no_effect),
 		RIG_TEST(an_answer_about_nothing_is_not_asked_for_again),
 		RIG_TEST(a_row_that_fails_starves_no_other),
 		RIG_TEST(a_reload_acts_on_what_is_under_way),

@@ -210,8 +210,8 @@ static void shows_no_partner_anothers(void **state)
 	assert_int_equal(DO(outbox_set_dlr, 2, 11, "delivered"), TAMA_ENOTFOUND);
 	int64_t first_ms;
 	enum inbox_verdict verdict;
-	assert_int_equal(DO(inbox_repeat, 2, inbox.account, inbox.key, &first_ms, &verdict),
-		TAMA_ENOTFOUND);
+	assert_int_equal(
+		DO(inbox_repeat, 2, inbox.account, inbox.key, &first_ms, &verdict), TAMA_ENOTFOUND);
 	assert_int_equal(DO(hop_get, 2, hop.uid, 1, &kit->arena, &got_hop), TAMA_ENOTFOUND);
 	assert_int_equal(DO(spacing_get, 2, STR("et-ci"), STR(KIT_PAYER), 500, &free_ms), 0);
 	assert_int_equal(free_ms, 0);
