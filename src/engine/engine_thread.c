@@ -171,13 +171,16 @@ int engine_thread_start(struct gateway *gateway, struct engine_thread **out, str
 		return err_set(err, TAMA_ENOMEM, "out of memory");
 	t->gateway = gateway;
 	(void)pthread_mutex_init(&t->lock, NULL);
+	/* Before the thread begins: what is due it asks of the wire, which answers to *out. */
+	*out = t;
 	rc = queue_new(LIMIT_ENGINE_QUEUE, &t->events);
 	if (rc == 0)
 		rc = engine_new(&world, gateway->store, gateway->config, &t->engine, err);
 	if (rc == 0 && pthread_create(&t->thread, NULL, engine_main, t) != 0)
 		rc = err_set(err, TAMA_EIO, "cannot start the engine thread");
 	t->has_thread = rc == 0;
-	*out = t;
+	if (rc == 0)
+		(void)pthread_setname_np(t->thread, "tama-engine");
 	return rc;
 }
 

@@ -112,6 +112,8 @@ static int wire_open(struct wire *wire, struct err *err)
 	if (rc == 0 && pthread_create(&wire->thread, NULL, wire_main, wire) != 0)
 		rc = err_set(err, TAMA_EIO, "cannot start the wire thread");
 	wire->has_thread = rc == 0;
+	if (rc == 0)
+		(void)pthread_setname_np(wire->thread, "tama-wire");
 	return rc;
 }
 
