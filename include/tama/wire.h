@@ -33,7 +33,14 @@ struct wire_stats {
 
 int wire_start(const struct wire_config *config, struct wire **out, struct err *err);
 
-/* Stops the thread; transfers under way end as broken and are posted. *wire becomes NULL. */
+/*
+ * Stops the thread; transfers under way end as broken and are posted, requests that were not begun
+ * as not sent, and IPNs not yet read are answered 503. The effects below may still be asked for
+ * until wire_stop, and do nothing but say so.
+ */
+void wire_halt(struct wire *wire);
+
+/* Halts and frees; the engine must have stopped. *wire becomes NULL. */
 void wire_stop(struct wire **wire);
 
 /* Jobs and transfers that have not ended. */

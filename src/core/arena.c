@@ -108,11 +108,14 @@ struct str arena_str(struct arena *arena, struct str s)
 
 struct str arena_printf(struct arena *arena, const char *fmt, ...)
 {
+	char some[160]; /* most texts fit, and are then formatted only once */
 	va_list args;
 	va_start(args, fmt);
-	int n = vsnprintf(NULL, 0, fmt, args);
+	int n = vsnprintf(some, sizeof(some), fmt, args);
 	va_end(args);
 	tama_assert(n >= 0);
+	if ((size_t)n < sizeof(some))
+		return arena_str(arena, (struct str){some, (size_t)n});
 	char *text = arena_alloc(arena, (size_t)n + 1);
 	if (text == NULL)
 		return (struct str){NULL, 0};

@@ -111,6 +111,12 @@ static struct str substitute(uint32_t c, struct str itself)
 	return gsm7_septets_of(c) > 0 ? itself : STR("?");
 }
 
+/* Nearly all of every screen: one byte of UTF-8 and one septet, which need no search. */
+static bool is_plain(char byte)
+{
+	return (byte >= 'a' && byte <= 'z') || (byte >= ' ' && byte <= 'Z') || byte == '\n';
+}
+
 unsigned gsm7_septets_of(uint32_t code_point)
 {
 	for (size_t i = 0; i < sizeof(alphabet) / sizeof(alphabet[0]); i++) {
@@ -126,6 +132,11 @@ ptrdiff_t gsm7_septets(struct str utf8)
 {
 	ptrdiff_t sum = 0;
 	for (size_t at = 0; at < utf8.n;) {
+		if (is_plain(utf8.p[at])) {
+			at++;
+			sum++;
+			continue;
+		}
 		unsigned septets = gsm7_septets_of(utf8_next(utf8, &at));
 		if (septets == 0)
 			return -1;
@@ -141,6 +152,10 @@ struct str gsm7_transliterate(struct str utf8, struct arena *arena)
 		return (struct str){NULL, 0};
 	size_t n = 0;
 	for (size_t at = 0; at < utf8.n;) {
+		if (is_plain(utf8.p[at])) {
+			out[n++] = utf8.p[at++];
+			continue;
+		}
 		size_t begin = at;
 		uint32_t c = utf8_next(utf8, &at);
 		struct str text = {utf8.p + begin, at - begin};

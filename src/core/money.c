@@ -86,11 +86,15 @@ static struct str without_currency(struct str s, const struct currency *cur)
 static char *put_grouped(char *out, uint64_t whole)
 {
 	char digits[24];
-	int n = snprintf(digits, sizeof(digits), "%llu", (unsigned long long)whole);
-	for (int i = 0; i < n; i++) {
-		if (i > 0 && (n - i) % 3 == 0)
+	int n = 0;
+	do {
+		digits[n++] = (char)('0' + whole % 10);
+		whole /= 10;
+	} while (whole > 0);
+	while (n > 0) {
+		*out++ = digits[--n];
+		if (n > 0 && n % 3 == 0)
 			*out++ = ' ';
-		*out++ = digits[i];
 	}
 	return out;
 }
@@ -172,12 +176,11 @@ void money_format(int64_t amount, const struct currency *cur, char out[static MO
 	if (amount < 0)
 		*at++ = '-';
 	at = put_grouped(at, whole);
-	size_t left = MONEY_TEXT_MAX - (size_t)(at - out);
 	if (minor > 0)
-		(void)snprintf(at, left, ".%0*llu %s", (int)cur->minor_units,
-			(unsigned long long)minor, cur->symbol);
-	else
-		(void)snprintf(at, left, " %s", cur->symbol);
+		at += snprintf(at, MONEY_TEXT_MAX - (size_t)(at - out), ".%0*llu",
+			(int)cur->minor_units, (unsigned long long)minor);
+	*at++ = ' ';
+	memcpy(at, cur->symbol, strlen(cur->symbol) + 1);
 }
 
 void money_format_wire(int64_t amount, const struct currency *cur, char out[static MONEY_TEXT_MAX])

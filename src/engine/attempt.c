@@ -64,6 +64,16 @@ static int row_insert(
 	return STORE(e, outbox_insert, &row);
 }
 
+int pause_get(struct engine *e, const struct account *account, const struct attempt_row *attempt,
+	int64_t *free_ms_out)
+{
+	*free_ms_out = 0;
+	if (account == NULL || account->spacing_ms == 0)
+		return 0;
+	return STORE(e, spacing_get, attempt->partner, attempt->account, attempt->number,
+		attempt->amount, free_ms_out);
+}
+
 int leg_start(struct engine *e, const struct purchase_row *purchase, struct attempt_row *attempt,
 	int64_t due_ms)
 {
@@ -166,24 +176,32 @@ static int64_t poll_delay(const struct account *account, int64_t elapsed_ms)
 	return delay_ms + ((elapsed_ms - delay_ms) / day_ms + 1) * day_ms;
 }
 
-int poll_at(struct engine *e, const struct attempt_row *attempt, int64_t due_ms)
-{
-	int rc = STORE(e, outbox_cancel, attempt->partner, attempt->id, OUTBOX_POLL);
-
-	return rc == 0 ? row_insert(e, attempt, OUTBOX_POLL, due_ms) : rc;
-}
-
-int poll_next(struct engine *e, const struct attempt_row *attempt)
+/* Its rules may allow none any more, and without the provider's id there is nothing to ask for. */
+static int poll_insert(struct engine *e, const struct attempt_row *attempt)
 {
 	const struct account *account = engine_account(e, attempt);
 	int64_t delay_ms = poll_delay(account, e->now_ms - attempt->sent_ms);
 	uint16_t chance;
 
 	if (delay_ms > LIMIT_POLL_MS || attempt->provider_id.n == 0)
-		return STORE(e, outbox_cancel, attempt->partner, attempt->id, OUTBOX_POLL);
+		return 0;
 	e->world.random(e->world.ctx, &chance, sizeof(chance));
 	delay_ms += chance % (delay_ms < 120000 ? delay_ms / 4 + 1 : 30000);
-	return poll_at(e, attempt, attempt->sent_ms + delay_ms);
+	return row_insert(e, attempt, OUTBOX_POLL, attempt->sent_ms + delay_ms);
+}
+
+int poll_next(struct engine *e, const struct attempt_row *attempt)
+{
+	int rc = STORE(e, outbox_cancel, attempt->partner, attempt->id, OUTBOX_POLL);
+
+	return rc == 0 ? poll_insert(e, attempt) : rc;
+}
+
+int poll_at(struct engine *e, const struct attempt_row *attempt, int64_t due_ms)
+{
+	int rc = STORE(e, outbox_cancel, attempt->partner, attempt->id, OUTBOX_POLL);
+
+	return rc == 0 ? row_insert(e, attempt, OUTBOX_POLL, due_ms) : rc;
 }
 
 /*
@@ -218,9 +236,9 @@ static int schedule(struct engine *e, const struct attempt_row *attempt)
 	case ATTEMPT_ACCEPTED:
 	case ATTEMPT_UNKNOWN:
 		rc = row_insert(e, attempt, OUTBOX_DEADLINE, deadline_ms(e, attempt));
-		return rc == 0 ? poll_next(e, attempt) : rc;
+		return rc == 0 ? poll_insert(e, attempt) : rc;
 	case ATTEMPT_REVIEW:
-		return poll_next(e, attempt);
+		return poll_insert(e, attempt);
 	case ATTEMPT_READY:
 	case ATTEMPT_NOT_SENT:
 	case ATTEMPT_SUCCEEDED:
@@ -288,8 +306,8 @@ static int start_deliver(struct engine *e, struct engine_case *c)
 		return give_up_deliver(e, c, &attempt);
 	attempt.account = offer->deliver.account->name;
 	attempt.verb = offer->deliver.verb;
-	rc = STORE(e, spacing_get, p->partner, attempt.account, attempt.number, attempt.amount,
-		&free_ms);
+	attempt.partner = p->partner;
+	rc = pause_get(e, offer->deliver.account, &attempt, &free_ms);
 	return rc == 0 ? leg_start(e, p, &attempt, free_ms) : rc;
 }
 

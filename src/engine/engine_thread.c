@@ -14,6 +14,7 @@ struct engine_thread {
 	pthread_t thread;
 	bool has_thread;
 	atomic_bool stop, is_dead;
+	atomic_bool is_stepping; /* set before events are taken, so that none is overlooked */
 	pthread_mutex_t lock; /* of stats and config below */
 	struct engine_stats stats;
 	struct store_counts counts;
@@ -135,11 +136,13 @@ static void *engine_main(void *arg)
 		struct queue_item *items;
 
 		wait_for_events(t, wait_ms);
+		atomic_store(&t->is_stepping, true);
 		items = queue_take(t->events, LIMIT_ENGINE_BATCH);
 		if (items == NULL && atomic_load(&t->stop))
 			break;
 		if (atomic_load(&t->is_dead)) {
 			refuse(items);
+			atomic_store(&t->is_stepping, false);
 			wait_ms = 1000;
 			continue;
 		}
@@ -152,6 +155,7 @@ static void *engine_main(void *arg)
 			wait_ms = 1000;
 		}
 		publish(t, &counted_ms);
+		atomic_store(&t->is_stepping, false);
 	}
 	return NULL;
 }
@@ -236,4 +240,9 @@ void engine_thread_stats(
 size_t engine_thread_waiting(struct engine_thread *t)
 {
 	return queue_len(t->events);
+}
+
+bool engine_thread_is_idle(struct engine_thread *t)
+{
+	return queue_len(t->events) == 0 && !atomic_load(&t->is_stepping);
 }

@@ -353,7 +353,7 @@ class Deadline(unittest.TestCase):
                 self.assertEqual(g.ask("GET", "/healthz", port=g.admin_port).status, 200)
                 end = buying.result()
                 self.assertIn("END Demande recue", end)
-                self.assertEqual(g.wait(), 0)
+            self.assertEqual(g.wait(), 0)
             g.start()
             self.assertEqual(g.at("a", "1*500*1"), end)
 
