@@ -176,7 +176,8 @@ struct engine_world {
 	 * The claim's age counts from the beginning of its commit. When it returns false the
 	 * attempt is in doubt once its time is over: nobody proved that nothing left.
 	 */
-	bool (*go)(void *ctx, uint64_t attempt, uint32_t epoch, int64_t claimed_boot_ms);
+	bool (*go)(void *ctx, uint32_t partner, uint64_t attempt, uint32_t epoch,
+		int64_t claimed_boot_ms);
 	/* Forget what was prepared: the claim failed. */
 	void (*drop)(void *ctx, uint64_t attempt, uint32_t epoch);
 	bool (*query)(void *ctx, const struct wire_attempt *attempt);

@@ -104,7 +104,8 @@ static void effect_run(struct engine *e, const struct effect *effect)
 		break;
 	case EFFECT_GO:
 		CRASH_POINT("K12");
-		(void)w->go(w->ctx, effect->wire.attempt, effect->wire.epoch, e->boot_ms);
+		(void)w->go(w->ctx, effect->wire.partner, effect->wire.attempt, effect->wire.epoch,
+			e->boot_ms);
 		break;
 	case EFFECT_DROP:
 		w->drop(w->ctx, effect->wire.attempt, effect->wire.epoch);

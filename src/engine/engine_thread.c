@@ -48,10 +48,11 @@ static bool world_prepare(void *ctx, const struct wire_attempt *attempt)
 	return !atomic_load(&t->gateway->is_draining) && wire_prepare(t->gateway->wire, attempt);
 }
 
-static bool world_go(void *ctx, uint64_t attempt, uint32_t epoch, int64_t claimed_boot_ms)
+static bool world_go(
+	void *ctx, uint32_t partner, uint64_t attempt, uint32_t epoch, int64_t claimed_boot_ms)
 {
-	return wire_go(
-		((struct engine_thread *)ctx)->gateway->wire, attempt, epoch, claimed_boot_ms);
+	return wire_go(((struct engine_thread *)ctx)->gateway->wire, partner, attempt, epoch,
+		claimed_boot_ms);
 }
 
 static void world_drop(void *ctx, uint64_t attempt, uint32_t epoch)
