@@ -210,8 +210,9 @@ void engine_set_config(struct engine *engine, const struct config *config);
 /*
  * One group commit: the events (a list by ->next, at most LIMIT_ENGINE_BATCH), then whatever fell
  * due. Calls every event's done. Returns how many milliseconds until something falls due (0: more
- * is due already), or TAMA_EDOUBT: the process must stop and start again, and the engine does
- * nothing more.
+ * is due already); TAMA_EIO when the disk refused and nothing of the step was kept: try again after
+ * a pause; TAMA_EDOUBT when the process must stop and start again, and the engine does nothing
+ * more.
  */
 int64_t engine_step(struct engine *engine, struct engine_event *events);
 

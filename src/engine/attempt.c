@@ -28,6 +28,7 @@ void attempt_terms_of(const struct engine *e, const struct attempt_row *attempt,
 	out->amount = attempt->amount;
 	out->currency = currency_find(attempt->currency);
 	out->service = attempt->service;
+	out->is_collect = attempt->leg == LEG_COLLECT;
 	memcpy(out->number.digits, attempt->number.p,
 		attempt->number.n < MSISDN_MAX ? attempt->number.n : MSISDN_MAX);
 	national[0] = '\0';
