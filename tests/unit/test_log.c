@@ -179,7 +179,7 @@ static void test_limit(void **state)
 static void test_full_pipe(void **state)
 {
 	struct kit kit;
-	char name[200][8];
+	char name[200][16];
 
 	kit_init(&kit);
 	for (int i = 0; i < 200; i++) {
