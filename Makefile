@@ -11,8 +11,9 @@ WARN     += -Werror
 endif
 PKGS     := libmicrohttpd libcurl lua5.4 sqlite3 jansson libsodium
 DEFS     := -std=c17 -include tama/banned.h -D_GNU_SOURCE -Iinclude -Itests/unit
-SAN_asan := -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
-SAN_tsan := -O1 -fno-omit-frame-pointer -fsanitize=thread
+# Sanitizers hide ranges from the compiler, whose guesses about truncation are then wrong.
+SAN_asan := -Wno-format-truncation -Wno-maybe-uninitialized -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
+SAN_tsan := -Wno-format-truncation -Wno-maybe-uninitialized -Wno-tsan -O1 -fno-omit-frame-pointer -fsanitize=thread
 TESTDEFS := $(if $(filter release,$(MODE)),,-DTAMA_TEST)
 # Asked for once: when the packages are not there yet, deps installs them and make starts again.
 PKGFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)

@@ -51,7 +51,8 @@ void wire_stats(struct wire *wire, struct wire_stats *out);
 
 /* The effects of struct engine_world, ctx being the wire. False: the queue is full. */
 bool wire_prepare(void *wire, const struct wire_attempt *attempt);
-bool wire_go(void *wire, uint64_t attempt, uint32_t epoch, int64_t claimed_boot_ms);
+bool wire_go(
+	void *wire, uint32_t partner, uint64_t attempt, uint32_t epoch, int64_t claimed_boot_ms);
 void wire_drop(void *wire, uint64_t attempt, uint32_t epoch);
 bool wire_query(void *wire, const struct wire_attempt *attempt);
 bool wire_send_sms(void *wire, const struct wire_sms *sms);

@@ -28,6 +28,7 @@ void attempt_terms_of(const struct engine *e, const struct attempt_row *attempt,
 	out->amount = attempt->amount;
 	out->currency = currency_find(attempt->currency);
 	out->service = attempt->service;
+	out->is_collect = attempt->leg == LEG_COLLECT;
 	memcpy(out->number.digits, attempt->number.p,
 		attempt->number.n < MSISDN_MAX ? attempt->number.n : MSISDN_MAX);
 	national[0] = '\0';
@@ -64,14 +65,65 @@ static int row_insert(
 	return STORE(e, outbox_insert, &row);
 }
 
+/*
+ * When the pause ends that a leg keeps for itself from its start to its claim, so that a second
+ * purchase of the same number and amount is told the time at once. 0: it keeps none any more.
+ */
+static int64_t kept_until_ms(const struct account *account, const struct attempt_row *attempt)
+{
+	bool is_untried = attempt->n == 1 && attempt->epoch == 0 && attempt->created_ms > 0;
+
+	return is_untried ? attempt->created_ms + account->spacing_ms : 0;
+}
+
 int pause_get(struct engine *e, const struct account *account, const struct attempt_row *attempt,
 	int64_t *free_ms_out)
 {
+	int rc;
+
 	*free_ms_out = 0;
 	if (account == NULL || account->spacing_ms == 0)
 		return 0;
-	return STORE(e, spacing_get, attempt->partner, attempt->account, attempt->number,
+	rc = STORE(e, spacing_get, attempt->partner, attempt->account, attempt->number,
 		attempt->amount, free_ms_out);
+	if (rc == 0 && *free_ms_out == kept_until_ms(account, attempt))
+		*free_ms_out = 0;
+	return rc;
+}
+
+static int pause_set(struct engine *e, const struct attempt_row *attempt, int64_t free_ms)
+{
+	return STORE(e, spacing_set, attempt->partner, attempt->account, attempt->number,
+		attempt->amount, free_ms);
+}
+
+/* A first attempt that may go keeps the pause from now on; others wait for theirs. */
+static int pause_keep(struct engine *e, const struct attempt_row *attempt)
+{
+	const struct account *account = engine_account(e, attempt);
+	int64_t free_ms;
+	int rc = pause_get(e, account, attempt, &free_ms);
+
+	if (rc != 0 || account == NULL || account->spacing_ms == 0 || free_ms > e->now_ms)
+		return rc;
+	free_ms = kept_until_ms(account, attempt);
+	return free_ms > 0 ? pause_set(e, attempt, free_ms) : 0;
+}
+
+/* Never sent: what it kept is free again. */
+static int pause_give_back(struct engine *e, const struct attempt_row *attempt)
+{
+	const struct account *account = engine_account(e, attempt);
+	int64_t free_ms;
+	int rc;
+
+	if (account == NULL || account->spacing_ms == 0)
+		return 0;
+	rc = STORE(e, spacing_get, attempt->partner, attempt->account, attempt->number,
+		attempt->amount, &free_ms);
+	if (rc != 0 || free_ms != kept_until_ms(account, attempt))
+		return rc;
+	return pause_set(e, attempt, e->now_ms);
 }
 
 int leg_start(struct engine *e, const struct purchase_row *purchase, struct attempt_row *attempt,
@@ -97,6 +149,8 @@ int leg_start(struct engine *e, const struct purchase_row *purchase, struct atte
 	else if (due_ms > attempt_expires_ms(attempt))
 		due_ms = attempt_expires_ms(attempt);
 	rc = row_insert(e, attempt, OUTBOX_SEND, due_ms);
+	if (rc == 0)
+		rc = pause_keep(e, attempt);
 	return rc == 0 && is_due ? engine_ask(e, EFFECT_PREPARE, attempt, attempt->epoch + 1) : rc;
 }
 
@@ -389,6 +443,8 @@ static int move(struct engine *e, struct engine_case *c, enum attempt_state next
 		return rc;
 	c->attempt.version++;
 	rc = schedule(e, &c->attempt);
+	if (rc == 0 && next == ATTEMPT_EXPIRED)
+		rc = pause_give_back(e, &c->attempt);
 	if (rc == 0 && next == ATTEMPT_NOT_SENT && c->attempt.n < LIMIT_ATTEMPTS)
 		rc = start_again(e, c);
 	if (rc == 0)

@@ -48,10 +48,11 @@ static bool world_prepare(void *ctx, const struct wire_attempt *attempt)
 	return !atomic_load(&t->gateway->is_draining) && wire_prepare(t->gateway->wire, attempt);
 }
 
-static bool world_go(void *ctx, uint64_t attempt, uint32_t epoch, int64_t claimed_boot_ms)
+static bool world_go(
+	void *ctx, uint32_t partner, uint64_t attempt, uint32_t epoch, int64_t claimed_boot_ms)
 {
-	return wire_go(
-		((struct engine_thread *)ctx)->gateway->wire, attempt, epoch, claimed_boot_ms);
+	return wire_go(((struct engine_thread *)ctx)->gateway->wire, partner, attempt, epoch,
+		claimed_boot_ms);
 }
 
 static void world_drop(void *ctx, uint64_t attempt, uint32_t epoch)
@@ -127,6 +128,17 @@ static void refuse(struct queue_item *items)
 	}
 }
 
+/*
+ * Evidence that could not be kept is offered again at once by whoever holds it; without a pause a
+ * full disk would cost a processor.
+ */
+static void pause_after_failure(void)
+{
+	const struct timespec pause = {0, 200 * 1000 * 1000};
+
+	(void)nanosleep(&pause, NULL);
+}
+
 static void *engine_main(void *arg)
 {
 	struct engine_thread *t = arg;
@@ -150,9 +162,10 @@ static void *engine_main(void *arg)
 			CRASH_POINT("K4");
 		take_config(t);
 		wait_ms = engine_step(t->engine, (struct engine_event *)items);
-		if (wait_ms == TAMA_EDOUBT) {
-			atomic_store(&t->is_dead, true);
-			wait_ms = 1000;
+		if (wait_ms < 0) {
+			atomic_store(&t->is_dead, wait_ms == TAMA_EDOUBT);
+			pause_after_failure();
+			wait_ms = 0;
 		}
 		publish(t, &counted_ms);
 		atomic_store(&t->is_stepping, false);

@@ -264,11 +264,12 @@ bool wire_query(void *wire, const struct wire_attempt *attempt)
 }
 
 /* What is durably SENDING must go or be proven not sent: never refused. */
-bool wire_go(void *ctx, uint64_t attempt, uint32_t epoch, int64_t claimed_boot_ms)
+bool wire_go(void *ctx, uint32_t partner, uint64_t attempt, uint32_t epoch, int64_t claimed_boot_ms)
 {
 	struct wire *wire = ctx;
 	struct job *job = job_new(JOB_GO);
 
+	job->attempt.partner = partner;
 	job->attempt.attempt = attempt;
 	job->attempt.epoch = epoch;
 	job->claimed_boot_ms = claimed_boot_ms;

@@ -126,7 +126,8 @@ static struct request *find_kept(struct sim *s, uint64_t attempt, uint32_t epoch
 	return NULL;
 }
 
-static bool world_go(void *ctx, uint64_t attempt, uint32_t epoch, int64_t claimed_ms)
+static bool world_go(
+	void *ctx, uint32_t partner, uint64_t attempt, uint32_t epoch, int64_t claimed_ms)
 {
 	struct sim *s = ctx;
 	struct request *r;
