@@ -133,15 +133,16 @@ struct str secrets_redact(
 
 	buf_init(&buf, LIMIT_REPLY_BYTES + 1024);
 	while (text.n > 0) {
-		size_t n;
+		size_t clear = 0, n = 0;
 
-		if (starts_with_secret(account, also, text, &n)) {
+		while (clear < text.n &&
+			!starts_with_secret(account, also, str_from(text, clear), &n))
+			clear++;
+		buf_add_str(&buf, (struct str){text.p, clear});
+		text = str_from(text, clear);
+		if (text.n > 0)
 			buf_add_str(&buf, STR("***"));
-			text = str_from(text, n);
-		} else {
-			buf_add_char(&buf, text.p[0]);
-			text = str_from(text, 1);
-		}
+		text = str_from(text, n);
 	}
 	out = arena_str(arena, buf_str(&buf));
 	buf_fini(&buf);
