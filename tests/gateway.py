@@ -19,7 +19,8 @@ import urllib.parse
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 TAMA = os.environ.get("TAMA", str(ROOT / "build" / "test" / "tama"))
-PATIENCE_S = 60 if os.environ.get("TAMA_MODE") in ("asan", "tsan") else 20
+CHECKS_END = os.environ.get("TAMA_MODE") in ("asan", "tsan")
+PATIENCE_S = 60 if CHECKS_END else 20
 
 CALLER = "+2250501020304"  # MTN: pays by a push, without a code
 OTP_CALLER = "+2250701020304"  # Orange: pays with a code fetched in between
@@ -127,9 +128,14 @@ class Gateway:
         return lines[0]
 
     def close(self):
+        """With a sanitizer it ends by itself, which is when leaks are told."""
+        status = 0
         if self.process is not None:
-            self.kill()
+            status = self.stop() if CHECKS_END and self.process.poll() is None else self.kill()
+        log = self.log()
         shutil.rmtree(self.dir, ignore_errors=True)
+        if CHECKS_END and status not in (0, -signal.SIGKILL):
+            raise AssertionError(f"ended with {status}\n{log[-4000:]}")
 
     # ---- looking ----
 
@@ -230,22 +236,24 @@ class Later(threading.Thread):
         return self.value
 
 
-class SlowDisk:
-    """Every fdatasync of the gateway takes so long: a commit that is under way."""
+class Slow:
+    """A thread of the gateway, by name, that takes so long for each call of one kind."""
 
-    def __init__(self, gateway, delay_ms):
-        self.line = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=fdatasync", "-e",
-                     f"inject=fdatasync:delay_enter={delay_ms * 1000}", "-p", str(gateway.process.pid)]
+    def __init__(self, gateway, thread, call, delay_ms, when="enter"):
+        tasks = pathlib.Path(f"/proc/{gateway.process.pid}/task").iterdir()
+        self.task = next(t for t in tasks if (t / "comm").read_text().strip() == thread)
+        self.line = ["strace", "-qq", "-o", "/dev/null", "-e", f"trace={call}", "-e",
+                     f"inject={call}:delay_{when}={delay_ms * 1000}", "-p", self.task.name]
         self.gateway = gateway
 
     def __enter__(self):
         self.tracer = subprocess.Popen(self.line, stderr=subprocess.DEVNULL)
-        status = pathlib.Path(f"/proc/{self.gateway.process.pid}/task")
-        def traced():
+
+        def is_traced():
             if self.tracer.poll() is not None:
                 raise AssertionError("strace cannot attach")
-            return all("TracerPid:\t0\n" not in (t / "status").read_text() for t in status.iterdir())
-        self.gateway.until(traced)
+            return "TracerPid:\t0\n" not in (self.task / "status").read_text()
+        self.gateway.until(is_traced)
         return self
 
     def __exit__(self, *_):
@@ -253,9 +261,27 @@ class SlowDisk:
         self.tracer.wait(PATIENCE_S)
 
 
+def SlowDisk(gateway, delay_ms):
+    """A commit takes so long."""
+    return Slow(gateway, "tama-engine", "fdatasync", delay_ms)
+
+
+class SlowReader(Slow):
+    """A look-up takes so long: the thread that has been told of it wakes late."""
+
+    def __init__(self, gateway, delay_ms):
+        super().__init__(gateway, "tama-reader", "poll", delay_ms, "exit")
+
+    def __enter__(self):
+        super().__enter__()
+        # It slept already when the tracer came: the next sleep is the first to end late.
+        self.gateway.at("waker", "3", "+2250599999999")
+        return self
+
+
 def can_trace():
     """Whether strace may attach here (containers often forbid it)."""
-    if shutil.which("strace") is None or os.environ.get("TAMA_MODE") in ("asan", "tsan"):
+    if shutil.which("strace") is None:
         return False
     sleeper = subprocess.Popen(["sleep", "5"])
     try:

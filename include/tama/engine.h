@@ -176,7 +176,8 @@ struct engine_world {
 	 * The claim's age counts from the beginning of its commit. When it returns false the
 	 * attempt is in doubt once its time is over: nobody proved that nothing left.
 	 */
-	bool (*go)(void *ctx, uint64_t attempt, uint32_t epoch, int64_t claimed_boot_ms);
+	bool (*go)(void *ctx, uint32_t partner, uint64_t attempt, uint32_t epoch,
+		int64_t claimed_boot_ms);
 	/* Forget what was prepared: the claim failed. */
 	void (*drop)(void *ctx, uint64_t attempt, uint32_t epoch);
 	bool (*query)(void *ctx, const struct wire_attempt *attempt);
@@ -209,8 +210,9 @@ void engine_set_config(struct engine *engine, const struct config *config);
 /*
  * One group commit: the events (a list by ->next, at most LIMIT_ENGINE_BATCH), then whatever fell
  * due. Calls every event's done. Returns how many milliseconds until something falls due (0: more
- * is due already), or TAMA_EDOUBT: the process must stop and start again, and the engine does
- * nothing more.
+ * is due already); TAMA_EIO when the disk refused and nothing of the step was kept: try again after
+ * a pause; TAMA_EDOUBT when the process must stop and start again, and the engine does nothing
+ * more.
  */
 int64_t engine_step(struct engine *engine, struct engine_event *events);
 

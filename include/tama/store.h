@@ -173,8 +173,10 @@ struct store_counts {
 struct store_ops {
 	void (*close)(struct store *);
 
-	/* Takes the write lock. TAMA_EIO when another holds it; TAMA_EDOUBT for good after such a
-	 * commit. */
+	/*
+	 * Takes the write lock. TAMA_EIO when another holds it; TAMA_EDOUBT for good after a commit
+	 * in doubt or a checkpoint that the disk refused: only a store opened anew goes on.
+	 */
 	int (*begin)(struct store *, struct err *);
 	int (*savepoint)(struct store *); /* they nest */
 	int (*release)(

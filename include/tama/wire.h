@@ -33,7 +33,14 @@ struct wire_stats {
 
 int wire_start(const struct wire_config *config, struct wire **out, struct err *err);
 
-/* Stops the thread; transfers under way end as broken and are posted. *wire becomes NULL. */
+/*
+ * Stops the thread; transfers under way end as broken and are posted, requests that were not begun
+ * as not sent, and IPNs not yet read are answered 503. The effects below may still be asked for
+ * until wire_stop, and do nothing but say so.
+ */
+void wire_halt(struct wire *wire);
+
+/* Halts and frees; the engine must have stopped. *wire becomes NULL. */
 void wire_stop(struct wire **wire);
 
 /* Jobs and transfers that have not ended. */
@@ -44,7 +51,8 @@ void wire_stats(struct wire *wire, struct wire_stats *out);
 
 /* The effects of struct engine_world, ctx being the wire. False: the queue is full. */
 bool wire_prepare(void *wire, const struct wire_attempt *attempt);
-bool wire_go(void *wire, uint64_t attempt, uint32_t epoch, int64_t claimed_boot_ms);
+bool wire_go(
+	void *wire, uint32_t partner, uint64_t attempt, uint32_t epoch, int64_t claimed_boot_ms);
 void wire_drop(void *wire, uint64_t attempt, uint32_t epoch);
 bool wire_query(void *wire, const struct wire_attempt *attempt);
 bool wire_send_sms(void *wire, const struct wire_sms *sms);

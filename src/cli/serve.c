@@ -7,7 +7,8 @@
 
 #include <errno.h>
 #include <signal.h>
-#include <sodium.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #define DRAIN_MS 60000
@@ -111,6 +112,16 @@ static int serve(const struct serve_options *options, struct log *log, const str
 	return status;
 }
 
+/* A core file would hold OTPs and keys (promise 7): none is written, and nobody else may look in.
+ */
+static void keep_memory_private(void)
+{
+	const struct rlimit none = {0, 0};
+
+	(void)setrlimit(RLIMIT_CORE, &none);
+	(void)prctl(PR_SET_DUMPABLE, 0);
+}
+
 int cmd_serve(int argc, char **argv)
 {
 	struct serve_options options = {0};
@@ -126,11 +137,14 @@ int cmd_serve(int argc, char **argv)
 
 	if (status == 0)
 		status = cli_read(&line, argc, argv);
-	if (status == 0 && options.config == NULL)
+	if (status == 0 && options.config == NULL) {
+		(void)fputs("tama: serve wants -c FILE; see tama serve --help\n", stderr);
 		status = CLI_USAGE;
+	}
 	if (status != 0)
 		return status == 1 ? 0 : CLI_USAGE;
 	status = CLI_FAILED;
+	keep_memory_private();
 	if (http_out_global_init(NULL) != 0 || log_new(STDERR_FILENO, &log) != 0)
 		return 1;
 	if (load(&options, &config) == 0)

@@ -28,6 +28,7 @@ void attempt_terms_of(const struct engine *e, const struct attempt_row *attempt,
 	out->amount = attempt->amount;
 	out->currency = currency_find(attempt->currency);
 	out->service = attempt->service;
+	out->is_collect = attempt->leg == LEG_COLLECT;
 	memcpy(out->number.digits, attempt->number.p,
 		attempt->number.n < MSISDN_MAX ? attempt->number.n : MSISDN_MAX);
 	national[0] = '\0';
@@ -64,6 +65,67 @@ static int row_insert(
 	return STORE(e, outbox_insert, &row);
 }
 
+/*
+ * When the pause ends that a leg keeps for itself from its start to its claim, so that a second
+ * purchase of the same number and amount is told the time at once. 0: it keeps none any more.
+ */
+static int64_t kept_until_ms(const struct account *account, const struct attempt_row *attempt)
+{
+	bool is_untried = attempt->n == 1 && attempt->epoch == 0 && attempt->created_ms > 0;
+
+	return is_untried ? attempt->created_ms + account->spacing_ms : 0;
+}
+
+int pause_get(struct engine *e, const struct account *account, const struct attempt_row *attempt,
+	int64_t *free_ms_out)
+{
+	int rc;
+
+	*free_ms_out = 0;
+	if (account == NULL || account->spacing_ms == 0)
+		return 0;
+	rc = STORE(e, spacing_get, attempt->partner, attempt->account, attempt->number,
+		attempt->amount, free_ms_out);
+	if (rc == 0 && *free_ms_out == kept_until_ms(account, attempt))
+		*free_ms_out = 0;
+	return rc;
+}
+
+static int pause_set(struct engine *e, const struct attempt_row *attempt, int64_t free_ms)
+{
+	return STORE(e, spacing_set, attempt->partner, attempt->account, attempt->number,
+		attempt->amount, free_ms);
+}
+
+/* A first attempt that may go keeps the pause from now on; others wait for theirs. */
+static int pause_keep(struct engine *e, const struct attempt_row *attempt)
+{
+	const struct account *account = engine_account(e, attempt);
+	int64_t free_ms;
+	int rc = pause_get(e, account, attempt, &free_ms);
+
+	if (rc != 0 || account == NULL || account->spacing_ms == 0 || free_ms > e->now_ms)
+		return rc;
+	free_ms = kept_until_ms(account, attempt);
+	return free_ms > 0 ? pause_set(e, attempt, free_ms) : 0;
+}
+
+/* Never sent: what it kept is free again. */
+static int pause_give_back(struct engine *e, const struct attempt_row *attempt)
+{
+	const struct account *account = engine_account(e, attempt);
+	int64_t free_ms;
+	int rc;
+
+	if (account == NULL || account->spacing_ms == 0)
+		return 0;
+	rc = STORE(e, spacing_get, attempt->partner, attempt->account, attempt->number,
+		attempt->amount, &free_ms);
+	if (rc != 0 || free_ms != kept_until_ms(account, attempt))
+		return rc;
+	return pause_set(e, attempt, e->now_ms);
+}
+
 int leg_start(struct engine *e, const struct purchase_row *purchase, struct attempt_row *attempt,
 	int64_t due_ms)
 {
@@ -87,6 +149,8 @@ int leg_start(struct engine *e, const struct purchase_row *purchase, struct atte
 	else if (due_ms > attempt_expires_ms(attempt))
 		due_ms = attempt_expires_ms(attempt);
 	rc = row_insert(e, attempt, OUTBOX_SEND, due_ms);
+	if (rc == 0)
+		rc = pause_keep(e, attempt);
 	return rc == 0 && is_due ? engine_ask(e, EFFECT_PREPARE, attempt, attempt->epoch + 1) : rc;
 }
 
@@ -166,24 +230,32 @@ static int64_t poll_delay(const struct account *account, int64_t elapsed_ms)
 	return delay_ms + ((elapsed_ms - delay_ms) / day_ms + 1) * day_ms;
 }
 
-int poll_at(struct engine *e, const struct attempt_row *attempt, int64_t due_ms)
-{
-	int rc = STORE(e, outbox_cancel, attempt->partner, attempt->id, OUTBOX_POLL);
-
-	return rc == 0 ? row_insert(e, attempt, OUTBOX_POLL, due_ms) : rc;
-}
-
-int poll_next(struct engine *e, const struct attempt_row *attempt)
+/* Its rules may allow none any more, and without the provider's id there is nothing to ask for. */
+static int poll_insert(struct engine *e, const struct attempt_row *attempt)
 {
 	const struct account *account = engine_account(e, attempt);
 	int64_t delay_ms = poll_delay(account, e->now_ms - attempt->sent_ms);
 	uint16_t chance;
 
 	if (delay_ms > LIMIT_POLL_MS || attempt->provider_id.n == 0)
-		return STORE(e, outbox_cancel, attempt->partner, attempt->id, OUTBOX_POLL);
+		return 0;
 	e->world.random(e->world.ctx, &chance, sizeof(chance));
 	delay_ms += chance % (delay_ms < 120000 ? delay_ms / 4 + 1 : 30000);
-	return poll_at(e, attempt, attempt->sent_ms + delay_ms);
+	return row_insert(e, attempt, OUTBOX_POLL, attempt->sent_ms + delay_ms);
+}
+
+int poll_next(struct engine *e, const struct attempt_row *attempt)
+{
+	int rc = STORE(e, outbox_cancel, attempt->partner, attempt->id, OUTBOX_POLL);
+
+	return rc == 0 ? poll_insert(e, attempt) : rc;
+}
+
+int poll_at(struct engine *e, const struct attempt_row *attempt, int64_t due_ms)
+{
+	int rc = STORE(e, outbox_cancel, attempt->partner, attempt->id, OUTBOX_POLL);
+
+	return rc == 0 ? row_insert(e, attempt, OUTBOX_POLL, due_ms) : rc;
 }
 
 /*
@@ -218,9 +290,9 @@ static int schedule(struct engine *e, const struct attempt_row *attempt)
 	case ATTEMPT_ACCEPTED:
 	case ATTEMPT_UNKNOWN:
 		rc = row_insert(e, attempt, OUTBOX_DEADLINE, deadline_ms(e, attempt));
-		return rc == 0 ? poll_next(e, attempt) : rc;
+		return rc == 0 ? poll_insert(e, attempt) : rc;
 	case ATTEMPT_REVIEW:
-		return poll_next(e, attempt);
+		return poll_insert(e, attempt);
 	case ATTEMPT_READY:
 	case ATTEMPT_NOT_SENT:
 	case ATTEMPT_SUCCEEDED:
@@ -288,8 +360,8 @@ static int start_deliver(struct engine *e, struct engine_case *c)
 		return give_up_deliver(e, c, &attempt);
 	attempt.account = offer->deliver.account->name;
 	attempt.verb = offer->deliver.verb;
-	rc = STORE(e, spacing_get, p->partner, attempt.account, attempt.number, attempt.amount,
-		&free_ms);
+	attempt.partner = p->partner;
+	rc = pause_get(e, offer->deliver.account, &attempt, &free_ms);
 	return rc == 0 ? leg_start(e, p, &attempt, free_ms) : rc;
 }
 
@@ -371,6 +443,8 @@ static int move(struct engine *e, struct engine_case *c, enum attempt_state next
 		return rc;
 	c->attempt.version++;
 	rc = schedule(e, &c->attempt);
+	if (rc == 0 && next == ATTEMPT_EXPIRED)
+		rc = pause_give_back(e, &c->attempt);
 	if (rc == 0 && next == ATTEMPT_NOT_SENT && c->attempt.n < LIMIT_ATTEMPTS)
 		rc = start_again(e, c);
 	if (rc == 0)

@@ -155,7 +155,8 @@ static int buy_new(struct engine *e, struct engine_event *event)
 		event->outcome = ENGINE_CLOSED;
 		return 0;
 	}
-	rc = STORE(e, spacing_get, p.partner, a.account, a.number, a.amount, &free_ms);
+	a.partner = p.partner;
+	rc = pause_get(e, config_account(e->config, a.account), &a, &free_ms);
 	if (rc != 0)
 		return rc;
 	if (free_ms > e->now_ms) {

@@ -104,7 +104,8 @@ static void effect_run(struct engine *e, const struct effect *effect)
 		break;
 	case EFFECT_GO:
 		CRASH_POINT("K12");
-		(void)w->go(w->ctx, effect->wire.attempt, effect->wire.epoch, e->boot_ms);
+		(void)w->go(w->ctx, effect->wire.partner, effect->wire.attempt, effect->wire.epoch,
+			e->boot_ms);
 		break;
 	case EFFECT_DROP:
 		w->drop(w->ctx, effect->wire.attempt, effect->wire.epoch);
@@ -312,8 +313,12 @@ static int work(struct engine *e, struct engine_event *events, bool *more_out)
 	bool more_orphans = false, more_due = false;
 	int rc = e->store->ops->begin(e->store, &err);
 
-	if (rc != 0)
-		return rc;
+	if (rc != 0) {
+		e->world.alarm(e->world.ctx, "begin", STR(""), err.text);
+		/* Nothing of this step is in doubt, but only a store opened anew will go on. */
+		e->is_dead = rc == TAMA_EDOUBT;
+		return TAMA_EIO;
+	}
 	if (events != NULL)
 		CRASH_POINT("K5");
 	if (!e->has_recovered)
@@ -325,8 +330,9 @@ static int work(struct engine *e, struct engine_event *events, bool *more_out)
 	if (rc == 0 && arena_overflowed(&e->arena))
 		rc = TAMA_ENOMEM;
 	if (rc != 0) {
+		e->world.alarm(e->world.ctx, "step", STR(""), "nothing of it was kept");
 		e->store->ops->rollback(e->store);
-		return rc;
+		return rc == TAMA_EDOUBT ? TAMA_EIO : rc;
 	}
 	if (events != NULL)
 		CRASH_POINT("K6");
@@ -375,7 +381,7 @@ int64_t engine_step(struct engine *e, struct engine_event *events)
 	}
 	if (rc != 0) {
 		finish_events(events, ENGINE_NOT_DONE);
-		return 1000;
+		return e->is_dead ? TAMA_EDOUBT : TAMA_EIO;
 	}
 	if (events != NULL)
 		CRASH_POINT("K7");

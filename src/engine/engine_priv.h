@@ -95,6 +95,10 @@ int64_t attempt_expires_ms(const struct attempt_row *attempt);
 /* Whether a query may still tell something: REVIEW closes by a late success (2.6). */
 bool attempt_is_queried(enum attempt_state state);
 
+/* When the account's pause for this number and amount is over; 0 where it keeps none. */
+int pause_get(struct engine *e, const struct account *account, const struct attempt_row *attempt,
+	int64_t *free_ms_out);
+
 /* The one pending query of an attempt: by the account's schedule (2.7), or at due_ms. */
 int poll_next(struct engine *e, const struct attempt_row *attempt);
 int poll_at(struct engine *e, const struct attempt_row *attempt, int64_t due_ms);

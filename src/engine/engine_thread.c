@@ -14,6 +14,7 @@ struct engine_thread {
 	pthread_t thread;
 	bool has_thread;
 	atomic_bool stop, is_dead;
+	atomic_bool is_stepping; /* set before events are taken, so that none is overlooked */
 	pthread_mutex_t lock; /* of stats and config below */
 	struct engine_stats stats;
 	struct store_counts counts;
@@ -47,10 +48,11 @@ static bool world_prepare(void *ctx, const struct wire_attempt *attempt)
 	return !atomic_load(&t->gateway->is_draining) && wire_prepare(t->gateway->wire, attempt);
 }
 
-static bool world_go(void *ctx, uint64_t attempt, uint32_t epoch, int64_t claimed_boot_ms)
+static bool world_go(
+	void *ctx, uint32_t partner, uint64_t attempt, uint32_t epoch, int64_t claimed_boot_ms)
 {
-	return wire_go(
-		((struct engine_thread *)ctx)->gateway->wire, attempt, epoch, claimed_boot_ms);
+	return wire_go(((struct engine_thread *)ctx)->gateway->wire, partner, attempt, epoch,
+		claimed_boot_ms);
 }
 
 static void world_drop(void *ctx, uint64_t attempt, uint32_t epoch)
@@ -126,6 +128,17 @@ static void refuse(struct queue_item *items)
 	}
 }
 
+/*
+ * Evidence that could not be kept is offered again at once by whoever holds it; without a pause a
+ * full disk would cost a processor.
+ */
+static void pause_after_failure(void)
+{
+	const struct timespec pause = {0, 200 * 1000 * 1000};
+
+	(void)nanosleep(&pause, NULL);
+}
+
 static void *engine_main(void *arg)
 {
 	struct engine_thread *t = arg;
@@ -135,11 +148,13 @@ static void *engine_main(void *arg)
 		struct queue_item *items;
 
 		wait_for_events(t, wait_ms);
+		atomic_store(&t->is_stepping, true);
 		items = queue_take(t->events, LIMIT_ENGINE_BATCH);
 		if (items == NULL && atomic_load(&t->stop))
 			break;
 		if (atomic_load(&t->is_dead)) {
 			refuse(items);
+			atomic_store(&t->is_stepping, false);
 			wait_ms = 1000;
 			continue;
 		}
@@ -147,11 +162,13 @@ static void *engine_main(void *arg)
 			CRASH_POINT("K4");
 		take_config(t);
 		wait_ms = engine_step(t->engine, (struct engine_event *)items);
-		if (wait_ms == TAMA_EDOUBT) {
-			atomic_store(&t->is_dead, true);
-			wait_ms = 1000;
+		if (wait_ms < 0) {
+			atomic_store(&t->is_dead, wait_ms == TAMA_EDOUBT);
+			pause_after_failure();
+			wait_ms = 0;
 		}
 		publish(t, &counted_ms);
+		atomic_store(&t->is_stepping, false);
 	}
 	return NULL;
 }
@@ -167,13 +184,16 @@ int engine_thread_start(struct gateway *gateway, struct engine_thread **out, str
 		return err_set(err, TAMA_ENOMEM, "out of memory");
 	t->gateway = gateway;
 	(void)pthread_mutex_init(&t->lock, NULL);
+	/* Before the thread begins: what is due it asks of the wire, which answers to *out. */
+	*out = t;
 	rc = queue_new(LIMIT_ENGINE_QUEUE, &t->events);
 	if (rc == 0)
 		rc = engine_new(&world, gateway->store, gateway->config, &t->engine, err);
 	if (rc == 0 && pthread_create(&t->thread, NULL, engine_main, t) != 0)
 		rc = err_set(err, TAMA_EIO, "cannot start the engine thread");
 	t->has_thread = rc == 0;
-	*out = t;
+	if (rc == 0)
+		(void)pthread_setname_np(t->thread, "tama-engine");
 	return rc;
 }
 
@@ -236,4 +256,9 @@ void engine_thread_stats(
 size_t engine_thread_waiting(struct engine_thread *t)
 {
 	return queue_len(t->events);
+}
+
+bool engine_thread_is_idle(struct engine_thread *t)
+{
+	return queue_len(t->events) == 0 && !atomic_load(&t->is_stepping);
 }

@@ -135,9 +135,10 @@ static int listen_both(struct gateway *g, struct err *err)
 		.handler = admin_handle,
 		.ctx = g,
 	};
-	int rc = http_in_start(&g->admin_in, &admin, err);
+	int rc = http_in_start(&g->public_in, &in, err);
 
-	return rc == 0 ? http_in_start(&g->public_in, &in, err) : rc;
+	/* The private one last, and ended first: it looks at all the others. */
+	return rc == 0 ? http_in_start(&g->admin_in, &admin, err) : rc;
 }
 
 int worker_make(struct worker *w, const struct config *config, struct err *err)
@@ -228,8 +229,7 @@ static bool is_idle(struct gateway *g)
 	struct http_in_stats in;
 
 	http_in_stats(g->public_in, &in);
-	return in.suspended == 0 && engine_thread_waiting(g->engine) == 0 &&
-	       wire_busy(g->wire) == 0;
+	return in.suspended == 0 && engine_thread_is_idle(g->engine) && wire_busy(g->wire) == 0;
 }
 
 /*
@@ -260,12 +260,13 @@ void gateway_stop(struct gateway **gateway, int64_t wait_ms)
 		return;
 	if (g->public_in != NULL)
 		drain(g, wait_ms);
+	http_in_stop(&g->admin_in);
 	/* The wire posts what was under way, the engine commits it and answers every turn. */
-	wire_stop(&g->wire);
+	wire_halt(g->wire);
 	reader_stop(&g->reader);
 	engine_thread_stop(&g->engine);
+	wire_stop(&g->wire);
 	http_in_stop(&g->public_in);
-	http_in_stop(&g->admin_in);
 	for (unsigned i = 0; i < g->workers_len; i++)
 		worker_free(&g->workers[i]);
 	free(g->workers);

@@ -88,6 +88,8 @@ bool engine_thread_is_dead(const struct engine_thread *thread);
 void engine_thread_stats(
 	struct engine_thread *thread, struct engine_stats *out, struct store_counts *counts_out);
 size_t engine_thread_waiting(struct engine_thread *thread);
+/* Nothing waits and no step is under way. */
+bool engine_thread_is_idle(struct engine_thread *thread);
 
 /* ---- reader.c: look-ups on a connection of its own ---- */
 

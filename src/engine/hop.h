@@ -133,8 +133,11 @@ void hop_decided(struct hop *hop);
 
 void hop_release(struct hop *hop);
 
-int hop_wait_look_up(const struct exchange *x, struct session *session, size_t journal_mark,
-	const struct menu_result *result);
+/* The hop no longer counts among those of its channel that wait. */
+void hop_count_out(struct hop *hop);
+
+/* The session waits anew, in a hop of its own: so does whoever repeats the first one. */
+void hop_hand_over(struct hop *from, struct hop *to);
 
 enum hop_join {
 	JOIN_NONE, /* nothing of that session waits any more */
@@ -145,6 +148,15 @@ enum hop_join {
 /* A session is suspended: by a hop that this one repeats? */
 enum hop_join hop_join(
 	const struct exchange *x, const struct session_key *key, struct hop_answer *answer);
+
+/* ---- hop_look_up.c ---- */
+
+/* Suspends the session and the turn; 0, or TAMA_EFULL with everything as before. */
+int hop_wait_look_up(const struct exchange *x, struct session *session, size_t journal_mark,
+	const struct menu_result *result);
+
+/* Goes on with what was found; the answer may be later again. */
+struct hop_answer hop_look_up_answer(const struct exchange *from, struct hop *hop);
 
 /* ---- hop_buy.c ---- */
 

@@ -9,6 +9,9 @@
 
 #define NAMES_MAX 128
 #define LINES_PER_S 10
+#define REF_BYTES 128
+#define DETAIL_BYTES 512
+#define LINE_BYTES 8192 /* room for both with every byte escaped */
 
 struct log_name {
 	const char *what;
@@ -73,18 +76,41 @@ static bool may_write(struct log_name *name, int64_t second)
 	return true;
 }
 
+/* The letter at s.p: its bytes, or 0 when they are no UTF-8 or would turn the reading direction. */
+static size_t letter(struct str s)
+{
+	unsigned char lead = (unsigned char)s.p[0];
+	size_t n = lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4;
+
+	return n <= s.n && str_is_clean_utf8((struct str){s.p, n}) ? n : 0;
+}
+
 static void add_escaped(struct buf *line, struct str s)
 {
-	for (size_t i = 0; i < s.n; i++) {
-		unsigned char c = (unsigned char)s.p[i];
+	while (s.n > 0) {
+		unsigned char c = (unsigned char)s.p[0];
+		size_t n = c < 0x80 ? 1 : letter(s);
 
 		if (c == '"' || c == '\\')
 			buf_printf(line, "\\%c", c);
 		else if (c < 0x20 || c == 0x7f)
 			buf_printf(line, "\\u%04x", c);
+		else if (n > 0)
+			buf_add(line, s.p, n);
 		else
-			buf_add_char(line, (char)c);
+			buf_add_char(line, '?');
+		s = str_from(s, n > 0 ? n : 1);
 	}
+}
+
+/* At most so many bytes of it, whole letters. */
+static struct str cut(struct str s, size_t max)
+{
+	if (s.n <= max)
+		return s;
+	while (max > 0 && ((unsigned char)s.p[max] & 0xC0) == 0x80)
+		max--;
+	return (struct str){s.p, max};
 }
 
 static void add_field(struct buf *line, const char *name, struct str value)
@@ -114,11 +140,11 @@ void log_event(
 	(void)pthread_mutex_unlock(&log->lock);
 	if (!write_it || log->fd < 0)
 		return;
-	buf_init(&line, 2048);
+	buf_init(&line, LINE_BYTES);
 	buf_printf(&line, "{\"ms\":%lld,\"level\":\"%s\",\"what\":\"%s\"", (long long)now_ms, level,
 		what);
-	add_field(&line, "ref", ref);
-	add_field(&line, "detail", detail.n > 512 ? (struct str){detail.p, 512} : detail);
+	add_field(&line, "ref", cut(ref, REF_BYTES));
+	add_field(&line, "detail", cut(detail, DETAIL_BYTES));
 	if (left_out > 0)
 		buf_printf(&line, ",\"left_out\":%llu", (unsigned long long)left_out);
 	buf_add_str(&line, STR("}\n"));

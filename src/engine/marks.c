@@ -109,20 +109,36 @@ int marks_fill(const struct http_call *call, mark_value_fn value, void *ctx, str
 	return rc == 0 ? fill_copy(call->body, is_json, value, ctx, arena, &out->body) : rc;
 }
 
-static bool starts_with_secret(
-	const struct account *account, struct str also, struct str text, size_t *n_out)
+/* How much of text spells the value, plainly or as a JSON string may; 0: it does not. */
+static size_t spelt(struct str text, struct str value)
+{
+	size_t at = 0;
+
+	for (size_t i = 0; i < value.n; i++) {
+		char c = value.p[i];
+
+		if (at + 1 < text.n && text.p[at] == '\\' && text.p[at + 1] == c &&
+			(c == '"' || c == '\\' || c == '/'))
+			at += 2;
+		else if (at < text.n && text.p[at] == c)
+			at++;
+		else
+			return 0;
+	}
+	return at;
+}
+
+static size_t secret_at(const struct account *account, struct str also, struct str text)
 {
 	for (size_t i = 0; i < account->fields_len; i++) {
 		struct str v = account->fields[i].value;
-
 		/* Short values are names or schemes, not secrets, and would riddle the evidence. */
-		if (v.n >= 8 && str_has_prefix(text, v)) {
-			*n_out = v.n;
-			return true;
-		}
+		size_t n = v.n >= 8 ? spelt(text, v) : 0;
+
+		if (n > 0)
+			return n;
 	}
-	*n_out = also.n;
-	return also.n > 0 && str_has_prefix(text, also);
+	return spelt(text, also);
 }
 
 struct str secrets_redact(
@@ -133,16 +149,15 @@ struct str secrets_redact(
 
 	buf_init(&buf, LIMIT_REPLY_BYTES + 1024);
 	while (text.n > 0) {
-		size_t clear = 0, n = 0;
+		size_t n = secret_at(account, also, text);
 
-		while (clear < text.n &&
-			!starts_with_secret(account, also, str_from(text, clear), &n))
-			clear++;
-		buf_add_str(&buf, (struct str){text.p, clear});
-		text = str_from(text, clear);
-		if (text.n > 0)
+		if (n > 0) {
 			buf_add_str(&buf, STR("***"));
-		text = str_from(text, n);
+			text = str_from(text, n);
+		} else {
+			buf_add_char(&buf, text.p[0]);
+			text = str_from(text, 1);
+		}
 	}
 	out = arena_str(arena, buf_str(&buf));
 	buf_fini(&buf);

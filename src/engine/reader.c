@@ -73,6 +73,8 @@ int reader_start(const struct store_config *config, struct reader **out, struct 
 	if (rc == 0 && pthread_create(&r->thread, NULL, reader_main, r) != 0)
 		rc = err_set(err, TAMA_EIO, "cannot start the reader thread");
 	r->has_thread = rc == 0;
+	if (rc == 0)
+		(void)pthread_setname_np(r->thread, "tama-reader");
 	*out = r;
 	return rc;
 }

@@ -71,7 +71,7 @@ uint32_t secrets_keep(struct secrets *s, struct str secret, int64_t now_ms)
 	if (secret.n >= LIMIT_SECRET_BYTES || !is_digits(secret))
 		return 0;
 	(void)pthread_mutex_lock(&s->lock);
-	for (unsigned tries = 0; tries < 64 && handle == 0; tries++) {
+	for (unsigned tries = 0; tries < LIMIT_SECRETS && handle == 0; tries++) {
 		struct secret *slot;
 
 		s->last = s->last == UINT32_MAX ? 1 : s->last + 1;

@@ -15,12 +15,6 @@ static int expire(struct engine *e, struct engine_case *c)
 	return case_apply(e, c, AEV_EXPIRE, 0, &step);
 }
 
-/* When the provider's pause for this number and amount is over. */
-static int pause_get(struct engine *e, const struct attempt_row *a, int64_t *free_ms_out)
-{
-	return STORE(e, spacing_get, a->partner, a->account, a->number, a->amount, free_ms_out);
-}
-
 static int pause_begin(struct engine *e, const struct attempt_row *a, const struct account *account)
 {
 	return account->spacing_ms == 0 ? 0
@@ -45,7 +39,7 @@ int due_send(struct engine *e, const struct outbox_row *row)
 	if (account == NULL || account->out_of_service)
 		return STORE(e, outbox_set_due, row->partner, row->id, e->now_ms + LIMIT_LEASE_MS,
 			row->tries + 1);
-	rc = pause_get(e, &c.attempt, &free_ms);
+	rc = pause_get(e, account, &c.attempt, &free_ms);
 	if (rc != 0)
 		return rc;
 	if (free_ms > attempt_expires_ms(&c.attempt))
@@ -94,7 +88,7 @@ static int try_claim(struct engine *e, struct engine_case *c, const struct engin
 {
 	const struct account *account = engine_account(e, &c->attempt);
 	int64_t free_ms;
-	int rc = pause_get(e, &c->attempt, &free_ms);
+	int rc = pause_get(e, account, &c->attempt, &free_ms);
 
 	if (rc != 0)
 		return rc;
@@ -249,7 +243,9 @@ static struct judgement judge(
 static int give_back_pause(
 	struct engine *e, const struct attempt_row *a, const struct engine_result *r)
 {
-	if (r->transfer.end == TRANSFER_COMPLETE)
+	const struct account *account = engine_account(e, a);
+
+	if (r->transfer.end == TRANSFER_COMPLETE || account == NULL || account->spacing_ms == 0)
 		return 0;
 	return STORE(e, spacing_set, a->partner, a->account, a->number, a->amount, e->now_ms);
 }
@@ -321,7 +317,7 @@ int due_poll(struct engine *e, const struct outbox_row *row)
 	if (!attempt_is_queried(c.attempt.state) || c.attempt.provider_id.n == 0)
 		return STORE(e, outbox_done, row->partner, row->id);
 	account = engine_account(e, &c.attempt);
-	rc = pause_get(e, &c.attempt, &free_ms);
+	rc = pause_get(e, account, &c.attempt, &free_ms);
 	if (rc != 0)
 		return rc;
 	if (account == NULL)

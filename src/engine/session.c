@@ -1,186 +1,13 @@
 /*
- * The session table: two hash indices (by key, by number) over packed slots, and a list by time.
- * One lock, held for look-ups and copies only; a hop works on its own unpacked copy.
+ * The session table: one lock, held for look-ups and copies only; a hop works on its own unpacked
+ * copy.
  */
 #include "session_priv.h"
 
-#include "tama/limits.h"
-
-#include <pthread.h>
-#include <sodium.h>
-
 #define BUCKETS_FIRST 1024
 
-struct session_table {
-	pthread_mutex_t lock;
-	pthread_cond_t given_back;
-	struct session_config config;
-	struct session_log *log;
-	unsigned char hash_key[crypto_shorthash_KEYBYTES];
-	struct session_slot **by_key, **by_number;
-	size_t buckets;
-	size_t count;
-	struct session_slot *oldest, *newest;
-};
-
-/* ---- indices -----------------------------------------------------------------------------------
+/* ---- taking and giving back --------------------------------------------------------------------
  */
-
-static uint64_t hash_parts(const struct session_table *t, struct str a, struct str b, struct str c)
-{
-	char bytes[1024];
-	const struct str parts[] = {a, b, c};
-	uint64_t hash;
-	size_t n = 0;
-
-	for (size_t i = 0; i < 3; i++) {
-		size_t len = parts[i].n < 300 ? parts[i].n : 300;
-
-		if (len > 0)
-			memcpy(bytes + n, parts[i].p, len);
-		n += len;
-		bytes[n++] = '\0';
-	}
-	(void)crypto_shorthash((unsigned char *)&hash, (unsigned char *)bytes, n, t->hash_key);
-	return hash;
-}
-
-/* Keyed by the aggregator's id where there is one (numbers may come only once), else by number. */
-static uint64_t hash_of_key(const struct session_table *t, const struct session_key *key)
-{
-	if (key->id.n > 0)
-		return hash_parts(t, key->channel, key->id, STR("i"));
-	return hash_parts(t, key->channel, key->msisdn, STR("n"));
-}
-
-static uint64_t hash_of_number(const struct session_table *t, struct str channel, struct str number)
-{
-	return hash_parts(t, channel, number, STR("m"));
-}
-
-static void chain_in(struct session_table *t, struct session_slot *s)
-{
-	struct session_slot **k = &t->by_key[s->key_hash & (t->buckets - 1)];
-	struct session_slot **n = &t->by_number[s->number_hash & (t->buckets - 1)];
-
-	s->next_key = *k;
-	*k = s;
-	s->next_number = *n;
-	*n = s;
-}
-
-static void chain_out(struct session_table *t, struct session_slot *s)
-{
-	struct session_slot **k = &t->by_key[s->key_hash & (t->buckets - 1)];
-	struct session_slot **n = &t->by_number[s->number_hash & (t->buckets - 1)];
-
-	while (*k != s)
-		k = &(*k)->next_key;
-	*k = s->next_key;
-	while (*n != s)
-		n = &(*n)->next_number;
-	*n = s->next_number;
-}
-
-static void time_out(struct session_table *t, struct session_slot *s)
-{
-	*(s->older != NULL ? &s->older->newer : &t->oldest) = s->newer;
-	*(s->newer != NULL ? &s->newer->older : &t->newest) = s->older;
-}
-
-static void time_in(struct session_table *t, struct session_slot *s)
-{
-	s->older = t->newest;
-	s->newer = NULL;
-	*(t->newest != NULL ? &t->newest->newer : &t->oldest) = s;
-	t->newest = s;
-}
-
-/* Doubles the buckets; on failure the chains only grow longer. */
-static void grow(struct session_table *t)
-{
-	struct session_slot **k = calloc(t->buckets * 2, sizeof(struct session_slot *));
-	struct session_slot **n = calloc(t->buckets * 2, sizeof(struct session_slot *));
-
-	if (k == NULL || n == NULL) {
-		free(k);
-		free(n);
-		return;
-	}
-	free(t->by_key);
-	free(t->by_number);
-	t->by_key = k;
-	t->by_number = n;
-	t->buckets *= 2;
-	for (struct session_slot *s = t->oldest; s != NULL; s = s->newer)
-		chain_in(t, s);
-}
-
-static struct session_slot *find(struct session_table *t, uint64_t key_hash)
-{
-	struct session_slot *s = t->by_key[key_hash & (t->buckets - 1)];
-
-	while (s != NULL && s->key_hash != key_hash)
-		s = s->next_key;
-	return s;
-}
-
-static struct session_slot *slot_new(
-	struct session_table *t, uint64_t key_hash, uint64_t number_hash)
-{
-	struct session_slot *s = calloc(1, sizeof(*s));
-
-	if (s == NULL)
-		return NULL;
-	s->key_hash = key_hash;
-	s->number_hash = number_hash;
-	if (t->count >= t->buckets)
-		grow(t);
-	chain_in(t, s);
-	time_in(t, s);
-	t->count++;
-	return s;
-}
-
-static void slot_wipe(struct session_slot *slot)
-{
-	if (slot->packed != NULL)
-		sodium_memzero(slot->packed, slot->packed_len);
-	free(slot->packed);
-	slot->packed = NULL;
-	slot->packed_len = 0;
-}
-
-static void slot_free(struct session_table *t, struct session_slot *s)
-{
-	chain_out(t, s);
-	time_out(t, s);
-	t->count--;
-	slot_wipe(s);
-	free(s);
-}
-
-/* A storm of redials may not fill the table: the oldest at rest of one number make room. */
-static void trim_number(struct session_table *t, uint64_t number_hash)
-{
-	struct session_slot *oldest;
-	size_t n;
-
-	do {
-		oldest = NULL;
-		n = 0;
-		for (struct session_slot *s = t->by_number[number_hash & (t->buckets - 1)];
-			s != NULL; s = s->next_number) {
-			if (s->number_hash != number_hash)
-				continue;
-			n++;
-			if (!s->is_taken && (oldest == NULL || s->last_ms < oldest->last_ms))
-				oldest = s;
-		}
-		if (n >= LIMIT_NUMBER_SESSIONS && oldest != NULL)
-			slot_free(t, oldest);
-	} while (n > LIMIT_NUMBER_SESSIONS && oldest != NULL);
-}
 
 /* Two keys of one 64-bit hash are told apart by what they hold; the table keeps one of them. */
 static bool is_of_key(const struct session *s, const struct session_key *key)
@@ -189,21 +16,6 @@ static bool is_of_key(const struct session *s, const struct session_key *key)
 		return false;
 	return key->msisdn.n == 0 || s->msisdn.digits[0] == '\0' ||
 	       str_eq(str_c(s->msisdn.digits), key->msisdn);
-}
-
-/* ---- taking and giving back --------------------------------------------------------------------
- */
-
-static int unpack_into(const struct session_slot *slot, struct arena *arena, struct session *out)
-{
-	struct str copy = arena_str(arena, (struct str){slot->packed, slot->packed_len});
-
-	if (copy.p == NULL)
-		return TAMA_ENOMEM;
-	if (session_unpack(copy, out) != 0)
-		return TAMA_EINVAL;
-	out->text_mac = slot->text_mac;
-	return 0;
 }
 
 static void session_begin(
@@ -226,7 +38,7 @@ static bool wait_for(struct session_table *t, uint64_t hash, struct session_slot
 		if ((*slot)->is_suspended)
 			return false;
 		(void)pthread_cond_wait(&t->given_back, &t->lock);
-		*slot = find(t, hash);
+		*slot = slot_find(t, hash);
 	}
 	return true;
 }
@@ -234,7 +46,7 @@ static bool wait_for(struct session_table *t, uint64_t hash, struct session_slot
 static enum session_found take_known(struct session_slot *slot, const struct session_key *key,
 	struct arena *arena, struct session *out)
 {
-	if (slot->packed == NULL || unpack_into(slot, arena, out) != 0)
+	if (slot->packed == NULL || slot_unpack(slot, arena, out) != 0)
 		return SESSION_ABSENT;
 	if (!is_of_key(out, key)) {
 		buf_fini(&out->journal);
@@ -250,10 +62,10 @@ static enum session_found take_new(struct session_table *t, uint64_t hash,
 {
 	struct session_slot *slot;
 
-	uint64_t number = hash_of_number(t, key->channel, key->msisdn);
+	uint64_t number = slot_hash_of_number(t, key->channel, key->msisdn);
 
 	if (key->msisdn.n > 0)
-		trim_number(t, number);
+		slot_trim_number(t, number);
 	if (t->count >= t->config.max)
 		return SESSION_FULL;
 	slot = slot_new(t, hash, number);
@@ -270,11 +82,11 @@ enum session_found session_take(struct session_table *t, const struct session_ke
 	bool must_exist, bool fresh, int64_t now_ms, struct arena *arena, struct session *out)
 {
 	enum session_found found = SESSION_ABSENT;
-	uint64_t hash = hash_of_key(t, key);
+	uint64_t hash = slot_hash_of_key(t, key);
 	struct session_slot *slot;
 
 	(void)pthread_mutex_lock(&t->lock);
-	slot = find(t, hash);
+	slot = slot_find(t, hash);
 	if (!wait_for(t, hash, &slot)) {
 		(void)pthread_mutex_unlock(&t->lock);
 		return SESSION_BUSY;
@@ -325,8 +137,7 @@ void session_put(struct session_table *t, struct session *session)
 		session_log_append(t->log, buf_str(&packed), false);
 	(void)pthread_mutex_lock(&t->lock);
 	slot_keep(slot, session, buf_str(&packed));
-	time_out(t, slot);
-	time_in(t, slot);
+	slot_touch(t, slot);
 	give_back(t, slot);
 	(void)pthread_mutex_unlock(&t->lock);
 	buf_fini(&packed);
@@ -362,103 +173,6 @@ void session_drop(struct session_table *t, struct session *session)
 	session->slot = NULL;
 }
 
-/* ---- resuming ----------------------------------------------------------------------------------
- */
-
-static bool is_resumable(const struct session *s, const struct session_resume *how, int64_t now_ms)
-{
-	int64_t life_ms = s->is_parked ? how->parked_ms : how->dropped_ms;
-
-	if (s->is_offering || s->summary.n == 0 || (s->is_ended && !s->is_parked))
-		return false;
-	return s->last_ms + life_ms >= now_ms;
-}
-
-/* The newest slot of a number that is at rest and can be resumed; unpacked into *out. */
-static bool resumable(struct session_table *t, const struct session *besides,
-	const struct session_resume *how, struct arena *arena, struct session *out)
-{
-	uint64_t hash = hash_of_number(t, besides->channel, str_c(besides->msisdn.digits));
-	struct session_slot *s = t->by_number[hash & (t->buckets - 1)];
-	bool is_found = false;
-
-	for (; s != NULL; s = s->next_number) {
-		struct session one;
-
-		if (s->number_hash != hash || s->is_taken || s == besides->slot ||
-			s->packed == NULL || (is_found && s->last_ms <= out->last_ms))
-			continue;
-		if (unpack_into(s, arena, &one) != 0)
-			continue;
-		buf_fini(&one.journal);
-		if (!is_resumable(&one, how, besides->last_ms))
-			continue;
-		*out = one;
-		is_found = true;
-	}
-	return is_found;
-}
-
-bool session_find_resumable(struct session_table *t, struct session *session,
-	const struct session_resume *how, struct arena *arena)
-{
-	struct session found;
-	bool is_there;
-
-	if (session->msisdn.digits[0] == '\0')
-		return false;
-	(void)pthread_mutex_lock(&t->lock);
-	is_there = resumable(t, session, how, arena, &found);
-	(void)pthread_mutex_unlock(&t->lock);
-	if (!is_there)
-		return false;
-	memcpy(session->offer, found.uid, UID_LEN);
-	session->summary = found.summary;
-	return true;
-}
-
-static void take_over(struct session *session, const struct session *old)
-{
-	memcpy(session->uid, old->uid, UID_LEN);
-	memcpy(session->service_hash, old->service_hash, sizeof(session->service_hash));
-	buf_fini(&session->journal);
-	session->journal = old->journal;
-	session->buys = old->buys;
-	session->summary = old->summary;
-	session->lang = old->lang;
-	session->begun_ms = old->begun_ms;
-	session->is_offering = false;
-}
-
-bool session_adopt(struct session_table *t, struct session *session, struct arena *arena)
-{
-	uint64_t hash = hash_of_number(t, session->channel, str_c(session->msisdn.digits));
-	bool adopted = false;
-
-	(void)pthread_mutex_lock(&t->lock);
-	for (struct session_slot *s = t->by_number[hash & (t->buckets - 1)]; s != NULL && !adopted;
-		s = s->next_number) {
-		struct session old;
-
-		if (s->number_hash != hash || s->is_taken || s->packed == NULL ||
-			unpack_into(s, arena, &old) != 0)
-			continue;
-		if (memcmp(old.uid, session->offer, UID_LEN) != 0) {
-			buf_fini(&old.journal);
-			continue;
-		}
-		take_over(session, &old);
-		/* Or a restart would bring it back and offer it once more. */
-		if (t->log != NULL)
-			session_log_append(t->log, (struct str){s->packed, s->packed_len}, true);
-		slot_free(t, s);
-		adopted = true;
-		break;
-	}
-	(void)pthread_mutex_unlock(&t->lock);
-	return adopted;
-}
-
 /* ---- life --------------------------------------------------------------------------------------
  */
 
@@ -474,15 +188,15 @@ static void restore(void *ctx, struct str packed, bool is_dropped)
 		return;
 	buf_fini(&s.journal);
 	key = (struct session_key){s.channel, s.id, str_c(s.msisdn.digits)};
-	hash = hash_of_key(t, &key);
-	slot = find(t, hash);
+	hash = slot_hash_of_key(t, &key);
+	slot = slot_find(t, hash);
 	if (slot != NULL)
 		slot_free(t, slot);
 	if (key.msisdn.n > 0)
-		trim_number(t, hash_of_number(t, s.channel, key.msisdn));
+		slot_trim_number(t, slot_hash_of_number(t, s.channel, key.msisdn));
 	if (is_dropped || t->count >= t->config.max)
 		return;
-	slot = slot_new(t, hash, hash_of_number(t, s.channel, key.msisdn));
+	slot = slot_new(t, hash, slot_hash_of_number(t, s.channel, key.msisdn));
 	if (slot == NULL)
 		return;
 	slot->packed = malloc(packed.n);

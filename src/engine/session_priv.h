@@ -5,6 +5,9 @@
 #include "tama/limits.h"
 #include "tama/session.h"
 
+#include <pthread.h>
+#include <sodium.h>
+
 /* The journal, and all that is beside it: texts of a callback, each bounded by the dialect host. */
 #define SESSION_PACKED_MAX (LIMIT_SESSION_JOURNAL + 4096)
 
@@ -23,6 +26,36 @@ struct session_slot {
 	bool is_taken;
 	bool is_suspended;
 };
+
+struct session_table {
+	pthread_mutex_t lock;
+	pthread_cond_t given_back;
+	struct session_config config;
+	struct session_log *log;
+	unsigned char hash_key[crypto_shorthash_KEYBYTES];
+	struct session_slot **by_key, **by_number;
+	size_t buckets;
+	size_t count;
+	struct session_slot *oldest, *newest;
+};
+
+/* ---- session_index.c: all with the table's lock held ---- */
+
+uint64_t slot_hash_of_key(const struct session_table *t, const struct session_key *key);
+uint64_t slot_hash_of_number(const struct session_table *t, struct str channel, struct str number);
+struct session_slot *slot_find(struct session_table *t, uint64_t key_hash);
+struct session_slot *slot_new(struct session_table *t, uint64_t key_hash, uint64_t number_hash);
+void slot_free(struct session_table *t, struct session_slot *slot);
+/* Empties it, and leaves nothing readable behind. */
+void slot_wipe(struct session_slot *slot);
+/* It is the newest now. */
+void slot_touch(struct session_table *t, struct session_slot *slot);
+/* Makes room for one more of that number: the oldest at rest go first. */
+void slot_trim_number(struct session_table *t, uint64_t number_hash);
+/* The session as it rests there, in the arena but for its journal. 0, or a negative error. */
+int slot_unpack(const struct session_slot *slot, struct arena *arena, struct session *out);
+
+/* ---- session_pack.c ---- */
 
 /* Packs everything but text_mac. */
 void session_pack(const struct session *session, struct buf *out);

@@ -112,6 +112,8 @@ static int wire_open(struct wire *wire, struct err *err)
 	if (rc == 0 && pthread_create(&wire->thread, NULL, wire_main, wire) != 0)
 		rc = err_set(err, TAMA_EIO, "cannot start the wire thread");
 	wire->has_thread = rc == 0;
+	if (rc == 0)
+		(void)pthread_setname_np(wire->thread, "tama-wire");
 	return rc;
 }
 
@@ -122,6 +124,7 @@ int wire_start(const struct wire_config *config, struct wire **out, struct err *
 
 	if (wire == NULL)
 		return err_set(err, TAMA_ENOMEM, "out of memory");
+	(void)pthread_mutex_init(&wire->halt_lock, NULL);
 	wire->world = *config;
 	wire->config = config_ref(config->config);
 	rc = wire_open(wire, err);
@@ -133,6 +136,50 @@ int wire_start(const struct wire_config *config, struct wire **out, struct err *
 	return 0;
 }
 
+/*
+ * What nobody will do any more, told to those who wait for it. By whoever halts the wire and by the
+ * engine's thread at once, hence the lock.
+ */
+static void refuse_job(struct wire *wire, struct job *job)
+{
+	(void)pthread_mutex_lock(&wire->halt_lock);
+	if (job->kind == JOB_GO)
+		go_refuse(wire, &job->attempt);
+	else if (job->kind == JOB_IPN)
+		ipn_refuse(job->turn);
+	(void)pthread_mutex_unlock(&wire->halt_lock);
+	/* All others are brought again by their row's lease. */
+	job_free(&job);
+}
+
+static void refuse_jobs(struct wire *wire)
+{
+	struct queue_item *items;
+
+	while ((items = queue_take(wire->jobs, SIZE_MAX)) != NULL)
+		while (items != NULL) {
+			struct job *job = (struct job *)items;
+
+			items = items->next;
+			refuse_job(wire, job);
+		}
+}
+
+void wire_halt(struct wire *wire)
+{
+	if (wire == NULL || !wire->has_thread)
+		return;
+	atomic_store(&wire->stop, true);
+	queue_wake(wire->jobs);
+	(void)pthread_join(wire->thread, NULL);
+	wire->has_thread = false;
+	http_out_free(&wire->out);
+	refuse_jobs(wire);
+	/* One may have been pushed between this look and the flag. */
+	atomic_store(&wire->is_halted, true);
+	refuse_jobs(wire);
+}
+
 void wire_stop(struct wire **out)
 {
 	struct wire *wire = *out;
@@ -140,11 +187,7 @@ void wire_stop(struct wire **out)
 
 	if (wire == NULL)
 		return;
-	if (wire->has_thread) {
-		atomic_store(&wire->stop, true);
-		queue_wake(wire->jobs);
-		(void)pthread_join(wire->thread, NULL);
-	}
+	wire_halt(wire);
 	if (wire->out != NULL)
 		http_out_free(&wire->out);
 	while (wire->jobs != NULL && (items = queue_take(wire->jobs, SIZE_MAX)) != NULL)
@@ -159,6 +202,7 @@ void wire_stop(struct wire **out)
 	tokens_free(wire);
 	dialect_host_free(&wire->host);
 	config_unref(&wire->config);
+	(void)pthread_mutex_destroy(&wire->halt_lock);
 	free(wire);
 	*out = NULL;
 }
@@ -220,15 +264,20 @@ bool wire_query(void *wire, const struct wire_attempt *attempt)
 }
 
 /* What is durably SENDING must go or be proven not sent: never refused. */
-bool wire_go(void *ctx, uint64_t attempt, uint32_t epoch, int64_t claimed_boot_ms)
+bool wire_go(void *ctx, uint32_t partner, uint64_t attempt, uint32_t epoch, int64_t claimed_boot_ms)
 {
 	struct wire *wire = ctx;
 	struct job *job = job_new(JOB_GO);
 
+	job->attempt.partner = partner;
 	job->attempt.attempt = attempt;
 	job->attempt.epoch = epoch;
 	job->claimed_boot_ms = claimed_boot_ms;
-	queue_push_always(wire->jobs, &job->item);
+	/* The thread will not look at it any more: then it is certain that nothing leaves. */
+	if (atomic_load(&wire->is_halted))
+		refuse_job(wire, job);
+	else
+		queue_push_always(wire->jobs, &job->item);
 	return true;
 }
 

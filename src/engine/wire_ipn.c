@@ -23,6 +23,11 @@ static void answer(struct http_turn *turn, unsigned status, struct str body)
 	http_in_answer(turn, &reply);
 }
 
+void ipn_refuse(struct http_turn *turn)
+{
+	answer(turn, 503, STR("not yet\n"));
+}
+
 /* 200 only when the commit is durable; everything else asks the provider to come again. */
 static void ipn_done(struct engine_event *event)
 {

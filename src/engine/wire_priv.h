@@ -64,7 +64,8 @@ struct wire {
 	struct token *tokens;
 	pthread_t thread;
 	bool has_thread;
-	atomic_bool stop;
+	atomic_bool stop, is_halted;
+	pthread_mutex_t halt_lock; /* of what was prepared, once the thread has ended */
 	_Atomic size_t transfers; /* under way, for other threads to see */
 	_Atomic uint64_t money_requests, queries, sms, logins, ipns;
 };
@@ -79,6 +80,8 @@ void job_go(struct wire *wire, struct job *job);
 void job_drop(struct wire *wire, struct job *job);
 void job_query(struct wire *wire, struct job *job);
 void prepared_free_all(struct wire *wire);
+/* Tells the engine that what it claimed was never sent, and forgets it. */
+void go_refuse(struct wire *wire, const struct wire_attempt *attempt);
 
 /* ---- wire_sms.c ---- */
 
@@ -87,6 +90,8 @@ void job_sms(struct wire *wire, struct job *job);
 /* ---- wire_ipn.c ---- */
 
 void job_ipn(struct wire *wire, struct job *job);
+/* "Come again": the provider still has it. */
+void ipn_refuse(struct http_turn *turn);
 
 /* ---- wire_token.c ---- */
 

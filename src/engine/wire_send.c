@@ -363,16 +363,24 @@ static void launch(struct wire *wire, struct prepared *p, enum provider_call cal
 	}
 }
 
-static void post_lost(struct wire *wire, const struct job *job)
+void go_refuse(struct wire *wire, const struct wire_attempt *attempt)
 {
-	struct engine_event *event = event_new(wire, ENGINE_RESULT);
+	struct prepared *p = prepared_take(wire, attempt->attempt, attempt->epoch);
+	struct engine_event *event;
 
-	event->as.result.attempt = job->attempt.attempt;
-	event->as.result.partner = job->attempt.partner;
-	event->as.result.epoch = job->attempt.epoch;
+	/* Nobody knows whose it is: the attempt's deadline makes a doubt of it. */
+	if (p == NULL) {
+		wire->world.alarm(wire->world.ctx, "nothing_prepared", STR(""), "");
+		return;
+	}
+	event = event_new(wire, ENGINE_RESULT);
+	event->as.result.attempt = attempt->attempt;
+	event->as.result.partner = p->job->attempt.partner;
+	event->as.result.epoch = attempt->epoch;
 	event->as.result.call = PROVIDER_SUBMIT;
 	event->as.result.transfer.end = TRANSFER_NOT_STARTED;
-	event->as.result.reason = "nothing prepared";
+	event->as.result.reason = "stopping";
+	prepared_free(&p);
 	wire->world.post(wire->world.ctx, event);
 }
 
@@ -381,7 +389,7 @@ void job_go(struct wire *wire, struct job *job)
 	struct prepared *p = prepared_take(wire, job->attempt.attempt, job->attempt.epoch);
 
 	if (p == NULL)
-		post_lost(wire, job);
+		go_refuse(wire, &job->attempt);
 	else {
 		wire->money_requests++;
 		launch(wire, p, PROVIDER_SUBMIT, job->claimed_boot_ms);

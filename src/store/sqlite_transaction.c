@@ -26,7 +26,8 @@ int sqlite_begin(struct store *base, struct err *err)
 		return err_set(
 			err, TAMA_EDOUBT, "an earlier commit is in doubt: open the store anew");
 	if (store->is_disk_suspect)
-		return err_set(err, TAMA_EIO, "the disk refused a checkpoint: open the store anew");
+		return err_set(
+			err, TAMA_EDOUBT, "the disk refused a checkpoint: open the store anew");
 	int rc = run(db, ST_BEGIN);
 	if (rc != SQLITE_DONE)
 		return err_set(err, TAMA_EIO, "no transaction begins: SQLite %d: %s", rc,

@@ -1,6 +1,7 @@
 """The edge of a running gateway: who may call, what is malformed, messages, reloads, switches, and
 what may be written down (design.md promises 5, 7, 8, 10; reliability.md F-G8 to F-G11, 5.4)."""
 import concurrent.futures
+import http.client
 import json
 import re
 import signal
@@ -379,6 +380,44 @@ class Canary(unittest.TestCase):
             g.ask("POST", '/ussd/"x"%7b/y', "", FORM)
             for line in g.log().splitlines():
                 self.assertNotEqual(json.loads(line)["what"], "forged")
+
+
+class Stop(unittest.TestCase):
+    """SIGTERM in the middle of everything: every turn is answered, and it ends soon and well."""
+
+    def test_under_load(self):
+        for _ in range(4):
+            with Gateway() as g:
+                stop = []
+
+                def insist(call):
+                    n = 0
+                    while not stop:
+                        try:
+                            call(n)
+                        except (OSError, http.client.HTTPException):
+                            return n
+                        n += 1
+                    return n
+
+                ipn = "/ipn/xente-ug/demo-ipn-secret-xente-ug"
+                calls = [Later(insist, lambda n: g.ask("POST", ipn, '{"transactionId":"x%d"}' % n, JSON)) for _ in range(3)]
+                for i in range(3):
+                    def buy(n, i=i):
+                        g.at(f"b{i}-{n}", "1*500", f"+225050{i}{n:06d}")
+                        g.at(f"b{i}-{n}", "1*500*1", f"+225050{i}{n:06d}")
+                    calls.append(Later(insist, buy))
+                calls.append(Later(insist, lambda n: g.ask("GET", "/metrics", port=g.admin_port)))
+                calls.append(Later(insist, lambda n: g.at(f"l{n}", "3", f"+2250509{n:06d}")))
+                g.until(lambda: g.metric("tama_purchases_total") > 20)
+                self.assertEqual(g.stop(), 0)
+                stop.append(True)
+                for later in calls:
+                    later.result()
+                g.start()
+                m = g.metrics()
+                # Nothing was sent, so nothing may be in doubt.
+                self.assertEqual(m['tama_attempts{state="UNKNOWN"}'], 0)
 
 
 class Behind(unittest.TestCase):

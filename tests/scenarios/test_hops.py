@@ -1,9 +1,10 @@
 """One hop after another, and the same one again: what was typed, what a repeat gets, what a deadline
 does (design.md idea 1; reliability.md F-G1 to F-G9)."""
 import concurrent.futures
+import re
 import unittest
 
-from gateway import CALLER, OTP_CALLER, Gateway, Later, SlowDisk, can_trace
+from gateway import CALLER, OTP_CALLER, Gateway, Later, SlowDisk, SlowReader, can_trace
 
 FIRST = "CON Recharge pour qui ?\n1. Moi\n2. Autre numéro\n3. Mon dernier achat"
 CONFIRM = "CON Recharge 500 F MTN\n05 01 02 03 04\nFrais 100 F, total 600 F par MTN\n1. Confirmer\n2. Annuler"
@@ -353,9 +354,96 @@ class Deadline(unittest.TestCase):
                 self.assertEqual(g.ask("GET", "/healthz", port=g.admin_port).status, 200)
                 end = buying.result()
                 self.assertIn("END Demande recue", end)
-                self.assertEqual(g.wait(), 0)
+            self.assertEqual(g.wait(), 0)
             g.start()
             self.assertEqual(g.at("a", "1*500*1"), end)
+
+
+@unittest.skipUnless(can_trace(), "strace cannot attach here")
+class LookUp(unittest.TestCase):
+    """Hops that wait for a look-up."""
+
+    NONE = "END Aucun achat avec ce numéro."
+
+    def test_too_late(self):
+        with Gateway([('hop = "5s"', 'hop = "300ms"')]) as g:
+            g.at("a", "")
+            with SlowReader(g, 1000):
+                late = g.at("a", "3")
+                self.assertTrue(late.startswith("END Service occupé"), late)
+                self.assertEqual(g.at("a", "3"), late)
+                self.assertIn("en cours", g.at("a", "3*1"))
+            g.until(lambda: g.at("a", "3*1") == late)
+            self.assertEqual(g.at("b", "3"), self.NONE)
+            self.assertEqual(g.metric("tama_hops_late_total"), 1)
+
+    def test_repeats_wait_for_the_same_answer(self):
+        with Gateway() as g:
+            g.at("a", "")
+            g.infobip("i", "start", msisdn="2250501000009", shortCode="*384*23#")
+            with SlowReader(g, 500):
+                at = [Later(g.at, "a", "3") for _ in range(4)]
+                infobip = [Later(g.infobip, "i", "response", text="3", msisdn="2250501000009") for _ in range(4)]
+                g.until(lambda: g.metric("tama_http_suspended") == 8)
+                for later in at:
+                    self.assertEqual(later.result(), self.NONE)
+                for later in infobip:
+                    self.assertEqual(later.result()["ussdMenu"], self.NONE[4:])
+
+    def test_in_flight(self):
+        with Gateway([("in_flight = 256", "in_flight = 1")]) as g:
+            with SlowReader(g, 500):
+                first = Later(g.at, "a", "3", "+2250501000001")
+                g.until(lambda: g.metric("tama_http_suspended") == 1)
+                self.assertIn("END Service occupé", g.at("b", "3", "+2250501000002"))
+                self.assertEqual(first.result(), self.NONE)
+            self.assertEqual(g.at("c", "3", "+2250501000003"), self.NONE)
+            self.assertEqual(g.at("d", "3", "+2250501000003"), self.NONE)
+
+    def reload_across(self, change, want):
+        with Gateway() as g:
+            g.at("a", "")
+            with SlowReader(g, 1500):
+                later = Later(g.at, "a", "3")
+                g.until(lambda: g.metric("tama_http_suspended") == 1)
+                change(g)
+                self.assertEqual(g.reload()["detail"], "in force")
+                self.assertRegex(later.result(), want)
+            self.assertRegex(g.at("a", "3") if "at-ci" in g.config.read_text() else "", want)
+
+    def test_across_a_reload(self):
+        self.reload_across(lambda g: None, "^" + self.NONE)
+
+    def test_across_another_version(self):
+        texts = lambda g: g.edit("Recharge pour qui ?", "Pour qui ?", g.dir / "menus/airtime/texts.fr.lua")
+        self.reload_across(texts, "^END Le service a changé")
+
+    def test_across_the_end_of_its_channel(self):
+        def change(g):
+            text = g.config.read_text()
+            g.config.write_text(re.sub(r'channel "at-ci" \{.*?\n\}\n', "", text, flags=re.S))
+        self.reload_across(change, "^(END Le service a changé|$)")
+
+    def test_a_peer_that_leaves(self):
+        with Gateway() as g:
+            g.at("a", "")
+            with SlowReader(g, 500):
+                with self.assertRaises(OSError):
+                    g.ask("POST", "/ussd/at-ci/demo-secret-of-at-ci",
+                          "sessionId=a&phoneNumber=%2B2250501020304&serviceCode=*384*22%23&text=3",
+                          {"Content-Type": "application/x-www-form-urlencoded"}, patience_s=0.2)
+                g.until(lambda: g.metric("tama_http_suspended") == 0)
+            self.assertTrue(g.at("a", "3").startswith("END "))
+            self.assertEqual(g.at("b", "3"), self.NONE)
+
+    def test_draining(self):
+        with Gateway() as g:
+            with SlowReader(g, 500):
+                later = Later(g.at, "a", "3")
+                g.until(lambda: g.metric("tama_http_suspended") == 1)
+                g.signal(15)
+                self.assertEqual(later.result(), self.NONE)
+            self.assertEqual(g.wait(), 0)
 
 
 if __name__ == "__main__":

@@ -26,16 +26,23 @@ the two sides of "half written".
     K24      query answered, before the commit            crash point
     K29      during recovery                              crash point, after another kill
 
+Where strace may attach, the gateway is also killed as it enters each send(2) of a purchase in turn:
+that is the near side of K9, K14, K22 and K23 without a crash point.
+
 After each: the confirming hop comes again (an aggregator redelivers it) and gets the same answer; the
 provider has carried each leg out at most once; what the person was told of has ended and was told in
 one or two equal messages, or waits as UNKNOWN with a due row where nobody can say.
 """
 import os
+import pathlib
 import random
+import signal
 import socket
+import subprocess
 import threading
 import unittest
 
+from gateway import can_trace
 from harness import eventually
 from world import BROKEN, OUTBOX, World, mask, reference
 
@@ -145,9 +152,7 @@ class KillTest(unittest.TestCase):
         self.assertTrue(call.is_over)
         ref = reference(again)
         if legs == SOMEWHERE:
-            eventually(
-                lambda: self.is_told(world, shape, ref) or self.is_unknown(world) and not world.executed(),
-                "an end")
+            eventually(lambda: self.is_told(world, shape, ref) or self.is_lost(world), "an end")
         elif "UNKNOWN" in legs:
             eventually(lambda: self.is_unknown(world), "UNKNOWN")
         else:
@@ -158,6 +163,13 @@ class KillTest(unittest.TestCase):
     def is_told(self, world, shape, ref):
         return any(ref in text for text in world.messages(shape.number))
 
+    def is_lost(self, world):
+        """A request that died with its owner, and no news to come: all there was has been taken, and
+        no leg was proven in this life, after which another would begin."""
+        if not all(sale["ipns_acknowledged"] for sale in world.sandbox.ledger()):
+            return False
+        return self.is_unknown(world) and world.gateway.metrics()["tama_attempts_succeeded_total"] == 0
+
     def is_unknown(self, world):
         return world.gateway.metrics()["tama_attempts_unknown_total"] >= 1
 
@@ -165,7 +177,7 @@ class KillTest(unittest.TestCase):
         states = dict((leg, s) for r, leg, s in world.gateway.attempts() if r == ref)
         found = (states.get("collect", "-"), states.get("deliver", "-"))
         if legs == SOMEWHERE:
-            self.assertIn(found, (SOLD, GONE, LOST_1))
+            self.assertIn(found, (SOLD, GONE, LOST_1, LOST_2))
             legs = found
         self.assertEqual(found, legs)
         self.assertEqual(list(world.gateway.purchases()), [ref])
@@ -326,6 +338,63 @@ class OnTheWire(KillTest):
         world.gateway.start()
         ref = self.settle(world, Push(), call, screen, SOLD)
         self.check(world, Push(), ref, SOLD)
+
+
+@unittest.skipUnless(can_trace(), "strace may not attach here")
+class AtEachSend(KillTest):
+    def test_push(self):
+        self.each_send(Push())
+
+    def test_xente(self):
+        self.each_send(Uganda())
+
+    def each_send(self, shape):
+        """strace counts by thread: each thread in turn, as far as it sends."""
+        kills = threads = 0
+        while (died := self.dies_at(shape, threads, 1)) is not None:
+            n = 1
+            while died and n < 20:
+                kills += 1
+                n += 1
+                died = self.dies_at(shape, threads, n)
+            threads += 1
+        # The screen, two requests, the answers to their IPNs, and the message, at least.
+        self.assertGreaterEqual(kills, 6)
+
+    def dies_at(self, shape, thread, n):
+        """False when the purchase was over before that thread's n-th send; None: no such thread."""
+        with World(FAST) as world:
+            world.gateway.start()
+            tasks = sorted(pathlib.Path(f"/proc/{world.gateway.process.pid}/task").iterdir(), key=lambda t: int(t.name))
+            if thread >= len(tasks):
+                return None
+            call = shape.confirm(world)
+            tracer = self.trace(tasks[thread], n)
+            screen = self.hop(world, call)
+            eventually(lambda: not world.gateway.is_alive() or self.is_over(world, shape), "an end")
+            tracer.send_signal(signal.SIGINT)
+            tracer.wait(20)
+            if world.gateway.is_alive():
+                return False
+            self.assertTrue(world.gateway.was_killed())
+            world.gateway.start()
+            with self.subTest(thread=thread, send=n):
+                ref = self.settle(world, shape, call, screen, SOMEWHERE)
+                self.check(world, shape, ref, SOMEWHERE)
+        return True
+
+    def is_over(self, world, shape):
+        """Told, and the sandbox has nothing more to bring: reports of the message come last."""
+        return world.messages(shape.number) and world.sandbox.totals()["parcels"] == 0
+
+    def trace(self, task, n):
+        """strace on one thread, to kill the process as it enters its n-th send."""
+        calls = "sendto,sendmsg,writev"
+        tracer = subprocess.Popen(
+            ["strace", "-qq", "-o", "/dev/null", "-e", f"trace={calls}", "-e",
+             f"inject={calls}:signal=KILL:when={n}", "-p", task.name], stderr=subprocess.DEVNULL)
+        eventually(lambda: "TracerPid:\t0\n" not in (task / "status").read_text(), "traced")
+        return tracer
 
 
 class DuringRecovery(KillTest):

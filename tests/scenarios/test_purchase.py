@@ -6,7 +6,7 @@ import subprocess
 import unittest
 
 from harness import ROOT, Receiver, eventually, request
-from world import XENTE_IPN, World, reference
+from world import VERDICT, XENTE_IPN, World, reference
 
 MTN, ORANGE, UGANDA = "2250501020304", "2250701020304", "256772123456"
 FAST = {"push_delay": "0s", "spacing": "0s"}
@@ -270,8 +270,13 @@ class News(Purchases):
         self.fault(do="ipn_times", n=3, always=True)
         ref = self.buy()
         self.sms(ref)
-        eventually(lambda: self.gateway.metrics()["tama_ipn_duplicates_total"] == 4, "duplicates")
+        self.world.metric("tama_ipn_total", 6)
         self.assertSold(ref)
+        # A repetition that tells another time is stored as news that moves nothing.
+        rows = self.gateway.rows("SELECT verdict, repeats FROM inbox WHERE kind = 1")
+        self.assertEqual([VERDICT[v] for v, _ in rows].count("APPLIED"), 2)
+        self.assertTrue({VERDICT[v] for v, _ in rows} <= {"APPLIED", "IGNORED"})
+        self.assertEqual(len(rows) + sum(repeats for _, repeats in rows), 6)
 
     def test_ipn_before_the_reply(self):
         self.start()

@@ -50,10 +50,11 @@ static void check_attempt(struct sim *s, sqlite3_stmt *row)
 	if (has_lied)
 		return;
 	if (state == ATTEMPT_SUCCEEDED && (done != 1 || right != 1))
-		sim_break(s, "X2: SUCCEEDED, and the provider carried out %u", done);
+		sim_break(s, "X2: %s SUCCEEDED, and the provider carried out %u", our_ref, done);
 	if ((state == ATTEMPT_FAILED || state == ATTEMPT_NOT_SENT || state == ATTEMPT_EXPIRED) &&
 		done != 0)
-		sim_break(s, "X2: %s, and the provider carried it out", attempt_state_name(state));
+		sim_break(s, "X2: %s %s, and the provider carried it out", our_ref,
+			attempt_state_name(state));
 }
 
 static void check_attempts(struct sim *s)

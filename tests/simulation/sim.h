@@ -153,9 +153,14 @@ struct sim {
 
 /* ---- world.c ---- */
 
-/* Plays purchases presses from a seed, SIM_WORLD to a world. False when an invariant broke. */
+/*
+ * Plays worlds of up to SIM_WORLD presses from a seed until there were so many purchases. False
+ * when an invariant broke: out->broken tells which.
+ */
 bool sim_run(uint64_t seed, uint64_t purchases, unsigned check_every, struct sim_report *out);
 
+/* One number of a sequence: splitmix64. */
+uint64_t sim_mix(uint64_t *state);
 uint64_t sim_random(struct sim *s);
 /* From 0 to below n. */
 uint64_t sim_below(struct sim *s, uint64_t n);
@@ -174,6 +179,16 @@ struct engine_event *sim_event(struct sim *s, enum engine_event_kind kind, size_
 /* An IPN that its provider brings again as the task says when it is not answered with 200. */
 struct engine_event *sim_ipn(struct sim *s, const struct task *task);
 void sim_mark(struct sim *s, uint64_t purchase);
+
+/* ---- process.c ---- */
+
+void process_stand_before_store(struct sim *s);
+void process_leave_store(struct sim *s);
+void process_start(struct sim *s);
+/* One step of the engine, which may be the process's last. */
+void process_step(struct sim *s);
+void process_prepared(struct sim *s, const struct task *task);
+void process_sms(struct sim *s, const struct task *task);
 
 /* ---- provider.c ---- */
 

@@ -175,7 +175,8 @@ static inline bool rig_prepare(void *ctx, const struct wire_attempt *a)
 	return true;
 }
 
-static inline bool rig_go(void *ctx, uint64_t attempt, uint32_t epoch, int64_t boot_ms)
+static inline bool rig_go(
+	void *ctx, uint32_t partner, uint64_t attempt, uint32_t epoch, int64_t boot_ms)
 {
 	struct said *said = rig_said(ctx, SAID_GO, attempt);
 

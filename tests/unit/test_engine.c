@@ -215,21 +215,38 @@ static void late_and_foreign_preparations_are_dropped(void **state)
 	assert_int_equal(rig_count(r, SAID_GO, NULL), 1);
 }
 
+/* The first to be bought keeps the pause, sent or not; what is never sent gives it back. */
+static void spacing_is_kept_from_the_start(void **state)
+{
+	struct rig *r = *state;
+
+	assert_int_equal(rig_buy(r, "ci-payment", MOOV, MOOV, 1), ENGINE_DONE);
+	assert_int_equal(rig_buy(r, "ci-payment", MOOV, MOOV, 2), ENGINE_SPACED);
+	assert_true(r->until_ms == FX_EPOCH + 15 * 60 * 1000);
+	rig_wait(r, 10 * 60 * 1000 + 1000);
+	assert_int_equal(fx_sql(r->fx.store, "SELECT count(*) FROM attempt WHERE state = 8", 0), 1);
+	assert_int_equal(rig_count(r, SAID_SMS, "expired"), 1);
+	assert_int_equal(rig_buy(r, "ci-payment", MOOV, MOOV, 2), ENGINE_DONE);
+}
+
 /* The gate holds for whatever was bought before it closed. */
 static void spacing_holds_at_the_claim(void **state)
 {
 	struct rig *r = *state;
+	const struct store_ops *ops = r->fx.store->ops;
 
 	(void)rig_buy(r, "ci-payment", MOOV, MOOV, 1);
-	struct attempt_row first = rig_attempt(r, 0);
-	(void)rig_buy(r, "ci-payment", MOOV, MOOV, 2);
-	struct attempt_row second = rig_attempt(r, 0);
-	(void)rig_post_prepared(r, &first, PREPARED_OK);
-	(void)rig_post_prepared(r, &second, PREPARED_OK);
+	struct attempt_row a = rig_attempt(r, 0);
+	assert_int_equal(ops->begin(r->fx.store, NULL), 0);
+	assert_int_equal(ops->spacing_set(r->fx.store, a.partner, a.account, a.number, a.amount,
+				 r->now_ms + 20 * 60 * 1000),
+		0);
+	assert_int_equal(ops->commit(r->fx.store, NULL), 0);
+	(void)rig_post_prepared(r, &a, PREPARED_OK);
 	rig_step(r);
-	assert_int_equal(rig_count(r, SAID_GO, NULL), 1);
+	assert_int_equal(rig_count(r, SAID_GO, NULL), 0);
 	assert_int_equal(rig_count(r, SAID_DROP, NULL), 1);
-	/* The pause outlasts what the customer expects: told after ten minutes, not fifteen. */
+	/* The pause outlasts what the customer expects: told after ten minutes, not later. */
 	rig_forget(r);
 	rig_wait(r, 10 * 60 * 1000 + 1000);
 	assert_int_equal(rig_attempt(r, 0).state, ATTEMPT_EXPIRED);
@@ -558,6 +575,7 @@ int main(void)
 		RIG_TEST(go_comes_after_the_claim_is_durable),
 		RIG_TEST(a_claim_that_is_not_durable_sends_nothing),
 		RIG_TEST(late_and_foreign_preparations_are_dropped),
+		RIG_TEST(spacing_is_kept_from_the_start),
 		RIG_TEST(spacing_holds_at_the_claim),
 		RIG_TEST(a_switch_or_the_expiry_meets_it_at_the_claim),
 		RIG_TEST(what_the_wire_cannot_send),

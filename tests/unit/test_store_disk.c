@@ -390,7 +390,7 @@ static void stops_after_a_checkpoint_that_failed(void **state)
 		assert_int_equal(DO(purchase_insert, &row), 0);
 		assert_int_equal(DO(commit, NULL), 0);
 	}
-	assert_int_equal(begun, TAMA_EIO);
+	assert_int_equal(begun, TAMA_EDOUBT);
 	assert_non_null(strstr(err.text, "checkpoint"));
 	faulty.db_sync = 0;
 	kit_close(kit);
