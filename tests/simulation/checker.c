@@ -6,7 +6,8 @@ void check_purchase(struct sim *s, uint64_t purchase)
 	const char *broken = fx_broken(&s->fx, purchase);
 
 	if (broken != NULL)
-		sim_break(s, "%s (purchase %llu)", broken, (unsigned long long)purchase);
+		sim_break(s, &s->report->unexplained, "%s (purchase %llu)", broken,
+			(unsigned long long)purchase);
 }
 
 void check_execution(struct sim *s, const struct order *order)
@@ -21,7 +22,7 @@ void check_execution(struct sim *s, const struct order *order)
 			 strcmp(r->verb, mine->verb) == 0;
 	}
 	if (times > 1)
-		sim_break(s, "X1: %s carried out twice", mine->verb);
+		sim_break(s, &s->report->doubled, "X1: %s carried out twice", mine->verb);
 }
 
 static int64_t sql(struct sim *s, const char *text)
@@ -50,11 +51,12 @@ static void check_attempt(struct sim *s, sqlite3_stmt *row)
 	if (has_lied)
 		return;
 	if (state == ATTEMPT_SUCCEEDED && (done != 1 || right != 1))
-		sim_break(s, "X2: %s SUCCEEDED, and the provider carried out %u", our_ref, done);
+		sim_break(s, &s->report->unexplained,
+			"X2: %s SUCCEEDED, and the provider carried out %u", our_ref, done);
 	if ((state == ATTEMPT_FAILED || state == ATTEMPT_NOT_SENT || state == ATTEMPT_EXPIRED) &&
 		done != 0)
-		sim_break(s, "X2: %s %s, and the provider carried it out", our_ref,
-			attempt_state_name(state));
+		sim_break(s, &s->report->unexplained, "X2: %s %s, and the provider carried it out",
+			our_ref, attempt_state_name(state));
 }
 
 static void check_attempts(struct sim *s)
@@ -81,11 +83,12 @@ static void check_presses(struct sim *s)
 			(unsigned long long)p->uid);
 		id = sql(s, text);
 		if (p->is_acknowledged && id == 0)
-			sim_break(s, "X3: lost, though acknowledged");
+			sim_break(s, &s->report->lost, "X3: lost, though acknowledged");
 		if (p->is_acknowledged && (uint64_t)id != p->purchase)
-			sim_break(s, "X3: another purchase than the acknowledged one");
+			sim_break(s, &s->report->unexplained,
+				"X3: another purchase than the acknowledged one");
 		if (p->is_refused && !p->is_acknowledged && !p->was_in_doubt && id != 0)
-			sim_break(s, "X3: refused, and there is one");
+			sim_break(s, &s->report->unexplained, "X3: refused, and there is one");
 	}
 }
 
@@ -114,7 +117,8 @@ static void check_purchases(struct sim *s)
 		s->report->states[state]++;
 		s->report->reviews += state == PURCHASE_REVIEW;
 		if (state == PURCHASE_REVIEW && !is_faulted)
-			sim_break(s, "X5: a person is asked about a purchase without a fault");
+			sim_break(s, &s->report->unexplained,
+				"X5: a person is asked about a purchase without a fault");
 	}
 	(void)sqlite3_finalize(row);
 }
@@ -126,11 +130,12 @@ void check_end(struct sim *s)
 	check_presses(s);
 	check_purchases(s);
 	if (sql(s, "SELECT count(*) FROM purchase q WHERE state <> 9 AND NOT " FX_IS_END) != 0)
-		sim_break(s, "X5: a purchase has no end after 48 hours");
+		sim_break(s, &s->report->unexplained, "X5: a purchase has no end after 48 hours");
 	if (sql(s, "SELECT count(*) FROM outbox WHERE kind = 3 AND is_done = 0") != 0)
-		sim_break(s, "X5: a message is still owed after 48 hours");
+		sim_break(s, &s->report->unexplained, "X5: a message is still owed after 48 hours");
 	if (sql(s, "SELECT count(*) FROM outbox WHERE is_done = 0 AND kind NOT IN (2, 3)") != 0)
-		sim_break(s, "X5: something is still due of what has ended");
+		sim_break(
+			s, &s->report->unexplained, "X5: something is still due of what has ended");
 	if (s->lies == 0 && sql(s, "SELECT count(*) FROM inbox WHERE verdict = 5") != 0)
-		sim_break(s, "X4: a contradiction that nobody made");
+		sim_break(s, &s->report->unexplained, "X4: a contradiction that nobody made");
 }

@@ -137,7 +137,7 @@ static bool world_go(
 	sim_trace(s, TRACE_GO, attempt);
 	r = find_kept(s, attempt, epoch);
 	if (r == NULL) {
-		sim_break(s, "told to send what was not prepared");
+		sim_break(s, &s->report->unexplained, "told to send what was not prepared");
 		return false;
 	}
 	r->is_kept = false;
@@ -191,7 +191,7 @@ static void world_alarm(void *ctx, const char *what, struct str ref, const char 
 
 	if (strcmp(what, "due_failed") == 0 || strcmp(what, "event_refused") == 0 ||
 		strcmp(what, "recovery") == 0 || strcmp(what, "impossible") == 0)
-		sim_break(s, "alarm %s: %s", what, detail);
+		sim_break(s, &s->report->unexplained, "alarm %s: %s", what, detail);
 }
 
 void process_sms(struct sim *s, const struct task *task)

@@ -73,7 +73,8 @@ static void note_call(struct sim *s, const struct request *r)
 	for (size_t i = 0; i < s->calls_len; i++)
 		if (strcmp(s->calls[i].key, key) == 0) {
 			if (s->now_ms - s->calls[i].at_ms < PAUSE_MS - PAUSE_SLACK_MS)
-				sim_break(s, "X7: two calls within the pause");
+				sim_break(s, &s->report->unexplained,
+					"X7: two calls within the pause");
 			s->calls[i].at_ms = s->now_ms;
 			return;
 		}

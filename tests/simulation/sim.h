@@ -115,7 +115,8 @@ struct sim_report {
 	uint64_t faults[FAULTS];
 	uint64_t states[PURCHASE_STATES];
 	uint64_t trace; /* the same seed gives the same */
-	char broken[200]; /* empty: all held */
+	uint64_t lost, doubled, unexplained; /* what the checkers counted; any ends the run */
+	char broken[200]; /* the first of them; empty: all held */
 };
 
 struct sim {
@@ -169,7 +170,8 @@ bool sim_strikes(struct sim *s, enum fault fault, uint64_t purchase);
 void sim_trace(struct sim *s, uint64_t a, uint64_t b);
 void sim_later(struct sim *s, int64_t in_ms, struct task task);
 /* Notes the first thing that broke. */
-void sim_break(struct sim *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void sim_break(struct sim *s, uint64_t *count, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
 /* Room for one more element in a growing array. */
 void *sim_grow(void *array, size_t len, size_t *cap, size_t size);
 uint64_t sim_purchase_of(struct sim *s, uint64_t attempt);

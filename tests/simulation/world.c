@@ -54,10 +54,11 @@ bool sim_strikes(struct sim *s, enum fault fault, uint64_t purchase)
 	return true;
 }
 
-void sim_break(struct sim *s, const char *fmt, ...)
+void sim_break(struct sim *s, uint64_t *count, const char *fmt, ...)
 {
 	va_list args;
 
+	++*count;
 	if (s->report->broken[0] != '\0')
 		return;
 	va_start(args, fmt);
@@ -151,7 +152,7 @@ static void buy_done(struct sim *s, struct engine_event *event, size_t index)
 
 	if (event->outcome == ENGINE_DONE || event->outcome == ENGINE_REPEATED) {
 		if (p->purchase != 0 && p->purchase != buy->purchase)
-			sim_break(s, "X1: one press became two purchases");
+			sim_break(s, &s->report->doubled, "X1: one press became two purchases");
 		p->is_acknowledged = true;
 		p->purchase = buy->purchase;
 		if (sim_below(s, 20) == 0)

@@ -60,6 +60,12 @@ static double seconds(void)
 	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
 }
 
+static void print_broken(const struct sim_report *r)
+{
+	printf("lost %llu\ndouble %llu\nunexplained %llu\n", (unsigned long long)r->lost,
+		(unsigned long long)r->doubled, (unsigned long long)r->unexplained);
+}
+
 static int simulate(uint64_t seed, uint64_t purchases)
 {
 	struct sim_report r;
@@ -70,6 +76,7 @@ static int simulate(uint64_t seed, uint64_t purchases)
 	if (!holds) {
 		printf("seed %llu purchases %llu: %s\n", (unsigned long long)seed,
 			(unsigned long long)purchases, r.broken);
+		print_broken(&r);
 		return 1;
 	}
 	printf("seed %llu trace %016llx\n", (unsigned long long)seed, (unsigned long long)r.trace);
@@ -83,8 +90,7 @@ static int simulate(uint64_t seed, uint64_t purchases)
 				(unsigned long long)r.states[i]);
 	printf("purchases %llu\n", (unsigned long long)r.purchases);
 	printf("faulted_share %.4f\n", (double)r.faulted / (double)r.purchases);
-	/* Any of these would have ended the run above. */
-	printf("lost 0\ndouble 0\nunexplained 0\n");
+	print_broken(&r);
 	printf("review_share %.6f\n", (double)r.reviews / (double)r.purchases);
 	return 0;
 }
