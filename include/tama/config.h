@@ -186,7 +186,8 @@ struct config {
 	unsigned connections;
 	bool allow_loopback; /* providers and gateways on this machine: demo and tests only */
 	bool allow_http; /* providers without TLS: demo and tests only */
-	/* Proxies in front of us: the last address of their X-Forwarded-For is the peer. */
+	/* Proxies in front of us: of X-Forwarded-For, the last address that is none of them is the
+	 * peer. */
 	const struct str *proxies;
 	size_t proxies_len;
 	struct str master_key; /* 32 bytes from a file: everything at rest derives from it */

@@ -39,7 +39,7 @@ static struct str segment(struct str *path)
 /* Compares against something of the same length even where nothing is known by that name. */
 static bool secret_is_right(struct str ours, struct str theirs)
 {
-	static const char nothing[128];
+	static const char nothing[128] = {0};
 
 	if (ours.p == NULL) {
 		(void)vault_equal((struct str){nothing, theirs.n < 128 ? theirs.n : 128},

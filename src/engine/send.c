@@ -17,6 +17,7 @@ static int expire(struct engine *e, struct engine_case *c)
 
 static int pause_begin(struct engine *e, const struct attempt_row *a, const struct account *account)
 {
+	tama_assert(account != NULL);
 	return account->spacing_ms == 0 ? 0
 					: STORE(e, spacing_set, a->partner, a->account, a->number,
 						  a->amount, e->now_ms + account->spacing_ms);

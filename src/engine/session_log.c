@@ -122,6 +122,19 @@ static int by_number(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
+/* Whether the name is a segment's, and which. */
+static bool segment_number(const char *name, unsigned long *out)
+{
+	struct str rest = str_c(name);
+	int64_t number;
+
+	if (!str_eq(str_cut(&rest, '.'), STR("sessions")) ||
+		!str_to_i64(str_cut(&rest, '.'), &number) || !str_eq(rest, STR("log")))
+		return false;
+	*out = (unsigned long)number;
+	return true;
+}
+
 /* The numbers of the segments there are, rising; the caller frees. */
 static unsigned long *segments_list(const struct session_log *log, size_t *n_out)
 {
@@ -132,10 +145,8 @@ static unsigned long *segments_list(const struct session_log *log, size_t *n_out
 
 	while (dir != NULL && (entry = readdir(dir)) != NULL) {
 		unsigned long number;
-		int end = 0;
 
-		if (sscanf(entry->d_name, "sessions.%lu.log%n", &number, &end) == 1 &&
-			entry->d_name[end] == '\0' && end > 0) {
+		if (segment_number(entry->d_name, &number)) {
 			unsigned long *more = realloc(numbers, (n + 1) * sizeof(*more));
 
 			if (more == NULL)

@@ -363,24 +363,20 @@ static void launch(struct wire *wire, struct prepared *p, enum provider_call cal
 	}
 }
 
+/* The one word to go of this claim is answered here, so nothing of it has left or will. */
 void go_refuse(struct wire *wire, const struct wire_attempt *attempt)
 {
 	struct prepared *p = prepared_take(wire, attempt->attempt, attempt->epoch);
-	struct engine_event *event;
+	struct engine_event *event = event_new(wire, ENGINE_RESULT);
 
-	/* Nobody knows whose it is: the attempt's deadline makes a doubt of it. */
-	if (p == NULL) {
-		wire->world.alarm(wire->world.ctx, "nothing_prepared", STR(""), "");
-		return;
-	}
-	event = event_new(wire, ENGINE_RESULT);
 	event->as.result.attempt = attempt->attempt;
-	event->as.result.partner = p->job->attempt.partner;
+	event->as.result.partner = attempt->partner;
 	event->as.result.epoch = attempt->epoch;
 	event->as.result.call = PROVIDER_SUBMIT;
 	event->as.result.transfer.end = TRANSFER_NOT_STARTED;
-	event->as.result.reason = "stopping";
-	prepared_free(&p);
+	event->as.result.reason = p != NULL ? "stopping" : "nothing prepared";
+	if (p != NULL)
+		prepared_free(&p);
 	wire->world.post(wire->world.ctx, event);
 }
 

@@ -90,8 +90,8 @@ void http_peers_leave(struct http_peers *peers, const struct sockaddr *address)
 	tama_assert(pthread_mutex_lock(&peers->lock) == 0);
 	struct http_peer **at = find(peers, key);
 	struct http_peer *peer = *at;
-	tama_assert(peer != NULL && peer->open > 0);
-	if (--peer->open == 0) {
+	/* Who entered is there; who did not has nothing to leave. */
+	if (peer != NULL && --peer->open == 0) {
 		*at = peer->next;
 		free(peer);
 	}

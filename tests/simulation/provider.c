@@ -254,6 +254,7 @@ void provider_arrive(struct sim *s, const struct task *task)
 
 static const char *word_of(const struct order *o, bool is_query)
 {
+	tama_assert(o != NULL);
 	switch (o->state) {
 	case ORDER_PENDING:
 		return "PENDING";
@@ -268,6 +269,7 @@ static const char *word_of(const struct order *o, bool is_query)
 static struct facts facts_of(
 	struct sim *s, const struct order *o, const char *word, struct arena *arena)
 {
+	tama_assert(o != NULL);
 	const struct request *r = &s->requests[o->request];
 	struct facts facts = {
 		.word = arena_str(arena, str_c(word)),

@@ -238,7 +238,7 @@ static void test_no_room(void **state)
 {
 	struct kit kit;
 	struct session s;
-	char id[16], number[16];
+	char id[24], number[24];
 
 	kit_init_memory(&kit, 3);
 	for (int i = 0; i < 3; i++) {
@@ -412,7 +412,7 @@ static void test_many(void **state)
 {
 	struct kit kit;
 	struct session s;
-	char id[16], number[16];
+	char id[24], number[24];
 
 	kit_init_memory(&kit, 10000);
 	for (int i = 0; i < 5000; i++) {
@@ -440,7 +440,7 @@ static void test_bytes_of_an_idle_session(void **state)
 	enum { N = 4000 };
 	struct kit kit;
 	struct session s;
-	char id[48], number[16];
+	char id[48], number[24];
 	size_t before = 0, after;
 
 	kit_init_memory(&kit, 2 * N);
