@@ -41,7 +41,7 @@ files["menus/**/texts.*.lua"] = { max_line_length = false }
 files["src/lua/texts.lua"] = { max_line_length = false }
 files["config"] = sees(config)
 files["bench/config.lua"] = sees(config)
-files["bench/hop.lua"] = { std = "max", globals = { "request", "response", "done", "setup", "init", "wrk", "thread_index", "missued" } }
+files["bench/hop.lua"] = { std = "max", globals = { "request", "response", "done", "setup", "init", "wrk", "thread_index", "issued" } }
 files["tests/configs"] = sees(config)
 files["tests/fixtures/engine.lua"] = sees(config)
 files["tests/fixtures/menus"] = sees(menu)

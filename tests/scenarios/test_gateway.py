@@ -312,7 +312,22 @@ class Reload(unittest.TestCase):
             g.edit("out_of_service = true,\n  septets", "septets")
             g.edit('kind = "airtime",\n  country = "CI",', 'kind = "airtime",\n  out_of_service = true,\n  country = "CI",')
             g.reload()
-            self.assertTrue(g.at("a", "1*500*1").startswith("END "))
+            gone = "END MTN est indisponible pour le moment. Rien n'a été débité."
+            self.assertIn(gone, g.at("a", "1*500*1"))
+            self.assertIn(gone, g.at("c", "1*500", "+2250501000002"))
+            g.edit('out_of_service = true,\n  country = "CI",', 'country = "CI",')
+            mtn = g.dir / "config/countries/ci.lua"
+            g.edit('title = "MTN",', 'title = "MTN", out_of_service = true,', mtn)
+            g.reload()
+            said = g.at("d", "1", "+2250501000003")
+            self.assertIn("CON MTN est indisponible.", said)
+            self.assertIn("1. Orange\n2. Moov", said)
+            g.edit('title = "MTN", out_of_service = true,', 'title = "MTN",', mtn)
+            g.edit('codes = { "36789" },', 'codes = { "36789" },\n  out_of_service = true,')
+            g.reload()
+            fields = {"X-Kannel-From": "0501000004", "X-Kannel-To": "36789"}
+            self.assertIn("Service indisponible", g.ask("POST", SMS + "/mo?id=switched", "CREDIT 500", fields).text)
+            self.assertIn("Montant", g.at("e", "1", "+2250501000004"))
             g.expect_purchases(0)
 
     def test_under_load(self):

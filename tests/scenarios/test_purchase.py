@@ -419,6 +419,47 @@ class Forgery(Purchases):
         self.assertNotEqual(self.gateway.rows("SELECT dlr FROM outbox WHERE kind = 3"), [("",)])
 
 
+class Signed(Purchases):
+    """A shared secret in the configuration: an IPN counts only with its signature (easytransfert.md 1.12)."""
+
+    SECRET = "demo-secret-of-signatures"
+    HEADER = "X-EASYTRANSFERT-SIGNATURE"
+
+    def start(self):
+        self.provider = Receiver()
+        self.addCleanup(self.provider.stop)
+        settings = FAST | {"public": self.provider.url}
+        self.world = self.enterContext(World(settings, et_signature=self.SECRET))
+        self.sandbox, self.gateway = self.world.sandbox, self.world.gateway
+        key = 'fields = { api_key = demo_secret "demo-api-key" },'
+        text = self.gateway.config.read_text()
+        self.assertEqual(text.count(key), 1)
+        self.gateway.config.write_text(
+            text.replace(key, f'{key}\n  signature_secret = demo_secret "{self.SECRET}",'))
+        self.gateway.start()
+
+    def bring(self, ipn, signature, body=None):
+        fields = {"Content-Type": "application/json"}
+        if signature is not None:
+            fields[self.HEADER] = signature
+        return request(self.gateway.url + ipn["path"], "POST", body or ipn["body"], fields).status
+
+    def test_signature(self):
+        self.start()
+        ref = self.buy()
+        ipn = eventually(lambda: list(self.provider.requests), "an IPN")[0]
+        right = ipn["headers"][self.HEADER]
+        wrong = right[:-1] + ("0" if right[-1] != "0" else "1")
+        for signature in (None, "", wrong, right[:-1], right + "0", "0" * 64):
+            self.assertEqual(self.bring(ipn, signature), 404, signature is not None and len(signature))
+        self.assertEqual(self.bring(ipn, right, ipn["body"] + " "), 404)
+        self.assertEqual(self.gateway.metrics()["tama_ipn_total"], 0)
+        self.assertEqual(self.bring(ipn, right), 200)
+        eventually(lambda: len(self.world.executed()) == 2, "delivered")
+        self.stop()
+        self.assertEqual(self.states(ref)[1], "SUCCEEDED")
+
+
 class TwoPartners(Purchases):
     config = "two.lua"
 
