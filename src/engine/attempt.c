@@ -453,6 +453,34 @@ static int move(struct engine *e, struct engine_case *c, enum attempt_state next
 	return rc;
 }
 
+/*
+ * Two facts disagree about this purchase: what of it was never sent is held for a person, be it the
+ * same leg made again (it ran after all) or the goods of a payment that may not stand.
+ */
+static int hold_unsent(struct engine *e, struct engine_case *c, uint64_t evidence)
+{
+	struct attempt_row *rows = arena_alloc(&e->arena, sizeof(*rows) * 2 * LIMIT_ATTEMPTS);
+	int n;
+
+	if (rows == NULL)
+		return TAMA_ENOMEM;
+	n = STORE(e, attempt_list, c->purchase.partner, c->purchase.id, &e->arena, rows,
+		2 * LIMIT_ATTEMPTS);
+	for (int i = 0; i < n; i++) {
+		struct engine_case held = {.purchase = c->purchase, .attempt = rows[i]};
+		struct attempt_step step;
+		int rc;
+
+		if (rows[i].state != ATTEMPT_READY)
+			continue;
+		rc = case_apply(e, &held, AEV_ACCEPTED, evidence, &step);
+		if (rc != 0)
+			return rc;
+		c->purchase = held.purchase;
+	}
+	return n < 0 ? n : 0;
+}
+
 int case_apply(struct engine *e, struct engine_case *c, enum attempt_event event, uint64_t evidence,
 	struct attempt_step *step_out)
 {
@@ -467,7 +495,7 @@ int case_apply(struct engine *e, struct engine_case *c, enum attempt_event event
 	case STEP_CONTRADICTION:
 		e->stats.contradictions++;
 		engine_alarm(e, "contradiction", c->purchase.ref, "two trustworthy facts disagree");
-		return 0;
+		return hold_unsent(e, c, evidence);
 	case STEP_PROPOSAL:
 		engine_alarm(e, "proposal", c->purchase.ref, "evidence that a person must confirm");
 		return 0;

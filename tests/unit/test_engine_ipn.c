@@ -124,6 +124,23 @@ static void every_state_meets_every_word(void **state)
 	assert_int_equal(rig_stats(r).contradictions, 4);
 }
 
+/* Taken for not sent (429, 401) and made again: when the first did run, the second must not. */
+static void a_leg_that_ran_after_all_is_not_sent_again(void **state)
+{
+	struct rig *r = *state;
+	struct attempt_row a = bring_to(r, ATTEMPT_NOT_SENT, 1);
+
+	(void)rig_ipn(r, &a, "SUCCESSFUL", "T");
+	rig_forget(r);
+	rig_wait(r, 6000);
+	a = rig_attempt(r, 0);
+	assert_int_equal(a.state, ATTEMPT_REVIEW);
+	(void)rig_post_prepared(r, &a, PREPARED_OK);
+	rig_step(r);
+	assert_int_equal(rig_count(r, SAID_GO, NULL), 0);
+	assert_int_equal(rig_count(r, SAID_PREPARE, NULL), 0);
+}
+
 /* The money of a contradiction stays where the first fact put it, and nobody is told anything. */
 static void a_contradiction_moves_nothing(void **state)
 {
@@ -424,6 +441,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		RIG_TEST(every_state_meets_every_word),
+		RIG_TEST(a_leg_that_ran_after_all_is_not_sent_again),
 		RIG_TEST(a_contradiction_moves_nothing),
 		RIG_TEST(a_thousand_duplicates_are_one),
 		RIG_TEST(order_does_not_matter),
