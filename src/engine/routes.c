@@ -92,10 +92,20 @@ static enum http_verdict route_sms(struct gateway *g, struct worker *w, struct h
 /* ---- delivery reports --------------------------------------------------------------------------
  */
 
+/* Both live in the turn's arena, until the turn is answered. */
+struct dlr {
+	struct engine_event event;
+	struct http_turn *turn;
+};
+
+/* 200 once it is durable; the gateway comes again for anything else. */
 static void dlr_done(struct engine_event *event)
 {
-	arena_fini(&event->arena);
-	free(event);
+	const struct dlr *dlr = event->user;
+	bool is_durable = event->outcome == ENGINE_DONE;
+	struct http_reply reply = {.status = is_durable ? 200 : 503, .type = STR("text/plain")};
+
+	http_in_answer(dlr->turn, &reply);
 }
 
 /* Sixteen hexadecimal digits: the row's id. */
@@ -117,30 +127,30 @@ static enum http_verdict route_dlr(struct gateway *g, struct worker *w, struct h
 {
 	const struct channel *channel = config_channel(w->config, segment(&rest));
 	struct str token = segment(&rest), ref = {NULL, 0};
-	struct engine_event *event;
-	struct sms_event dlr;
+	struct sms_event report;
+	struct dlr *dlr;
 	struct err err = ERR_INIT;
 
 	if (vault_ipn_verify(g->vault, token, &ref) != 0 || channel == NULL ||
 		channel->kind != CHANNEL_SMS)
 		return unauthorised(g, reply);
 	if (dialect_sms_decode(w->dialects, channel->dialect, SMS_DLR, &turn->request, rest,
-		    &turn->arena, &dlr, &err) != 0) {
+		    &turn->arena, &report, &err) != 0) {
 		g->stats.malformed++;
 		log_event(g->log, "warn", "malformed", channel->name, str_c(err.text));
 		return plain(reply, 400, STR("malformed\n"));
 	}
-	event = calloc(1, sizeof(*event));
-	tama_assert(event != NULL);
-	event->kind = ENGINE_DLR;
-	event->done = dlr_done;
-	event->as.dlr = (struct engine_dlr){outbox_id(ref), channel->partner->id, dlr.state};
-	g->stats.dlrs++;
-	if (engine_thread_post(g->engine, event) != 0) {
-		dlr_done(event);
+	dlr = arena_alloc(&turn->arena, sizeof(*dlr));
+	if (dlr == NULL)
 		return plain(reply, 503, STR("later\n"));
-	}
-	return plain(reply, 200, STR(""));
+	dlr->turn = turn;
+	dlr->event.kind = ENGINE_DLR;
+	dlr->event.done = dlr_done;
+	dlr->event.user = dlr;
+	dlr->event.as.dlr = (struct engine_dlr){outbox_id(ref), channel->partner->id, report.state};
+	g->stats.dlrs++;
+	return engine_thread_post(g->engine, &dlr->event) == 0 ? HTTP_LATER
+							       : plain(reply, 503, STR("later\n"));
 }
 
 /* ---- IPNs --------------------------------------------------------------------------------------
