@@ -76,9 +76,9 @@ static bool is_closed(struct engine *e, const struct engine_buy *buy)
 
 	if (offer == NULL || offer->out_of_service || offer->partner->id != buy->partner)
 		return true;
-	if (offer->collect.account != NULL && offer->collect.account->out_of_service)
+	if (offer->collect.account != NULL && !lane_is_open(e, offer->collect.account))
 		return true;
-	if (offer->deliver.account != NULL && offer->deliver.account->out_of_service)
+	if (offer->deliver.account != NULL && !lane_is_open(e, offer->deliver.account))
 		return true;
 	if (operator_is_closed(e, intent->operator_))
 		return true;

@@ -116,6 +116,9 @@ static void effect_run(struct engine *e, const struct effect *effect)
 	case EFFECT_SMS:
 		(void)w->send_sms(w->ctx, &effect->sms);
 		break;
+	case EFFECT_HOLD:
+		lane_hold(e, effect->wire.account);
+		break;
 	case EFFECT_ALARM:
 		w->alarm(w->ctx, effect->what, effect->ref, effect->detail);
 		break;

@@ -8,6 +8,9 @@
 
 #include "tama/engine.h"
 
+/* When so many are held, all are. */
+#define LANES_HELD_MAX 32
+
 enum effect_kind {
 	EFFECT_PREPARE,
 	EFFECT_GO,
@@ -15,6 +18,7 @@ enum effect_kind {
 	EFFECT_QUERY,
 	EFFECT_SMS,
 	EFFECT_ALARM,
+	EFFECT_HOLD, /* wire.account */
 };
 
 struct effect {
@@ -38,6 +42,8 @@ struct engine {
 	struct effect *effects, **effects_end;
 	bool has_recovered; /* no orphan of an earlier incarnation is left, and that is durable */
 	bool is_dead;
+	char held[LANES_HELD_MAX][64]; /* names of accounts */
+	size_t held_len;
 	struct engine_stats stats;
 };
 
@@ -109,6 +115,13 @@ int learn_id(struct engine *e, struct attempt_row *attempt, struct str provider_
 /* The terms that evidence is compared with. */
 void attempt_terms_of(const struct engine *e, const struct attempt_row *attempt,
 	struct attempt_terms *out, char national[static MSISDN_MAX + 2]);
+
+/* ---- lane.c ---- */
+
+/* Whether requests may go out for this account now; NULL: gone from the configuration. */
+bool lane_is_open(const struct engine *e, const struct account *account);
+/* No more of them until the process starts again. Run as an effect: after the commit. */
+void lane_hold(struct engine *e, struct str account);
 
 /* ---- handlers ---- */
 

@@ -152,6 +152,19 @@ static bool is_hint(
 	return profile->ipn_needs_query && kind == STEP_MOVE && c->attempt.state != ATTEMPT_READY;
 }
 
+/* 2.6, first row: store, alarm, hold the lane; the attempt itself goes to REVIEW. */
+static int hold_lane(struct engine *e, const struct engine_case *c)
+{
+	struct effect *effect = engine_effect(e, EFFECT_HOLD);
+
+	if (effect == NULL)
+		return TAMA_ENOMEM;
+	effect->wire.account = arena_str(&e->arena, c->attempt.account);
+	engine_alarm(e, "never_sent", c->purchase.ref,
+		"news of a request that was not sent: restored store or forgery; account held");
+	return 0;
+}
+
 static int apply(struct engine *e, struct engine_case *c, const struct engine_ipn *ipn)
 {
 	const struct provider_profile *profile = ipn->account->profile;
@@ -169,9 +182,11 @@ static int apply(struct engine *e, struct engine_case *c, const struct engine_ip
 		return ask_about(e, c, ipn);
 	if (step.kind == STEP_STAY)
 		return has_id ? learn_id(e, &c->attempt, ipn->facts.id) : 0;
-	if (c->attempt.state == ATTEMPT_READY)
-		engine_alarm(e, "never_sent", c->purchase.ref,
-			"news of a request that was not sent: restored store or forgery");
+	if (c->attempt.state == ATTEMPT_READY) {
+		rc = hold_lane(e, c);
+		if (rc != 0)
+			return rc;
+	}
 	if (has_id && step.kind == STEP_MOVE)
 		c->attempt.provider_id = ipn->facts.id;
 	return case_apply(e, c, what, evidence, &step);

@@ -37,7 +37,7 @@ int due_send(struct engine *e, const struct outbox_row *row)
 	if (e->now_ms >= attempt_expires_ms(&c.attempt))
 		return expire(e, &c);
 	account = engine_account(e, &c.attempt);
-	if (account == NULL || account->out_of_service)
+	if (!lane_is_open(e, account))
 		return STORE(e, outbox_set_due, row->partner, row->id, e->now_ms + LIMIT_LEASE_MS,
 			row->tries + 1);
 	rc = pause_get(e, account, &c.attempt, &free_ms);
@@ -93,7 +93,7 @@ static int try_claim(struct engine *e, struct engine_case *c, const struct engin
 
 	if (rc != 0)
 		return rc;
-	if (account == NULL || account->out_of_service || free_ms > e->now_ms ||
+	if (!lane_is_open(e, account) || free_ms > e->now_ms ||
 		e->now_ms >= attempt_expires_ms(&c->attempt))
 		return drop(e, p);
 	return claim(e, c, p, account);
