@@ -108,13 +108,18 @@ static void dlr_done(struct engine_event *event)
 	http_in_answer(dlr->turn, &reply);
 }
 
-/* Sixteen hexadecimal digits: the row's id. */
-static uint64_t outbox_id(struct str hex)
+/* 'D', which no attempt's reference of sixteen has in front, and the row's id in hexadecimal. */
+static bool is_dlr_ref(struct str ref)
+{
+	return ref.n == 17 && ref.p[0] == 'D';
+}
+
+static uint64_t outbox_id(struct str ref)
 {
 	uint64_t id = 0;
 
-	for (size_t i = 0; i < hex.n && i < 16; i++) {
-		char c = hex.p[i];
+	for (size_t i = 1; i < ref.n; i++) {
+		char c = ref.p[i];
 
 		id = id << 4 | (uint64_t)(c <= '9' ? c - '0' : c - 'A' + 10);
 	}
@@ -131,7 +136,7 @@ static enum http_verdict route_dlr(struct gateway *g, struct worker *w, struct h
 	struct dlr *dlr;
 	struct err err = ERR_INIT;
 
-	if (vault_ipn_verify(g->vault, token, &ref) != 0 || channel == NULL ||
+	if (vault_ipn_verify(g->vault, token, &ref) != 0 || !is_dlr_ref(ref) || channel == NULL ||
 		channel->kind != CHANNEL_SMS)
 		return unauthorised(g, reply);
 	if (dialect_sms_decode(w->dialects, channel->dialect, SMS_DLR, &turn->request, rest,

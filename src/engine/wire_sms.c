@@ -94,7 +94,7 @@ static int submit(struct wire *wire, struct job *job, const struct channel *chan
 	*f = (struct sms_flight){
 		wire, config_ref(wire->config), channel, job->sms.outbox, job->sms.partner};
 	arena_init(&arena, 256 * 1024);
-	message.ref = arena_printf(&arena, "%016llX", (unsigned long long)job->sms.outbox);
+	message.ref = arena_printf(&arena, "D%016llX", (unsigned long long)job->sms.outbox);
 	message.dlr_url = dlr_url(wire, channel, message.ref, &arena);
 	rc = dialect_sms_submit(wire->host, channel, &message, &arena, &call, &err);
 	if (rc == 0)

@@ -353,6 +353,8 @@ class Forgery(Purchases):
                      "/ipn/et-ci/demo-ipn-secret-xente-ug", "/ipn/xente-ug/" + token, "/ipn/xente-ug/guess"):
             self.assertEqual(self.bring(a, path), 404, path.rpartition("/")[0])
         self.assertEqual(self.gateway.metrics()["tama_ipn_total"], 0)
+        # A provider's token opens no other door.
+        self.assertEqual(request(self.gateway.url + "/dlr/sms-ci/" + token + "?type=1").status, 404)
         # The other purchase's address is genuine, but says nothing of this one.
         self.assertEqual(self.bring(a, b["path"]), 200)
         self.assertEqual(self.bring(b, a["path"]), 200)
