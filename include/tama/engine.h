@@ -191,7 +191,7 @@ struct engine_stats {
 	uint64_t bought, repeated, spaced, cancelled;
 	uint64_t sent, not_sent, unknown;
 	uint64_t succeeded, failed, expired;
-	uint64_t ipns, ipn_duplicates, ipn_parked, orphans, contradictions, mismatches;
+	uint64_t ipns, ipn_duplicates, orphans, contradictions, mismatches;
 	uint64_t polls, sms_rows, sms_sent;
 	uint64_t lanes_held; /* accounts held now */
 };

@@ -80,8 +80,7 @@ enum outbox_kind {
 	OUTBOX_POLL, /* a status query */
 	OUTBOX_SMS, /* a message; `body` is its text */
 	OUTBOX_DEADLINE, /* SENDING or UNKNOWN for too long */
-	OUTBOX_EXPIRE, /* READY for too long */
-	OUTBOX_PROGRESS, /* tell the customer it is under way, if it still is */
+	OUTBOX_PROGRESS = 6, /* tell the customer it is under way, if it still is */
 };
 
 struct outbox_row {

@@ -152,7 +152,6 @@ static int work_on_due(struct engine *e, void *what)
 
 	switch (row->kind) {
 	case OUTBOX_SEND:
-	case OUTBOX_EXPIRE:
 		return due_send(e, row);
 	case OUTBOX_POLL:
 		return due_poll(e, row);

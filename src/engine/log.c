@@ -2,6 +2,7 @@
 #include "tama/log.h"
 
 #include "tama/err.h"
+#include "tama/msisdn.h"
 #include "tama/wire.h"
 
 #include <pthread.h>
@@ -113,6 +114,38 @@ static struct str cut(struct str s, size_t max)
 	return (struct str){s.p, max};
 }
 
+/* As many digits make a telephone number; fewer are a line, a port, an amount. */
+#define NUMBER_DIGITS_MIN 8
+
+static size_t digits_of(struct str s)
+{
+	size_t n = 0;
+
+	while (n < s.n && s.p[n] >= '0' && s.p[n] <= '9')
+		n++;
+	return n;
+}
+
+/*
+ * Numbers are masked here and not by callers alone: a menu or dialect that errs may quote whom it
+ * served, and its words come through as they are.
+ */
+static void add_masked(struct buf *out, struct str s)
+{
+	char masked[MSISDN_MAX + 2];
+
+	while (s.n > 0) {
+		size_t n = digits_of(s), plain = n > 0 ? n : 1;
+
+		if (n >= NUMBER_DIGITS_MIN) {
+			msisdn_mask((struct str){s.p, n}, masked);
+			buf_add_str(out, str_c(masked));
+		} else
+			buf_add(out, s.p, plain);
+		s = str_from(s, plain);
+	}
+}
+
 static void add_field(struct buf *line, const char *name, struct str value)
 {
 	if (value.n == 0)
@@ -127,7 +160,7 @@ void log_event(
 {
 	int64_t now_ms = clock_wall_ms();
 	struct log_name *name;
-	struct buf line;
+	struct buf line, said;
 	uint64_t left_out;
 	bool write_it;
 
@@ -141,15 +174,18 @@ void log_event(
 	if (!write_it || log->fd < 0)
 		return;
 	buf_init(&line, LINE_BYTES);
+	buf_init(&said, LINE_BYTES);
+	add_masked(&said, cut(detail, DETAIL_BYTES));
 	buf_printf(&line, "{\"ms\":%lld,\"level\":\"%s\",\"what\":\"%s\"", (long long)now_ms, level,
 		what);
 	add_field(&line, "ref", cut(ref, REF_BYTES));
-	add_field(&line, "detail", cut(detail, DETAIL_BYTES));
+	add_field(&line, "detail", buf_str(&said));
 	if (left_out > 0)
 		buf_printf(&line, ",\"left_out\":%llu", (unsigned long long)left_out);
 	buf_add_str(&line, STR("}\n"));
 	/* A full log volume must not stop money: the line is lost, the count is not. */
 	(void)!write(log->fd, line.p, line.n);
+	buf_fini(&said);
 	buf_fini(&line);
 }
 

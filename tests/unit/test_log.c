@@ -60,6 +60,23 @@ static const char *text_of(const json_t *line, const char *name)
 	return json_string_value(json_object_get(line, name));
 }
 
+/* What a script or a dialect says when it errs may quote whom it served. */
+static void test_numbers_are_masked(void **state)
+{
+	struct kit kit;
+	json_t *line;
+
+	kit_init(&kit);
+	log_event(kit.log, "alarm", "menu", STR("K7QF2M9T"),
+		STR("menu.lua:12: not 2250701020304, +256772123456 or 0701020304 on port 48291"));
+	line = read_one(&kit);
+	assert_string_equal(text_of(line, "detail"),
+		"menu.lua:12: not +2250*******04, ++2567******56 or +07******04 on port 48291");
+	assert_string_equal(text_of(line, "ref"), "K7QF2M9T");
+	json_decref(line);
+	kit_fini(&kit);
+}
+
 static void test_a_line(void **state)
 {
 	struct kit kit;
@@ -224,6 +241,7 @@ static void test_many_threads(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_numbers_are_masked),
 		cmocka_unit_test(test_a_line),
 		cmocka_unit_test(test_quoting),
 		cmocka_unit_test(test_bytes_that_are_no_text),
