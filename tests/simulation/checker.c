@@ -17,19 +17,20 @@ enum { CUSTOMER = 1, FLOAT, REVENUE, SUSPENSE, PAYABLE, AGENT, FEES, WRITE_OFF, 
 
 #define BIT(state) (1u << (state))
 
-/* 2.2 and 2.6: from each state to which. */
+/* 2.2, 2.5 and 2.6: from each state to which; persons lead out of the last three. */
 static const unsigned attempt_may[ATTEMPT_END] = {
 	[READY] = BIT(SENDING) | BIT(EXPIRED) | BIT(REVIEW),
 	[SENDING] = BIT(ACCEPTED) | BIT(UNKNOWN) | BIT(NOT_SENT) | BIT(SUCCEEDED) | BIT(FAILED),
 	[ACCEPTED] = BIT(UNKNOWN) | BIT(SUCCEEDED) | BIT(FAILED),
-	[UNKNOWN] = BIT(ACCEPTED) | BIT(NOT_SENT) | BIT(SUCCEEDED) | BIT(FAILED) | BIT(REVIEW),
+	[UNKNOWN] = BIT(SENDING) | BIT(ACCEPTED) | BIT(NOT_SENT) | BIT(SUCCEEDED) | BIT(FAILED) |
+		    BIT(REVIEW),
 	[NOT_SENT] = BIT(CONTRADICTED),
 	[SUCCEEDED] = BIT(CONTRADICTED),
 	[FAILED] = BIT(CONTRADICTED),
 	[EXPIRED] = 0,
 	[REVIEW] = BIT(SUCCEEDED) | BIT(FAILED) | BIT(WRITTEN_OFF),
 	[CONTRADICTED] = BIT(SUCCEEDED) | BIT(FAILED) | BIT(WRITTEN_OFF),
-	[WRITTEN_OFF] = 0,
+	[WRITTEN_OFF] = BIT(SUCCEEDED) | BIT(FAILED),
 };
 
 #define IN_DOUBT (BIT(SENDING) | BIT(ACCEPTED) | BIT(UNKNOWN) | BIT(REVIEW) | BIT(CONTRADICTED))
@@ -51,12 +52,15 @@ struct purchase {
 	uint32_t partner;
 	int state, told;
 	bool has_collect, has_deliver;
-	int64_t price, face, cost;
+	int64_t price, cost, collect_fee;
 	char currency[4];
 	struct attempt attempts[ATTEMPTS_MAX];
 	size_t attempts_len;
 	int leg[4]; /* the state of each leg's deciding attempt; 0: none */
 	int final_sms;
+	bool was_end; /* at some time there was news for the customer */
+	unsigned done[4]; /* of each leg, by the provider's ledger */
+	bool has_lied; /* the provider, about any of it */
 };
 
 static void broken(struct sim *s, const struct purchase *p, const char *what)
@@ -68,6 +72,14 @@ static void broken(struct sim *s, const struct purchase *p, const char *what)
 static bool in(int state, unsigned set)
 {
 	return state > 0 && (BIT(state) & set) != 0;
+}
+
+/* Whether there is an outcome that the customer is owed. */
+static bool is_end(const struct purchase *p, int state)
+{
+	return in(state, BIT(P_DELIVERED) | BIT(P_CANCELLED) | BIT(P_EXPIRED) | BIT(P_REFUND_DUE) |
+				 BIT(P_REFUNDED)) ||
+	       (state == P_COLLECTED && !p->has_deliver);
 }
 
 /* ---- reading -----------------------------------------------------------------------------------
@@ -85,8 +97,8 @@ static bool read_purchase(struct sim *s, uint64_t id, struct purchase *p)
 		p->has_collect = sqlite3_column_int(row, 2) != 0;
 		p->has_deliver = sqlite3_column_int(row, 3) != 0;
 		p->price = sqlite3_column_int64(row, 4);
-		p->face = sqlite3_column_int64(row, 5);
-		p->cost = p->face;
+		p->cost = sqlite3_column_int64(row, 5);
+		p->collect_fee = sqlite3_column_int64(row, 6);
 		(void)snprintf(p->currency, sizeof(p->currency), "%s",
 			(const char *)sqlite3_column_text(row, 7));
 	}
@@ -94,14 +106,19 @@ static bool read_purchase(struct sim *s, uint64_t id, struct purchase *p)
 	return is_there;
 }
 
-/* The leg's deciding attempt: the one not NOT_SENT, else the last. */
+/*
+ * A leg is CONTRADICTED if any of its attempts is, else what the one is that may have run, else
+ * what its last is.
+ */
 static void decide(struct purchase *p)
 {
 	for (size_t i = 0; i < p->attempts_len; i++) {
 		const struct attempt *a = &p->attempts[i];
+		int *leg = &p->leg[a->leg];
 
-		if (p->leg[a->leg] == 0 || p->leg[a->leg] == NOT_SENT)
-			p->leg[a->leg] = a->state;
+		if (a->state == CONTRADICTED || *leg == 0 ||
+			in(*leg, BIT(NOT_SENT) | BIT(FAILED) | BIT(EXPIRED)))
+			*leg = a->state;
 	}
 }
 
@@ -173,6 +190,7 @@ static void check_move(struct sim *s, struct purchase *p, uint64_t attempt, int 
 		if (from != p->told)
 			broken(s, p, "I1: a purchase moved from where it was not");
 		p->told = to;
+		p->was_end = p->was_end || is_end(p, to);
 		return;
 	}
 	if (a == NULL || from != a->told)
@@ -221,24 +239,42 @@ static int derive_deliver(const struct purchase *p)
 		return P_DELIVERED;
 	if (deliver == FAILED || deliver == EXPIRED)
 		return p->has_collect ? P_REFUND_DUE : deliver == FAILED ? P_CANCELLED : P_EXPIRED;
-	return P_REVIEW;
+	return deliver == WRITTEN_OFF ? P_WRITTEN_OFF : P_REVIEW;
+}
+
+static int derive_refund(const struct purchase *p)
+{
+	int refund = p->leg[3];
+
+	if (refund == READY || refund == NOT_SENT)
+		return P_REFUND_DUE;
+	if (in(refund, BIT(SENDING) | BIT(ACCEPTED) | BIT(UNKNOWN)))
+		return P_REFUNDING;
+	if (refund == SUCCEEDED)
+		return P_REFUNDED;
+	return refund == WRITTEN_OFF ? P_WRITTEN_OFF : P_REVIEW;
 }
 
 static int derive(const struct purchase *p)
 {
 	int collect = p->leg[1];
 
+	for (int leg = 1; leg <= 3; leg++)
+		if (p->leg[leg] == CONTRADICTED)
+			return P_CONTRADICTED;
 	if (!p->has_collect)
 		return derive_deliver(p);
 	if (collect == 0 || collect == READY || collect == NOT_SENT)
 		return P_CONFIRMED;
 	if (in(collect, BIT(SENDING) | BIT(ACCEPTED) | BIT(UNKNOWN)))
 		return P_COLLECTING;
-	if (collect == SUCCEEDED)
-		return p->has_deliver ? derive_deliver(p) : P_COLLECTED;
 	if (collect == FAILED || collect == EXPIRED)
 		return collect == FAILED ? P_CANCELLED : P_EXPIRED;
-	return P_REVIEW;
+	if (collect != SUCCEEDED)
+		return collect == WRITTEN_OFF ? P_WRITTEN_OFF : P_REVIEW;
+	if (p->leg[3] != 0 && !in(p->leg[2], BIT(SUCCEEDED) | BIT(WRITTEN_OFF)))
+		return derive_refund(p);
+	return p->has_deliver ? derive_deliver(p) : P_COLLECTED;
 }
 
 /* ---- I2 ----------------------------------------------------------------------------------------
@@ -274,28 +310,57 @@ static void move(int64_t books[static BOOKS], int debit, int credit, int64_t amo
 	books[credit] -= amount;
 }
 
+/* The money is to go back: proven undelivered, or a refund has left that may have run. */
 static bool is_owed(const struct purchase *p)
 {
-	return p->has_collect && (p->leg[2] == FAILED || p->leg[2] == EXPIRED);
+	bool is_paid = p->leg[1] == SUCCEEDED || in(p->leg[1], IN_DOUBT);
+	bool is_given = in(p->leg[3], IN_DOUBT | BIT(SUCCEEDED) | BIT(WRITTEN_OFF));
+
+	return is_paid &&
+	       (p->leg[2] == FAILED || p->leg[2] == EXPIRED || (p->leg[2] != 0 && is_given));
+}
+
+static void position_collect(const struct purchase *p, int64_t books[static BOOKS])
+{
+	int claim = CUSTOMER;
+
+	if (p->leg[1] == SUCCEEDED && !p->has_deliver)
+		claim = p->leg[3] != 0 ? PAYABLE : REVENUE;
+	if (in(p->leg[1], IN_DOUBT))
+		move(books, SUSPENSE, claim, p->price);
+	if (p->leg[1] == SUCCEEDED) {
+		move(books, FLOAT, claim, p->price - p->collect_fee);
+		move(books, FEES, claim, p->collect_fee);
+	}
+	if (p->leg[1] == WRITTEN_OFF && p->leg[2] != 0)
+		move(books, WRITE_OFF, claim, p->price);
+}
+
+static void position_deliver(const struct purchase *p, int64_t books[static BOOKS])
+{
+	int payer = p->has_collect ? CUSTOMER : AGENT;
+	int gain = p->leg[2] == SUCCEEDED ? REVENUE : WRITE_OFF;
+	bool is_closed = in(p->leg[2], BIT(SUCCEEDED) | BIT(WRITTEN_OFF));
+
+	if (in(p->leg[2], IN_DOUBT))
+		move(books, SUSPENSE, FLOAT, p->cost);
+	if (is_closed)
+		move(books, gain, FLOAT, p->cost);
+	if (is_owed(p))
+		move(books, payer, PAYABLE, p->price);
+	else if (is_closed)
+		move(books, payer, gain, p->price);
 }
 
 /* Where the money is, from the legs alone. */
 static void position(const struct purchase *p, int64_t books[static BOOKS])
 {
-	int payer = p->has_collect ? CUSTOMER : AGENT;
-
-	if (in(p->leg[1], IN_DOUBT))
-		move(books, SUSPENSE, CUSTOMER, p->price);
-	if (p->leg[1] == SUCCEEDED)
-		move(books, FLOAT, p->has_deliver ? CUSTOMER : REVENUE, p->price);
-	if (in(p->leg[2], IN_DOUBT))
-		move(books, SUSPENSE, FLOAT, p->cost);
-	if (p->leg[2] == SUCCEEDED) {
-		move(books, payer, FLOAT, p->cost);
-		move(books, payer, REVENUE, p->price - p->cost);
-	}
-	if (is_owed(p))
-		move(books, CUSTOMER, PAYABLE, p->price);
+	position_collect(p, books);
+	position_deliver(p, books);
+	if (in(p->leg[3], IN_DOUBT))
+		move(books, SUSPENSE, FLOAT, p->price);
+	if (in(p->leg[3], BIT(SUCCEEDED) | BIT(WRITTEN_OFF)))
+		move(books, PAYABLE, FLOAT, p->price);
 }
 
 static void check_books(struct sim *s, const struct purchase *p)
@@ -331,13 +396,6 @@ static void check_books(struct sim *s, const struct purchase *p)
 /* ---- I7, I9 ------------------------------------------------------------------------------------
  */
 
-static bool is_end(const struct purchase *p)
-{
-	return in(p->state, BIT(P_DELIVERED) | BIT(P_CANCELLED) | BIT(P_EXPIRED) |
-				    BIT(P_REFUND_DUE)) ||
-	       (p->state == P_COLLECTED && !p->has_deliver);
-}
-
 static void read_outbox(struct sim *s, struct purchase *p)
 {
 	sqlite3_stmt *row = sim_sql(s, SQL_OUTBOX, p->id);
@@ -363,21 +421,25 @@ static void check_due(struct sim *s, const struct purchase *p)
 		if (in(a->state, OPEN) && !a->has_row)
 			broken(s, p, "I9: what is open waits for nothing");
 	}
-	if (p->final_sms != (is_end(p) ? 1 : 0))
+	if (p->final_sms > 1 || (p->final_sms == 0 && is_end(p, p->state)) ||
+		(p->final_sms == 1 && !p->was_end))
 		broken(s, p, "I7: an end is told once, and only ends are");
-	if (!is_open && !is_end(p) && p->state != P_REVIEW)
+	if (!is_open && !is_end(p, p->state) &&
+		!in(p->state, BIT(P_REVIEW) | BIT(P_CONTRADICTED) | BIT(P_WRITTEN_OFF)))
 		broken(s, p, "I9: a purchase waits on nobody");
 }
 
 /* ---- X1, X2: against the providers' ledgers ----------------------------------------------------
  */
 
-static void check_truth(struct sim *s, const struct purchase *p)
+static void check_truth(struct sim *s, struct purchase *p)
 {
 	for (size_t i = 0; i < p->attempts_len; i++) {
 		const struct attempt *a = &p->attempts[i];
 		const struct sent *sent = sim_sent_of(s, a->id);
 
+		p->done[a->leg] += sent->done;
+		p->has_lied = p->has_lied || sent->has_lied;
 		if (sent->has_lied)
 			continue;
 		if (a->state == SUCCEEDED && (sent->done != 1 || sent->right != 1))
@@ -387,6 +449,8 @@ static void check_truth(struct sim *s, const struct purchase *p)
 		if (a->state == READY && sent->left != 0)
 			broken(s, p, "I3: READY, and its bytes have left");
 	}
+	if (p->done[2] > 0 && p->done[3] > 0 && p->state != P_CONTRADICTED && !p->has_lied)
+		broken(s, p, "X4: delivered, and given back");
 }
 
 void check_execution(struct sim *s, const struct order *order)
@@ -405,6 +469,19 @@ void check_execution(struct sim *s, const struct order *order)
 		sim_break(s, &s->report->doubled, "X1: leg %d carried out twice", mine->leg);
 }
 
+/* I6: money goes back only for what is proven undelivered, or as two persons decided. */
+static void check_refund(struct sim *s, const struct request *r)
+{
+	const struct sent *sent = &s->sent[r->sent];
+	struct purchase p;
+
+	if (sent->leg != 3 || !read_purchase(s, sent->purchase, &p))
+		return;
+	read_attempts(s, &p);
+	if (p.has_deliver && !in(p.leg[2], BIT(FAILED) | BIT(EXPIRED)))
+		broken(s, &p, "I6: a refund leaves for what may have been delivered");
+}
+
 void check_departure(struct sim *s, const struct request *r)
 {
 	sqlite3_stmt *row = sim_sql(s, SQL_CLAIMED, r->a.attempt);
@@ -413,6 +490,7 @@ void check_departure(struct sim *s, const struct request *r)
 	(void)sqlite3_reset(row);
 	if (!is_claimed)
 		sim_break(s, &s->report->unexplained, "I3: bytes leave before D2 is durable");
+	check_refund(s, r);
 	if (s->sent[r->sent].left != 0)
 		sim_break(s, &s->report->doubled, "I3: one attempt leaves twice");
 }

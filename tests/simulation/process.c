@@ -18,7 +18,7 @@ sqlite3 *sim_handle(const struct sim *s)
 static const char *const texts[SIM_STATEMENTS] = {
 	[SQL_ATTEMPT] = "SELECT a.purchase, a.leg, p.ref FROM attempt a JOIN purchase p"
 			" ON p.id = a.purchase WHERE a.id = ?1",
-	[SQL_PURCHASE] = "SELECT partner, state, has_collect, has_deliver, price, face_value, cost,"
+	[SQL_PURCHASE] = "SELECT partner, state, has_collect, has_deliver, price, cost, collect_fee,"
 			 " currency FROM purchase WHERE id = ?1",
 	[SQL_ATTEMPTS] = "SELECT id, leg, n, state, amount, partner FROM attempt"
 			 " WHERE purchase = ?1 ORDER BY leg, n",

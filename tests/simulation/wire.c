@@ -338,8 +338,10 @@ static bool world_query(void *ctx, const struct wire_attempt *a)
 	if (!build(s, r, PROVIDER_STATUS))
 		return false;
 	sim_later(s, (int64_t)sim_below(s, uid, 500),
-		(struct task){
-			.kind = TASK_QUERY, .life = s->life, .index = s->requests_len - 1});
+		(struct task){.kind = TASK_QUERY,
+			.life = s->life,
+			.index = s->requests_len - 1,
+			.claimed_ms = world_boot(s)});
 	return true;
 }
 
@@ -438,8 +440,16 @@ static void query(struct sim *s, const struct task *task)
 {
 	struct request *r = &s->requests[task->index];
 
-	if (fill_call(s, r))
+	if (world_boot(s) - task->claimed_ms <= LIMIT_CLAIM_MS && fill_call(s, r))
 		provider_query(s, task, &r->filled);
+	else
+		sim_later(s, 0,
+			(struct task){.kind = TASK_RESULT,
+				.life = s->life,
+				.index = task->index,
+				.what = ANSWER_ABANDONED,
+				.id = SIZE_MAX,
+				.tries = 1});
 	request_free(&s->requests[task->index]);
 }
 
