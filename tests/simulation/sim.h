@@ -30,6 +30,8 @@
 #define SIM_KEY "0123456789abcdef0123456789abcdef"
 #define SIM_ROWS(table) (sizeof(table) / sizeof((table)[0]))
 
+#define SIM_CANARY "739104" /* occurs nowhere by itself */
+
 #define SIM_SECOND INT64_C(1000)
 #define SIM_MINUTE (60 * SIM_SECOND)
 #define SIM_HOUR (60 * SIM_MINUTE)
@@ -183,7 +185,7 @@ struct order {
 struct press {
 	uint32_t uid;
 	char payer[16], beneficiary[16];
-	char otp[8]; /* empty: none needed */
+	char otp[12]; /* begins with SIM_CANARY; empty: none needed */
 	const char *offer;
 	bool is_acknowledged, is_refused, was_in_doubt, is_faulted;
 	uint64_t purchase; /* 0: unknown to the customer */

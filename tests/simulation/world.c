@@ -270,8 +270,8 @@ static void draw_press(struct sim *s, struct press *p, uint32_t uid)
 	(void)snprintf(p->payer, sizeof(p->payer), "225%s%08u", prefix, who);
 	(void)snprintf(p->beneficiary, sizeof(p->beneficiary), "22501%08u", who + 500);
 	if (prefix[1] == '7' && p->offer[0] == 'c')
-		(void)snprintf(p->otp, sizeof(p->otp), "%06u",
-			(unsigned)(sim_mix(&state) % 900000 + 100000));
+		(void)snprintf(p->otp, sizeof(p->otp), SIM_CANARY "%02u",
+			(unsigned)(sim_mix(&state) % 100));
 }
 
 static struct buy_intent *make_intent(struct sim *s, const struct press *p, struct arena *arena)
@@ -302,11 +302,11 @@ static void press(struct sim *s, const struct task *task)
 	struct engine_event *event;
 	struct engine_buy *buy;
 
-	p->tries++;
 	if (!s->is_up) {
 		press_again(s, task->index);
 		return;
 	}
+	p->tries++;
 	p->is_refused = false;
 	event = sim_event(s, ENGINE_BUY, task->index);
 	buy = &event->as.buy;
