@@ -58,8 +58,8 @@ asan tsan: deps-test ## the tests under AddressSanitizer and UBSan, or ThreadSan
 	$(Q)python3 tests/run.py --build build/$@ --mode $@
 
 simulate: deps-test ## the engine in its deterministic virtual world: SEED=n PURCHASES=n
-	$(Q)$(MAKE) --no-print-directory MODE=test unit
-	$(Q)build/test/unit/test_simulation $(SEED) $(PURCHASES)
+	$(Q)$(MAKE) --no-print-directory MODE=test build/test/unit/test_simulation
+	$(Q)build/test/unit/test_simulation $(or $(SEED),$(shell date +%s)) $(or $(PURCHASES),100000)
 
 bench: deps-bench ## hops and purchases, side by side with the peers
 	$(Q)$(MAKE) --no-print-directory all
@@ -100,6 +100,7 @@ $(B)/%.o: %.c
 	$(Q)$(CC) $(ALLFLAGS) -MMD -MP -c $< -o $@
 
 $(B)/unit/test_simulation: $(SIMOBJ)
+$(B)/unit/test_simulation: LDFLAGS += -Wl,--wrap=attempt_step
 $(B)/unit/%: $(B)/tests/unit/%.o $(LIBOBJ)
 	@mkdir -p $(@D)
 	$(if $(V),,@echo "  LD $@")

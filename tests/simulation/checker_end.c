@@ -190,6 +190,14 @@ static void mark_orphans(struct sim *s)
 	(void)sqlite3_finalize(row);
 }
 
+void check_image(struct sim *s)
+{
+	check_presses(s, false);
+	check_access_log(s);
+	check_nothing(s, "SELECT integrity_check <> 'ok' FROM pragma_integrity_check",
+		"F-B2: integrity_check");
+}
+
 void check_restart(struct sim *s)
 {
 	if (s->life < 2)

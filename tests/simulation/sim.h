@@ -25,7 +25,7 @@
 
 #define SIM_EPOCH INT64_C(1767225600000)
 #define SIM_TICK_MS 50 /* everything happens on this grid, so that events meet in a batch */
-#define SIM_WORLD 250 /* presses of one world: it checks them all at its end */
+#define SIM_WORLD 400 /* presses of one world: it checks them all at its end */
 #define SIM_TEXT 40
 #define SIM_KEY "0123456789abcdef0123456789abcdef"
 #define SIM_ROWS(table) (sizeof(table) / sizeof((table)[0]))
@@ -132,6 +132,7 @@ struct sim_plan {
 	const struct strokes *only; /* NULL: every stroke that chance wants */
 	struct strokes *struck; /* where those of the world are put; NULL: nowhere */
 	enum sim_mutant mutant;
+	struct image_run *images; /* to be taken of the world's disk; NULL: none */
 };
 
 /* ---- things ------------------------------------------------------------------------------------
@@ -205,14 +206,15 @@ struct call {
 /* ---- the world ---------------------------------------------------------------------------------
  */
 
-#define SIM_CELLS (16 * 24)
+#define SIM_STATES 16
+#define SIM_EVENTS 16
 
 struct sim_report {
 	uint64_t worlds, purchases, faulted, reviews, refunds, steps, events, crashes, executions,
 		checks, disk_worlds, power_losses;
 	uint64_t faults[FAULTS];
 	uint64_t states[32]; /* purchases at the end */
-	uint64_t cells[SIM_CELLS]; /* (state, event) of the machine: sim_cell */
+	uint64_t cells[SIM_STATES][SIM_EVENTS]; /* of the machine, looked up: twice where it moves */
 	uint64_t trace; /* of all worlds, in any order; the same seed gives the same */
 	uint64_t lost, doubled, unexplained; /* what the checkers counted; any ends the run */
 	uint64_t broken_world, broken_presses; /* the seed and size of the first that broke */
@@ -449,6 +451,8 @@ void check_execution(struct sim *s, const struct order *order);
 void check_departure(struct sim *s, const struct request *r);
 /* Right after a process came up again. */
 void check_restart(struct sim *s);
+/* What a loss of power left: whole, and all that was acknowledged is there. */
+void check_image(struct sim *s);
 /* When faults have stopped and 48 hours have passed. */
 void check_end(struct sim *s);
 
@@ -461,11 +465,14 @@ size_t sim_shrink(const struct sim_shared *shared, uint64_t world, size_t presse
 /* ---- images.c ---- */
 
 struct image_report {
-	uint64_t images, purchases, ipns;
+	uint64_t worlds, images, twice, purchases;
 	char broken[200];
 };
-/* Buys on a disk, and opens what each power loss on the way may leave. */
+
+/* Plays worlds on the disk, and opens what power losses on the way may leave. */
 bool sim_images(const struct sim_shared *shared, uint64_t seed, uint64_t images,
 	struct image_report *out);
+void images_watch(struct image_run *run, struct sim *s);
+void images_leave(struct image_run *run);
 
 #endif
