@@ -46,6 +46,7 @@ enum engine_outcome {
 			    never be applied: that is DONE, with an alarm */
 	ENGINE_IN_DOUBT, /* may be committed: the process is about to stop */
 	ENGINE_NOT_YET, /* IPN of nothing we know: stored, but ask the provider to come again */
+	ENGINE_LIMITED, /* BUY: a limit of velocity; until_ms tells from when, 0: unknown or never */
 };
 
 /*
@@ -188,7 +189,7 @@ struct engine_world {
 
 struct engine_stats {
 	uint64_t commits, events;
-	uint64_t bought, repeated, spaced, cancelled;
+	uint64_t bought, repeated, spaced, limited, cancelled;
 	uint64_t sent, not_sent, unknown;
 	uint64_t succeeded, failed, expired;
 	uint64_t ipns, ipn_duplicates, orphans, contradictions, mismatches;

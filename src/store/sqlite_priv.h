@@ -63,6 +63,9 @@ enum statement {
 	ST_HOP_GET,
 	ST_SPACING_GET,
 	ST_SPACING_SET,
+	ST_VELOCITY_PAYER,
+	ST_VELOCITY_BENEFICIARY,
+	ST_VELOCITY_TALLY,
 
 	ST_COUNT_ATTEMPTS,
 	ST_COUNT_PARKED,
@@ -282,6 +285,8 @@ int sqlite_inbox_repeat(struct store *store, uint32_t partner, struct str accoun
 int sqlite_hop_insert(struct store *store, const struct hop_row *row);
 int sqlite_hop_get(struct store *store, uint32_t partner, const unsigned char uid[UID_LEN],
 	uint8_t ordinal, struct arena *arena, struct hop_row *out);
+int sqlite_velocity_over(
+	struct store *store, const struct velocity_count *ask, int64_t *over_ms_out);
 int sqlite_spacing_get(struct store *store, uint32_t partner, struct str account, struct str number,
 	int64_t amount, int64_t *free_ms_out);
 int sqlite_spacing_set(struct store *store, uint32_t partner, struct str account, struct str number,
