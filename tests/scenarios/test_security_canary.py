@@ -1,5 +1,6 @@
 """I11: codes, keys and whole numbers, each a text that occurs nowhere else, are looked for after use in all
 that the gateway writes or says, in its memory, and in what a core file would hold (reliability.md 5.4)."""
+import hashlib
 import http.client
 import json
 import os
@@ -27,7 +28,7 @@ KEYS = {
     "demo-sms-password": "Zr6cD9hSj2Fe5KaU",
     "demo-ipn-secret-xente-ug": "Mw3gL8xRb1Vn6CqT",
 }
-MASTER = bytes(range(0x91, 0xB1))
+MASTER = hashlib.sha256(b"a canary of the master key").digest()
 MASTER_HEX = "00112233445566778899aabbccddeeff" * 2
 NUMBERS = ["2250709182736", "2250756473829", "256772918273"]
 
