@@ -311,8 +311,8 @@ BEGIN SELECT RAISE(ABORT, 'holds stay'); END;
 
 -- How much was bought and asked for, in spans that limits of velocity are walked by: minutes for two
 -- hours, hours for three days, days for ever. of 3: purchases, by currency; of 4: requests, by account.
--- What is not counted: purchases CANCELLED or EXPIRED, attempts NOT_SENT or EXPIRED. Kept by triggers, so
--- that it is always what the rows say.
+-- What is not counted: purchases CANCELLED or EXPIRED, attempts NOT_SENT or EXPIRED. Whoever inserts counts;
+-- a trigger counts what changes. (One on INSERT would have SQLite look for children of each new row.)
 CREATE TABLE tally (
 	partner  INTEGER NOT NULL,
 	of       INTEGER NOT NULL CHECK (of BETWEEN 3 AND 4),
@@ -324,18 +324,6 @@ CREATE TABLE tally (
 	PRIMARY KEY (partner, of, key, span_ms, start_ms)
 ) STRICT, WITHOUT ROWID;
 
-CREATE TRIGGER purchase_counted AFTER INSERT ON purchase WHEN NEW.state <> 6 AND NEW.state <> 7
-BEGIN
-	INSERT INTO tally VALUES
-		(NEW.partner, 3, NEW.currency, 60000, NEW.created_ms - NEW.created_ms % 60000, 1, NEW.price),
-		(NEW.partner, 3, NEW.currency, 3600000, NEW.created_ms - NEW.created_ms % 3600000, 1, NEW.price),
-		(NEW.partner, 3, NEW.currency, 86400000, NEW.created_ms - NEW.created_ms % 86400000, 1, NEW.price)
-		ON CONFLICT DO UPDATE SET count = count + 1, value = value + excluded.value;
-	DELETE FROM tally WHERE partner = NEW.partner AND of = 3 AND key = NEW.currency AND span_ms = 60000
-		AND start_ms < NEW.created_ms - 7200000;
-	DELETE FROM tally WHERE partner = NEW.partner AND of = 3 AND key = NEW.currency AND span_ms = 3600000
-		AND start_ms < NEW.created_ms - 259200000;
-END;
 -- Spans that are gone are not made again.
 CREATE TRIGGER purchase_recounted AFTER UPDATE OF state ON purchase
 	WHEN (NEW.state = 6 OR NEW.state = 7) <> (OLD.state = 6 OR OLD.state = 7)
@@ -344,18 +332,6 @@ BEGIN
 		value = value + iif(NEW.state = 6 OR NEW.state = 7, -NEW.price, NEW.price)
 		WHERE partner = NEW.partner AND of = 3 AND key = NEW.currency AND span_ms IN (60000, 3600000, 86400000)
 		AND start_ms = NEW.created_ms - NEW.created_ms % span_ms;
-END;
-CREATE TRIGGER attempt_counted AFTER INSERT ON attempt WHEN NEW.state <> 5 AND NEW.state <> 8
-BEGIN
-	INSERT INTO tally VALUES
-		(NEW.partner, 4, NEW.account, 60000, NEW.created_ms - NEW.created_ms % 60000, 1, NEW.amount),
-		(NEW.partner, 4, NEW.account, 3600000, NEW.created_ms - NEW.created_ms % 3600000, 1, NEW.amount),
-		(NEW.partner, 4, NEW.account, 86400000, NEW.created_ms - NEW.created_ms % 86400000, 1, NEW.amount)
-		ON CONFLICT DO UPDATE SET count = count + 1, value = value + excluded.value;
-	DELETE FROM tally WHERE partner = NEW.partner AND of = 4 AND key = NEW.account AND span_ms = 60000
-		AND start_ms < NEW.created_ms - 7200000;
-	DELETE FROM tally WHERE partner = NEW.partner AND of = 4 AND key = NEW.account AND span_ms = 3600000
-		AND start_ms < NEW.created_ms - 259200000;
 END;
 CREATE TRIGGER attempt_recounted AFTER UPDATE OF state ON attempt
 	WHEN (NEW.state = 5 OR NEW.state = 8) <> (OLD.state = 5 OR OLD.state = 8)
