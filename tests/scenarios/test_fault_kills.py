@@ -9,11 +9,17 @@ counts calls of the whole process; test_kill.py does some of it again with strac
 be: 1000, or fewer under a sanitizer, which cannot have a second library between it and malloc.
 """
 import concurrent.futures
+import contextlib
 import os
-import threading
+import re
+import shutil
+import signal
+import sqlite3
 import unittest
 
-from chain import SHIM, Chain, Push, Uganda
+import harness
+from chain import Chain, Push, Uganda, copied
+from harness import ROOT
 
 MODE = os.environ.get("TAMA_MODE", "test")
 WANTED = int(os.environ.get("TAMA_KILLS", 1000 if MODE == "test" else 40))
@@ -46,7 +52,6 @@ class Sweep:
     def run(self, lives):
         """lives: yields (label, fault, crash) and is told by send() how the life ended."""
         turn, ended = None, None
-        import time; t0=time.monotonic(); self.fin=0; self.what=""
         while turn is not StopIteration:
             with Chain(self.shape) as chain:
                 chain.live("the first")
@@ -56,13 +61,12 @@ class Sweep:
                     except StopIteration:
                         turn = StopIteration
                         break
-                    label, fault, crash = turn; self.what=self.what or label
+                    label, fault, crash = turn
                     ended = chain.live(label, fault, crash)
                     if ended == "ended":
                         chain.wrong.append(f"{label}: ended of itself: {chain.gateway.process.output[-3:]}")
                 self.kills += chain.kills
-                t1=time.monotonic(); self.wrong += chain.finish(); self.fin+=time.monotonic()-t1
-        self.took=time.monotonic()-t0
+                self.wrong += chain.finish()
         return self
 
 
@@ -81,8 +85,6 @@ def each_point(points):
 
 
 class Kills(unittest.TestCase):
-    lock = threading.Lock()
-
     def sweeps(self):
         for shape, points in POINTS.items():
             yield shape, each_point(points)
@@ -96,21 +98,131 @@ class Kills(unittest.TestCase):
             yield Uganda, each_index(call, "kill")
 
     def test_a_thousand(self):
-        jobs = list(self.sweeps())
         kills = 0
         with concurrent.futures.ThreadPoolExecutor(PARALLEL) as pool:
-            runs = [pool.submit(Sweep(shape).run, lives) for shape, lives in jobs]
+            runs = [pool.submit(Sweep(shape).run, lives) for shape, lives in self.sweeps()]
             for run in concurrent.futures.as_completed(runs):
                 sweep = run.result()
                 kills += sweep.kills
-                print(sweep.shape.__name__, sweep.what, sweep.kills, round(sweep.took,2), round(sweep.fin,2),flush=True)
                 for wrong in sweep.wrong:
                     with self.subTest(wrong):
                         self.fail(wrong)
-        print(f"kills {kills}", flush=True)
-        if WANTED != 1000:
-            print(f"(wanted {WANTED}: a full run wants 1000)", flush=True)
+        fewer = "" if WANTED == 1000 else f" (of {WANTED}: a full run wants 1000)"
+        print(f"kills {kills}{fewer}", flush=True)
         self.assertGreaterEqual(kills, WANTED)
+
+
+class AroundTheStore(unittest.TestCase):
+    """Kills at what a purchase seldom meets."""
+
+    def chain(self, **more):
+        return self.enterContext(Chain(Push, **more))
+
+    def check(self, chain):
+        self.assertEqual(chain.finish(), [])
+
+    def fill_the_log(self, chain, fault=None, crash=None):
+        """Sells until it dies of the checkpoint, which comes at some 1,000 pages in the WAL."""
+        self.assertTrue(chain.start(fault, crash))
+        for _ in range(100):
+            chain.try_pending()
+            chain.sell("fill")
+            if not chain.gateway.is_alive() or chain.sales[-1].screen is None:
+                break
+        return chain.autopsy("fill")
+
+    def test_K25_a_checkpoint(self):
+        """Before it, after it, and at each page that it moves; the next start has it to do again."""
+        chain = self.chain()
+        self.assertEqual(self.fill_the_log(chain, crash="K25:1"), "killed")
+        for n in (1, 2):
+            self.assertEqual(chain.live(f"K25:{n}", crash=f"K25:{n}"), "killed")
+        if MODE == "test":
+            n, ended = 1, "killed"
+            while ended == "killed":
+                # The first purchase after the start adds pages of its own: a checkpoint each time.
+                ended = chain.live(f"page {n}", fault=f"pwrite64@/tama.db:{n}:kill", sell=False)
+                n += 7
+            self.assertGreater(n, 30)
+        self.check(chain)
+
+    def test_K26_an_upgrade(self):
+        """An older store, killed at each write of its upgrade: old or new, never half."""
+        chain = self.chain()
+        for n in (1, 2):
+            make_old_store(chain)
+            self.assertEqual(self.upgraded(chain, crash=f"K26:{n}"), "killed")
+            self.assertEqual(schema_version(chain), n)
+        n, ended = 1, "killed"
+        while ended == "killed" and MODE == "test":
+            make_old_store(chain)
+            ended = self.upgraded(chain, fault=f"pwrite64:{n}:kill")
+            self.assertIn(schema_version(chain), (1, 2, 3))
+            n += 5
+        self.assertEqual(self.upgraded(chain), "unharmed")
+        self.assertEqual(schema_version(chain), 3)
+
+    def upgraded(self, chain, **how):
+        if chain.start(**how):
+            chain.gateway.process.send_signal(signal.SIGTERM)
+        ended = chain.gateway.wait()
+        with copied(chain.gateway.data) as db:
+            self.assertEqual(db.execute("PRAGMA integrity_check").fetchall(), [("ok",)])
+            self.assertEqual(db.execute("SELECT count(*) FROM purchase").fetchone(), (1,))
+        return "killed" if ended == -signal.SIGKILL else "unharmed" if ended == 0 else f"ended with {ended}"
+
+    def test_a_store_is_made_whole_or_not_at_all(self):
+        chain = self.chain()
+        n, ended = 1, False
+        while not ended and MODE == "test":
+            ended = chain.start(fault=f"pwrite64:{n}:kill")
+            if not ended:
+                self.assertTrue(chain.gateway.was_killed())
+            n += 5
+        if MODE == "test":
+            self.assertGreater(n, 50)
+            chain.gateway.stop()
+        self.check(chain)
+
+    def test_K28_half_reloaded(self):
+        chain = self.chain()
+        for n in range(5):
+            self.assertTrue(chain.start(crash="K28"))
+            chain.try_pending()
+            chain.sell(f"before reload {n}")
+            chain.gateway.process.send_signal(signal.SIGHUP)
+            self.assertEqual(chain.autopsy("K28"), "killed")
+        self.check(chain)
+
+    def test_K27_a_backup(self):
+        """Killed anywhere on the way: the source is as it was, and what is there is refused or whole."""
+        if "backup" not in help_text():
+            self.skipTest("this binary makes no backups")
+        self.fail("a backup can be made: kill it")
+
+
+def make_old_store(chain):
+    """The fixture of schema 1, sealed with the key of tests/unit/store_kit.h."""
+    data = chain.gateway.data
+    shutil.rmtree(data, ignore_errors=True)
+    data.mkdir(mode=0o700)
+    kit = (ROOT / "tests" / "unit" / "store_kit.h").read_text()
+    key = re.search(r'#define KIT_KEY\s+"([^"]+)"', kit)[1].encode().hex()
+    config = chain.gateway.config
+    config.write_text(re.sub(r'master_key = demo_secret "\w+"', f'master_key = demo_secret "{key}"', config.read_text()))
+    with contextlib.closing(sqlite3.connect(data / "tama.db")) as db:
+        db.executescript((ROOT / "tests" / "fixtures" / "store" / "v1.sql").read_text())
+    (data / "tama.db").chmod(0o600)
+
+
+def schema_version(chain):
+    with copied(chain.gateway.data) as db:
+        return db.execute("PRAGMA user_version").fetchone()[0]
+
+
+def help_text():
+    done = harness.run("--help")
+    return done.stdout + done.stderr
 
 
 if __name__ == "__main__":
