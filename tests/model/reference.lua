@@ -28,9 +28,10 @@ local not_live = set("NOT_SENT", "FAILED", "EXPIRED", "CONTRADICTED", "WRITTEN_O
 
 ---- one attempt (2.2, 2.6) ------------------------------------------------------------------------------
 
--- Each rule: the states it holds for, the event, what it does, the state after. STAY keeps the state. What no
--- rule names is IMPOSSIBLE: it cannot come about unless we err, the store was restored or news was forged.
+-- Each rule: the states it holds for, the event, what it does, the state after. STAY keeps the state. Where no
+-- rule says anything, an act of ours is IMPOSSIBLE, and news or a timer must not move the attempt.
 local rules = {}
+local acts = set("CLAIM", "RESEND", "DECIDED_SUCCESS", "DECIDED_FAILURE", "WRITE_OFF")
 
 local function rule(from, event, kind, to)
 	for state in pairs(from) do
@@ -45,9 +46,10 @@ rule(set("READY"), "FREEZE", "MOVE", "REVIEW")
 -- 2.6, first row: store, alarm, hold; a person looks.
 rule(set("READY"), "SUCCESS", "IMPOSSIBLE", "REVIEW")
 rule(set("READY"), "FAILURE", "IMPOSSIBLE", "REVIEW")
+rule(set("READY"), "ACCEPTED", "STAY")
 
 -- 2.2 and 2.4: what the transfer itself shows.
-rule(set("SENDING"), "NOT_SENT", "MOVE", "NOT_SENT")
+rule(set("SENDING", "UNKNOWN"), "NOT_SENT", "MOVE", "NOT_SENT")
 rule(under_way, "ACCEPTED", "MOVE", "ACCEPTED")
 rule(set("ACCEPTED"), "ACCEPTED", "STAY")
 rule(set("SENDING"), "DOUBT", "MOVE", "UNKNOWN")
@@ -63,25 +65,17 @@ rule(under_way, "SUCCESS", "MOVE", "SUCCEEDED")
 rule(under_way, "FAILURE", "MOVE", "FAILED")
 rule(set("REVIEW"), "SUCCESS", "MOVE", "SUCCEEDED")
 rule(set("REVIEW"), "FAILURE", "PROPOSAL")
-rule(set("REVIEW", "CONTRADICTED", "WRITTEN_OFF"), "ACCEPTED", "STAY")
-rule(set("REVIEW", "CONTRADICTED", "WRITTEN_OFF"), "DOUBT", "STAY")
 rule(set("SUCCEEDED"), "SUCCESS", "STAY")
 rule(set("FAILED", "NOT_SENT"), "FAILURE", "STAY")
 rule(set("SUCCEEDED"), "FAILURE", "CONTRADICTION", "CONTRADICTED")
 rule(set("FAILED", "NOT_SENT"), "SUCCESS", "CONTRADICTION", "CONTRADICTED")
-rule(set("SUCCEEDED", "FAILED"), "ACCEPTED", "STAY")
-rule(set("SUCCEEDED", "FAILED"), "DOUBT", "STAY")
--- A case that waits for a person gathers evidence without moving.
-rule(set("CONTRADICTED", "WRITTEN_OFF"), "SUCCESS", "STAY")
-rule(set("CONTRADICTED", "WRITTEN_OFF"), "FAILURE", "STAY")
-
 -- 2.2: a person's decision, by the two-person rule.
 rule(set("REVIEW", "CONTRADICTED"), "DECIDED_SUCCESS", "MOVE", "SUCCEEDED")
 rule(set("REVIEW", "CONTRADICTED"), "DECIDED_FAILURE", "MOVE", "FAILED")
 rule(set("REVIEW", "CONTRADICTED"), "WRITE_OFF", "MOVE", "WRITTEN_OFF")
 
 function model.step(state, event)
-	return rules[state .. "+" .. event] or { kind = "IMPOSSIBLE", to = state }
+	return rules[state .. "+" .. event] or { kind = acts[event] and "IMPOSSIBLE" or "ANY", to = state }
 end
 
 -- 2.1: the partial UNIQUE index, and no further attempt of a leg that is contradicted.
@@ -226,9 +220,6 @@ end
 -- happen in the same commit. word: SUCCESS, FAILURE or PENDING.
 function model.ipn(state, word)
 	local event = word == "PENDING" and "ACCEPTED" or word
-	if state == "READY" and word == "PENDING" then
-		return { verdict = "IGNORED", to = state } -- 2.6: store
-	end
 	local step = model.step(state, event)
 	local outcome = { to = step.to }
 	if step.kind == "MOVE" and step.to ~= state then
