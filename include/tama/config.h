@@ -100,8 +100,8 @@ struct leg_service {
 struct offer_leg {
 	const struct account *account; /* NULL: the offer has no such leg */
 	struct str verb; /* what the dialect's submit is told: "cashout", "airtime", ... */
-	const struct leg_service
-		*services; /* by the payer's operator (collect) or beneficiary's (deliver) */
+	const struct leg_service *services; /* by the payer's operator (collect, refund) or the
+					       beneficiary's (deliver) */
 	size_t services_len;
 };
 
@@ -114,9 +114,11 @@ struct offer {
 	int64_t fee_flat;
 	unsigned fee_permille; /* of the face value, rounded up to the step of `fee_step` */
 	int64_t fee_step;
-	unsigned cost_permille; /* what the provider takes, for the books */
+	unsigned cost_permille; /* what the provider takes for a delivery, for the books */
+	unsigned collect_fee_permille; /* what it keeps of a collection */
 	struct offer_leg collect;
 	struct offer_leg deliver;
+	struct offer_leg refund; /* gives the price back to the payer; NULL account: persons do */
 	struct str paid_by; /* who pays where there is no collect leg: "float:NAME" */
 	bool out_of_service;
 };

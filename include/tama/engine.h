@@ -32,6 +32,7 @@ enum engine_event_kind {
 	ENGINE_IPN,
 	ENGINE_SMS_RESULT,
 	ENGINE_DLR,
+	ENGINE_DECISION, /* a person decides about a case */
 };
 
 enum engine_outcome {
@@ -45,6 +46,10 @@ enum engine_outcome {
 	ENGINE_NOT_DONE, /* certainly not committed: try again. Never told to a RESULT that can
 			    never be applied: that is DONE, with an alarm */
 	ENGINE_IN_DOUBT, /* may be committed: the process is about to stop */
+	ENGINE_PROPOSED, /* DECISION: kept; a second person must agree */
+	ENGINE_SAME_PERSON, /* DECISION: who proposed it cannot agree to it */
+	ENGINE_NOT_DECIDABLE, /* DECISION: the case is not one, or not any more, or its owner may
+				 still send (owner-dead rule); the answer says which */
 	ENGINE_NOT_YET, /* IPN of nothing we know: stored, but ask the provider to come again */
 };
 
@@ -118,6 +123,23 @@ struct engine_dlr {
 	enum dlr_state state;
 };
 
+/*
+ * Kind and subject as in decision_row: DECIDE_SUCCEEDED, _FAILED and _WRITE_OFF name an attempt,
+ * _REFUND a purchase, _DISMISS an inbox row, _RELEASE a hold. The first person's is kept as a
+ * proposal; the same from another person applies it, in one commit.
+ */
+struct engine_decision {
+	uint32_t partner;
+	enum decision_kind kind;
+	uint64_t subject; /* id of what the kind names */
+	struct str user; /* who asks: proven by the socket, never claimed */
+	struct str proof; /* 1 to 1000 bytes: what the person saw */
+	/* answer */
+	uint64_t decision;
+	struct str proposed_by; /* in the event's arena */
+	const char *reason; /* of NOT_DECIDABLE */
+};
+
 struct engine_event {
 	struct engine_event *next; /* the queue's */
 	enum engine_event_kind kind;
@@ -134,6 +156,7 @@ struct engine_event {
 		struct engine_ipn ipn;
 		struct engine_sms_result sms;
 		struct engine_dlr dlr;
+		struct engine_decision decision;
 	} as;
 };
 
@@ -192,6 +215,7 @@ struct engine_stats {
 	uint64_t sent, not_sent, unknown;
 	uint64_t succeeded, failed, expired;
 	uint64_t ipns, ipn_duplicates, orphans, contradictions, mismatches;
+	uint64_t refunded, paid_and_refunded, decisions;
 	uint64_t polls, sms_rows, sms_sent;
 	uint64_t lanes_held; /* accounts held now */
 };

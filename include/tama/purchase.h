@@ -1,8 +1,8 @@
 /*
  * The purchase state machine of reliability.md section 2, pure: tables and functions of values, no
- * clock, no I/O. A purchase has up to two legs so far (COLLECT, DELIVER; REFUND has its number); a
- * leg has attempts; only attempts move. The purchase's state is derived, stored, and asserted
- * equal.
+ * clock, no I/O. A purchase has up to three legs (COLLECT, DELIVER, REFUND); a leg has attempts;
+ * only attempts move. The purchase's state is derived from them, stored, and asserted equal. What
+ * each state is worth in the books is in ledger.h; docs/machine.md is printed from these tables.
  */
 #ifndef TAMA_PURCHASE_H
 #define TAMA_PURCHASE_H
@@ -29,6 +29,8 @@ enum attempt_state {
 	ATTEMPT_EXPIRED, /* never sent and never will be */
 	ATTEMPT_REVIEW, /* the deadline of UNKNOWN, or news of what was never sent: a person decides
 			 */
+	ATTEMPT_CONTRADICTED, /* two trustworthy facts disagree: a person decides */
+	ATTEMPT_WRITTEN_OFF, /* closed by persons without anybody knowing */
 	ATTEMPT_STATES,
 };
 
@@ -41,6 +43,11 @@ enum attempt_event {
 	AEV_SUCCESS, /* evidence that matches */
 	AEV_FAILURE, /* evidence that matches */
 	AEV_DEADLINE, /* nobody could say in time */
+	AEV_RESEND, /* class I: the same id and bytes once more */
+	AEV_FREEZE, /* may have been sent by a life that this store does not remember */
+	AEV_DECIDED_SUCCESS, /* by two persons, with proofs */
+	AEV_DECIDED_FAILURE,
+	AEV_WRITE_OFF,
 	ATTEMPT_EVENTS,
 };
 
@@ -60,11 +67,12 @@ struct attempt_step {
 /* The table. */
 struct attempt_step attempt_step(enum attempt_state state, enum attempt_event event);
 
-/* Whether a leg may have another attempt while one is in this state: NOT_SENT only (2.1, 2.5). */
-bool attempt_allows_another(enum attempt_state state);
-
 /* Whether something must be due for it (I9): READY, SENDING, ACCEPTED, UNKNOWN. */
 bool attempt_is_open(enum attempt_state state);
+
+/* Whether a person may decide about it: REVIEW, CONTRADICTED, and WRITTEN_OFF should proof turn up.
+ */
+bool attempt_is_decidable(enum attempt_state state);
 
 enum purchase_state {
 	PURCHASE_CONFIRMED = 1,
@@ -74,16 +82,26 @@ enum purchase_state {
 	PURCHASE_DELIVERED, /* final */
 	PURCHASE_CANCELLED, /* final: nothing collected, nothing delivered */
 	PURCHASE_EXPIRED, /* final: never sent */
-	PURCHASE_REFUND_DUE, /* collected, proven undelivered: parked until refunds exist */
+	PURCHASE_REFUND_DUE, /* collected, proven undelivered: owed to the customer */
 	PURCHASE_REVIEW,
+	PURCHASE_REFUNDING,
+	PURCHASE_REFUNDED, /* final */
+	PURCHASE_CONTRADICTED,
+	PURCHASE_WRITTEN_OFF, /* final */
 	PURCHASE_STATES,
 };
 
-/* The state of each leg's deciding attempt: the one not NOT_SENT, else the last; 0 for none yet. */
+/*
+ * The state of each leg; 0: not begun. A leg is CONTRADICTED if any of its attempts is; else it is
+ * what its one attempt that may have executed is (store.h refuses a second); else its last.
+ */
 struct purchase_legs {
 	bool has_collect, has_deliver;
-	enum attempt_state collect, deliver;
+	enum attempt_state collect, deliver, refund;
 };
+
+/* Takes in one more attempt of a leg; in order of their numbers. */
+void purchase_legs_add(struct purchase_legs *legs, enum leg_kind leg, enum attempt_state state);
 
 /* derive(legs): the whole of the purchase's state. */
 enum purchase_state purchase_derive(const struct purchase_legs *legs);
@@ -94,42 +112,15 @@ bool purchase_is_settled(enum purchase_state state, bool has_deliver);
 /* Whether the deliver leg must start now. */
 bool purchase_wants_deliver(const struct purchase_legs *legs);
 
+/* Whether the refund leg must start now, by the machine: 2.8. Persons may start one besides. */
+bool purchase_wants_refund(const struct purchase_legs *legs);
+
+/* Whether a refund may have left: it was sent, whatever became of it but proven failure. */
+bool refund_may_have_run(enum attempt_state refund);
+
 const char *attempt_state_name(enum attempt_state s);
 const char *attempt_event_name(enum attempt_event e);
 const char *purchase_state_name(enum purchase_state s);
 const char *leg_kind_name(enum leg_kind l);
-
-/* ---- the books ---------------------------------------------------------------------------------
- */
-
-/* Accounts of reliability.md 2.1. Stored as these numbers. */
-enum ledger_account {
-	LEDGER_CUSTOMER = 1,
-	LEDGER_PROVIDER_FLOAT,
-	LEDGER_REVENUE,
-	LEDGER_SUSPENSE_UNKNOWN,
-	LEDGER_REFUND_PAYABLE,
-	LEDGER_AGENT_FLOAT, /* an agent's money with us: pays where there is no collect leg */
-};
-
-struct ledger_line {
-	enum ledger_account account;
-	int64_t debit; /* negative: credit */
-};
-
-#define LEDGER_LINES_MAX 4
-
-struct ledger_terms {
-	int64_t face_value, fee, price;
-	bool has_collect, has_deliver;
-};
-
-/*
- * The lines that a move of a leg posts; their sum is always zero. Returns how many (0 for moves
- * that change nothing of value). Entering SENDING puts the amount in suspense; leaving it for a
- * final state takes it out again one way or the other; UNKNOWN and REVIEW leave it there.
- */
-size_t ledger_lines(enum leg_kind leg, enum attempt_state from, enum attempt_state to,
-	const struct ledger_terms *terms, struct ledger_line out[static LEDGER_LINES_MAX]);
 
 #endif

@@ -22,7 +22,7 @@
 
 #include "tama/arena.h"
 #include "tama/err.h"
-#include "tama/purchase.h"
+#include "tama/ledger.h"
 #include "tama/vault.h"
 
 struct store;
@@ -41,6 +41,7 @@ struct purchase_row {
 	struct str payer_operator, operator_;
 	struct str lang;
 	int64_t face_value, fee, price, cost;
+	int64_t collect_fee; /* what the provider keeps of the collection */
 	struct str currency;
 	bool has_collect, has_deliver;
 	unsigned char menu_hash[16];
@@ -153,6 +154,51 @@ struct ledger_row {
 	int64_t at_ms;
 };
 
+/* What persons decide about cases that no machine may close (reliability.md 2.2, 2.6, 5.6). */
+enum decision_kind {
+	DECIDE_SUCCEEDED = 1, /* the attempt was carried out */
+	DECIDE_FAILED, /* it was not, and its owner can send no more */
+	DECIDE_WRITE_OFF, /* nobody will ever know */
+	DECIDE_REFUND, /* give the money back */
+	DECIDE_DISMISS, /* parked evidence has been looked at */
+	DECIDE_RELEASE, /* a hold ends */
+};
+
+enum decision_state {
+	DECISION_PROPOSED = 1,
+	DECISION_APPLIED,
+	DECISION_OVERTAKEN, /* the case closed otherwise */
+};
+
+struct decision_row {
+	uint64_t id;
+	uint32_t partner;
+	enum decision_kind kind;
+	uint64_t purchase, attempt, inbox, hold; /* 0: not about one */
+	struct str proposed_by, proof;
+	int64_t proposed_ms;
+	struct str agreed_by, agreed_proof; /* empty until agreed */
+	int64_t agreed_ms;
+	enum decision_state state;
+};
+
+/* A provider's pause between two calls for one number and amount. */
+struct spacing {
+	int64_t free_ms; /* when the next call may go; not later than now: at once */
+	uint64_t keeper; /* attempt that keeps it and has not called yet; 0: a call was made */
+};
+
+#define HOLD_ALL STR("*") /* every account of the node; its partner is 0 */
+
+/* An account that neither sends nor sells until persons release it. */
+struct hold_row {
+	uint64_t id;
+	uint32_t partner;
+	struct str account;
+	struct str reason;
+	int64_t since_ms;
+};
+
 /* A reply already given for a hop that bought. */
 struct hop_row {
 	uint32_t partner;
@@ -162,8 +208,7 @@ struct hop_row {
 };
 
 struct store_counts {
-	uint64_t attempts[ATTEMPT_STATES]; /* open ones only are kept current: READY to UNKNOWN,
-					      REVIEW */
+	uint64_t attempts[ATTEMPT_STATES]; /* only those are counted that wait for something */
 	uint64_t parked; /* inbox rows with a verdict that waits for a person */
 	uint64_t outbox_due; /* owed, whether due yet or not */
 	uint64_t refund_due;
@@ -198,12 +243,16 @@ struct store_ops {
 	/* The newest of a payer; TAMA_ENOTFOUND. */
 	int (*purchase_last)(struct store *, uint32_t partner, struct str payer, struct arena *,
 		struct purchase_row *);
+	/* What its attempts make of the legs; the has_ fields are left as they are. */
+	int (*purchase_legs)(
+		struct store *, uint32_t partner, uint64_t id, struct purchase_legs *out);
 	/* Compare-and-set on version; TAMA_ECONFLICT. */
 	int (*purchase_set_state)(struct store *, uint32_t partner, uint64_t id, uint32_t version,
 		enum purchase_state, int64_t now_ms);
 
-	/* TAMA_ECONFLICT when the leg has an attempt that may have executed: the store itself
-	 * refuses a second. TAMA_EEXIST when our_ref or (purchase, leg, n) is taken. */
+	/* TAMA_ECONFLICT when the leg has an attempt that may have executed or that is
+	 * CONTRADICTED: the store itself refuses a second. TAMA_EEXIST when our_ref or (purchase,
+	 * leg, n) is taken. */
 	int (*attempt_insert)(struct store *, const struct attempt_row *);
 	int (*attempt_get)(struct store *, uint32_t partner, uint64_t id, struct arena *,
 		struct attempt_row *);
@@ -257,6 +306,24 @@ struct store_ops {
 		const unsigned char key[VAULT_HASH_LEN], int64_t *first_ms_out,
 		enum inbox_verdict *verdict_out);
 
+	/* A person has looked: it is parked no more. TAMA_ENOTFOUND. */
+	int (*inbox_dismiss)(struct store *, uint32_t partner, uint64_t id);
+
+	/* TAMA_EEXIST when the same is proposed already. */
+	int (*decision_insert)(struct store *, const struct decision_row *);
+	/* The open proposal of that kind about the same things; TAMA_ENOTFOUND. */
+	int (*decision_open)(struct store *, const struct decision_row *like, struct arena *,
+		struct decision_row *);
+	/* Writes agreed_by, agreed_ms, agreed_proof and state; TAMA_EINVAL for one who agrees with
+	 * himself. */
+	int (*decision_close)(struct store *, const struct decision_row *);
+
+	/* TAMA_EEXIST when the account is held already. */
+	int (*hold_insert)(struct store *, const struct hold_row *);
+	int (*hold_release)(struct store *, uint32_t partner, uint64_t id, int64_t now_ms);
+	/* Of every partner, oldest first. Returns how many. */
+	int (*hold_list)(struct store *, struct arena *, struct hold_row *, size_t max);
+
 	int (*event_append)(
 		struct store *, const struct event_row *); /* seq and hash chain inside */
 	/* Asserts that it balances. Lines of zero are left out; without lines nothing is posted. */
@@ -267,11 +334,11 @@ struct store_ops {
 	int (*hop_get)(struct store *, uint32_t partner, const unsigned char uid[UID_LEN],
 		uint8_t ordinal, struct arena *, struct hop_row *);
 
-	/* The spacing gate. *free_ms_out is when the next call may go (<= now: at once). */
+	/* The spacing gate of (account, number, amount); all zero where nothing was ever set. */
 	int (*spacing_get)(struct store *, uint32_t partner, struct str account, struct str number,
-		int64_t amount, int64_t *free_ms_out);
+		int64_t amount, struct spacing *out);
 	int (*spacing_set)(struct store *, uint32_t partner, struct str account, struct str number,
-		int64_t amount, int64_t free_ms);
+		int64_t amount, const struct spacing *spacing);
 
 	int (*counts)(struct store *, struct store_counts *);
 };

@@ -46,7 +46,7 @@ int64_t attempt_expires_ms(const struct attempt_row *attempt)
 bool attempt_is_queried(enum attempt_state state)
 {
 	return state == ATTEMPT_SENDING || state == ATTEMPT_ACCEPTED || state == ATTEMPT_UNKNOWN ||
-	       state == ATTEMPT_REVIEW;
+	       state == ATTEMPT_REVIEW || state == ATTEMPT_CONTRADICTED;
 }
 
 static int row_insert(
@@ -63,67 +63,6 @@ static int row_insert(
 	};
 
 	return STORE(e, outbox_insert, &row);
-}
-
-/*
- * When the pause ends that a leg keeps for itself from its start to its claim, so that a second
- * purchase of the same number and amount is told the time at once. 0: it keeps none any more.
- */
-static int64_t kept_until_ms(const struct account *account, const struct attempt_row *attempt)
-{
-	bool is_untried = attempt->n == 1 && attempt->epoch == 0 && attempt->created_ms > 0;
-
-	return is_untried ? attempt->created_ms + account->spacing_ms : 0;
-}
-
-int pause_get(struct engine *e, const struct account *account, const struct attempt_row *attempt,
-	int64_t *free_ms_out)
-{
-	int rc;
-
-	*free_ms_out = 0;
-	if (account == NULL || account->spacing_ms == 0)
-		return 0;
-	rc = STORE(e, spacing_get, attempt->partner, attempt->account, attempt->number,
-		attempt->amount, free_ms_out);
-	if (rc == 0 && *free_ms_out == kept_until_ms(account, attempt))
-		*free_ms_out = 0;
-	return rc;
-}
-
-static int pause_set(struct engine *e, const struct attempt_row *attempt, int64_t free_ms)
-{
-	return STORE(e, spacing_set, attempt->partner, attempt->account, attempt->number,
-		attempt->amount, free_ms);
-}
-
-/* A first attempt that may go keeps the pause from now on; others wait for theirs. */
-static int pause_keep(struct engine *e, const struct attempt_row *attempt)
-{
-	const struct account *account = engine_account(e, attempt);
-	int64_t free_ms;
-	int rc = pause_get(e, account, attempt, &free_ms);
-
-	if (rc != 0 || account == NULL || account->spacing_ms == 0 || free_ms > e->now_ms)
-		return rc;
-	free_ms = kept_until_ms(account, attempt);
-	return free_ms > 0 ? pause_set(e, attempt, free_ms) : 0;
-}
-
-/* Never sent: what it kept is free again. */
-static int pause_give_back(struct engine *e, const struct attempt_row *attempt)
-{
-	const struct account *account = engine_account(e, attempt);
-	int64_t free_ms;
-	int rc;
-
-	if (account == NULL || account->spacing_ms == 0)
-		return 0;
-	rc = STORE(e, spacing_get, attempt->partner, attempt->account, attempt->number,
-		attempt->amount, &free_ms);
-	if (rc != 0 || free_ms != kept_until_ms(account, attempt))
-		return rc;
-	return pause_set(e, attempt, e->now_ms);
 }
 
 int leg_start(struct engine *e, const struct purchase_row *purchase, struct attempt_row *attempt,
@@ -154,11 +93,11 @@ int leg_start(struct engine *e, const struct purchase_row *purchase, struct atte
 	return rc == 0 && is_due ? engine_ask(e, EFFECT_PREPARE, attempt, attempt->epoch + 1) : rc;
 }
 
-static int post_books(struct engine *e, const struct engine_case *c, enum attempt_state from)
+static int post_books(struct engine *e, const struct engine_case *c,
+	const struct purchase_legs *before, const struct purchase_legs *after)
 {
 	const struct purchase_row *p = &c->purchase;
-	struct ledger_terms terms = {
-		p->face_value, p->fee, p->price, p->has_collect, p->has_deliver};
+	struct ledger_terms terms = {p->price, p->cost, p->collect_fee};
 	struct ledger_line lines[LEDGER_LINES_MAX];
 	struct ledger_row row = {
 		.partner = p->partner,
@@ -170,8 +109,14 @@ static int post_books(struct engine *e, const struct engine_case *c, enum attemp
 		.at_ms = e->now_ms,
 	};
 
-	row.lines_len = ledger_lines(c->attempt.leg, from, c->attempt.state, &terms, lines);
+	row.lines_len = ledger_move(before, after, &terms, lines);
 	return row.lines_len == 0 ? 0 : STORE(e, ledger_post, &row);
+}
+
+static int legs_get(struct engine *e, const struct purchase_row *p, struct purchase_legs *out)
+{
+	*out = (struct purchase_legs){.has_collect = p->has_collect, .has_deliver = p->has_deliver};
+	return STORE(e, purchase_legs, p->partner, p->id, out);
 }
 
 static int append_event(struct engine *e, const struct engine_case *c, uint8_t from, uint8_t to,
@@ -190,25 +135,6 @@ static int append_event(struct engine *e, const struct engine_case *c, uint8_t f
 	};
 
 	return STORE(e, event_append, &row);
-}
-
-/*
- * Both legs, known from the attempt that has just moved: nothing leads out of NOT_SENT or a final
- * state, so what moves is its leg's deciding attempt; a deliver leg begins only when the collect
- * leg has succeeded for good.
- */
-static struct purchase_legs legs_of(const struct engine_case *c)
-{
-	const struct purchase_row *p = &c->purchase;
-	struct purchase_legs legs = {.has_collect = p->has_collect, .has_deliver = p->has_deliver};
-
-	if (c->attempt.leg == LEG_COLLECT)
-		legs.collect = c->attempt.state;
-	else {
-		legs.collect = p->has_collect ? ATTEMPT_SUCCEEDED : 0;
-		legs.deliver = c->attempt.state;
-	}
-	return legs;
 }
 
 /* How long after the send the first query later than elapsed_ms is due: by the table, then daily.
@@ -292,12 +218,14 @@ static int schedule(struct engine *e, const struct attempt_row *attempt)
 		rc = row_insert(e, attempt, OUTBOX_DEADLINE, deadline_ms(e, attempt));
 		return rc == 0 ? poll_insert(e, attempt) : rc;
 	case ATTEMPT_REVIEW:
+	case ATTEMPT_CONTRADICTED:
 		return poll_insert(e, attempt);
 	case ATTEMPT_READY:
 	case ATTEMPT_NOT_SENT:
 	case ATTEMPT_SUCCEEDED:
 	case ATTEMPT_FAILED:
 	case ATTEMPT_EXPIRED:
+	case ATTEMPT_WRITTEN_OFF:
 	case ATTEMPT_STATES:
 		break;
 	}
@@ -390,11 +318,11 @@ static int start_again(struct engine *e, const struct engine_case *c)
  * The rule of derive(): stored == derive(legs) at every write. A NOT_SENT attempt that starts again
  * leaves the purchase where a READY one would.
  */
-static int settle(struct engine *e, struct engine_case *c, const char *cause)
+static int settle(struct engine *e, struct engine_case *c, const struct purchase_legs *legs,
+	const char *cause)
 {
 	struct purchase_row *p = &c->purchase;
-	struct purchase_legs legs = legs_of(c);
-	enum purchase_state state = purchase_derive(&legs);
+	enum purchase_state state = purchase_derive(legs);
 	int rc = 0;
 
 	if (state != p->state) {
@@ -410,7 +338,7 @@ static int settle(struct engine *e, struct engine_case *c, const char *cause)
 		if (purchase_is_settled(state, p->has_deliver))
 			rc = sms_settle(e, p, state);
 	}
-	return rc == 0 && purchase_wants_deliver(&legs) ? start_deliver(e, c) : rc;
+	return rc == 0 && purchase_wants_deliver(legs) ? start_deliver(e, c) : rc;
 }
 
 static void count(struct engine *e, enum attempt_state state)
@@ -425,39 +353,54 @@ static void count(struct engine *e, enum attempt_state state)
 	s->expired += state == ATTEMPT_EXPIRED;
 }
 
+/* A leg about which facts disagree is nobody's to repeat. */
+static bool may_start_again(const struct engine_case *c, const struct purchase_legs *legs)
+{
+	enum attempt_state leg = c->attempt.leg == LEG_COLLECT	 ? legs->collect
+				 : c->attempt.leg == LEG_DELIVER ? legs->deliver
+								 : legs->refund;
+
+	return leg == ATTEMPT_NOT_SENT && c->attempt.n < LIMIT_ATTEMPTS;
+}
+
 static int move(struct engine *e, struct engine_case *c, enum attempt_state next,
 	enum attempt_event event, uint64_t evidence)
 {
 	enum attempt_state from = c->attempt.state;
 	const char *cause = attempt_event_name(event);
-	int rc;
+	struct purchase_legs before, after;
+	int rc = legs_get(e, &c->purchase, &before);
 
+	if (rc != 0)
+		return rc;
 	c->attempt.state = next;
 	c->attempt.updated_ms = e->now_ms;
 	rc = STORE(e, attempt_update, &c->attempt);
 	if (rc == 0)
 		rc = append_event(e, c, (uint8_t)from, (uint8_t)next, cause, evidence, true);
 	if (rc == 0)
-		rc = post_books(e, c, from);
+		rc = legs_get(e, &c->purchase, &after);
+	if (rc == 0)
+		rc = post_books(e, c, &before, &after);
 	if (rc != 0)
 		return rc;
 	c->attempt.version++;
 	rc = schedule(e, &c->attempt);
 	if (rc == 0 && next == ATTEMPT_EXPIRED)
 		rc = pause_give_back(e, &c->attempt);
-	if (rc == 0 && next == ATTEMPT_NOT_SENT && c->attempt.n < LIMIT_ATTEMPTS)
+	if (rc == 0 && next == ATTEMPT_NOT_SENT && may_start_again(c, &after))
 		rc = start_again(e, c);
 	if (rc == 0)
-		rc = settle(e, c, cause);
+		rc = settle(e, c, &after, cause);
 	count(e, next);
 	return rc;
 }
 
 /*
- * Two facts disagree about this purchase: what of it was never sent is held for a person, be it the
- * same leg made again (it ran after all) or the goods of a payment that may not stand.
+ * Two facts disagree about this purchase: what of it was never sent never will be, be it the same
+ * leg made again (it ran after all), the goods of a payment that may not stand, or a refund.
  */
-static int hold_unsent(struct engine *e, struct engine_case *c, uint64_t evidence)
+static int expire_unsent(struct engine *e, struct engine_case *c, uint64_t evidence)
 {
 	struct attempt_row *rows = arena_alloc(&e->arena, sizeof(*rows) * 2 * LIMIT_ATTEMPTS);
 	int n;
@@ -473,12 +416,23 @@ static int hold_unsent(struct engine *e, struct engine_case *c, uint64_t evidenc
 
 		if (rows[i].state != ATTEMPT_READY)
 			continue;
-		rc = case_apply(e, &held, AEV_ACCEPTED, evidence, &step);
+		rc = case_apply(e, &held, AEV_EXPIRE, evidence, &step);
 		if (rc != 0)
 			return rc;
 		c->purchase = held.purchase;
 	}
 	return n < 0 ? n : 0;
+}
+
+/* 2.6: frozen. First the attempt, so that what is expired after it finds nothing to follow up. */
+static int contradict(
+	struct engine *e, struct engine_case *c, enum attempt_event event, uint64_t evidence)
+{
+	int rc = move(e, c, ATTEMPT_CONTRADICTED, event, evidence);
+
+	e->stats.contradictions++;
+	engine_alarm(e, "contradiction", c->purchase.ref, "two trustworthy facts disagree");
+	return rc == 0 ? expire_unsent(e, c, evidence) : rc;
 }
 
 int case_apply(struct engine *e, struct engine_case *c, enum attempt_event event, uint64_t evidence,
@@ -489,13 +443,15 @@ int case_apply(struct engine *e, struct engine_case *c, enum attempt_event event
 	*step_out = step;
 	switch (step.kind) {
 	case STEP_MOVE:
+		if (step.next == ATTEMPT_CONTRADICTED)
+			return contradict(e, c, event, evidence);
 		return move(e, c, step.next, event, evidence);
 	case STEP_STAY:
 		return 0;
 	case STEP_CONTRADICTION:
 		e->stats.contradictions++;
 		engine_alarm(e, "contradiction", c->purchase.ref, "two trustworthy facts disagree");
-		return hold_unsent(e, c, evidence);
+		return expire_unsent(e, c, evidence);
 	case STEP_PROPOSAL:
 		engine_alarm(e, "proposal", c->purchase.ref, "evidence that a person must confirm");
 		return 0;

@@ -142,6 +142,8 @@ static int handle_event(struct engine *e, void *what)
 		return handle_sms_result(e, event);
 	case ENGINE_DLR:
 		return handle_dlr(e, event);
+	case ENGINE_DECISION:
+		return handle_decision(e, event);
 	}
 	return TAMA_EINVAL;
 }

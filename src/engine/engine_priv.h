@@ -101,10 +101,6 @@ int64_t attempt_expires_ms(const struct attempt_row *attempt);
 /* Whether a query may still tell something: REVIEW closes by a late success (2.6). */
 bool attempt_is_queried(enum attempt_state state);
 
-/* When the account's pause for this number and amount is over; 0 where it keeps none. */
-int pause_get(struct engine *e, const struct account *account, const struct attempt_row *attempt,
-	int64_t *free_ms_out);
-
 /* The one pending query of an attempt: by the account's schedule (2.7), or at due_ms. */
 int poll_next(struct engine *e, const struct attempt_row *attempt);
 int poll_at(struct engine *e, const struct attempt_row *attempt, int64_t due_ms);
@@ -115,6 +111,21 @@ int learn_id(struct engine *e, struct attempt_row *attempt, struct str provider_
 /* The terms that evidence is compared with. */
 void attempt_terms_of(const struct engine *e, const struct attempt_row *attempt,
 	struct attempt_terms *out, char national[static MSISDN_MAX + 2]);
+
+/* ---- pause.c ---- */
+
+/* When the account's pause for this number and amount is over; 0 where it has none, or this attempt
+ * keeps it itself. */
+int pause_get(struct engine *e, const struct account *account, const struct attempt_row *attempt,
+	int64_t *free_ms_out);
+/* A first attempt that may go keeps the pause from now on; others wait for theirs. */
+int pause_keep(struct engine *e, const struct attempt_row *attempt);
+/* A call is made now. */
+int pause_begin(struct engine *e, const struct attempt_row *attempt);
+/* Never sent: what it kept is free again. */
+int pause_give_back(struct engine *e, const struct attempt_row *attempt);
+/* Proven that the call which began it never reached the provider. */
+int pause_end(struct engine *e, const struct attempt_row *attempt);
 
 /* ---- lane.c ---- */
 
@@ -131,6 +142,7 @@ int handle_result(struct engine *e, struct engine_event *event);
 int handle_ipn(struct engine *e, struct engine_event *event);
 int handle_sms_result(struct engine *e, struct engine_event *event);
 int handle_dlr(struct engine *e, struct engine_event *event);
+int handle_decision(struct engine *e, struct engine_event *event);
 
 int due_send(struct engine *e, const struct outbox_row *row);
 int due_poll(struct engine *e, const struct outbox_row *row);

@@ -123,6 +123,9 @@ struct hop_answer hop_buy_answer(const struct exchange *x, struct hop *hop)
 	case ENGINE_CANCELLED:
 	case ENGINE_NOT_DONE:
 	case ENGINE_NOT_YET:
+	case ENGINE_PROPOSED:
+	case ENGINE_SAME_PERSON:
+	case ENGINE_NOT_DECIDABLE:
 		break;
 	}
 	x->gateway->stats.busy++;

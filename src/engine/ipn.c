@@ -132,7 +132,7 @@ static enum inbox_verdict verdict_of(const struct attempt_step *step)
 {
 	switch (step->kind) {
 	case STEP_MOVE:
-		return VERDICT_APPLIED;
+		return step->next == ATTEMPT_CONTRADICTED ? VERDICT_CONTRADICTION : VERDICT_APPLIED;
 	case STEP_STAY:
 		return VERDICT_IGNORED;
 	case STEP_CONTRADICTION:

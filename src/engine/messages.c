@@ -109,6 +109,8 @@ int sms_settle(struct engine *e, const struct purchase_row *purchase, enum purch
 	case PURCHASE_REFUND_DUE:
 		which = TEXT_REFUND_DUE;
 		break;
+	case PURCHASE_REFUNDED:
+		return 0;
 	default: /* DELIVERED, or COLLECTED where that is the end */
 		which = TEXT_DELIVERED;
 		break;

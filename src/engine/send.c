@@ -15,14 +15,6 @@ static int expire(struct engine *e, struct engine_case *c)
 	return case_apply(e, c, AEV_EXPIRE, 0, &step);
 }
 
-static int pause_begin(struct engine *e, const struct attempt_row *a, const struct account *account)
-{
-	tama_assert(account != NULL);
-	return account->spacing_ms == 0 ? 0
-					: STORE(e, spacing_set, a->partner, a->account, a->number,
-						  a->amount, e->now_ms + account->spacing_ms);
-}
-
 int due_send(struct engine *e, const struct outbox_row *row)
 {
 	struct engine_case c;
@@ -53,8 +45,7 @@ int due_send(struct engine *e, const struct outbox_row *row)
 }
 
 /* D2. The claim: from here on the request may have executed. */
-static int claim(struct engine *e, struct engine_case *c, const struct engine_prepared *p,
-	const struct account *account)
+static int claim(struct engine *e, struct engine_case *c, const struct engine_prepared *p)
 {
 	struct attempt_step step;
 	int rc;
@@ -66,7 +57,7 @@ static int claim(struct engine *e, struct engine_case *c, const struct engine_pr
 	memcpy(c->attempt.body_hash, p->body_hash, sizeof(p->body_hash));
 	rc = case_apply(e, c, AEV_CLAIM, 0, &step);
 	if (rc == 0)
-		rc = pause_begin(e, &c->attempt, account);
+		rc = pause_begin(e, &c->attempt);
 	return rc == 0 ? engine_ask(e, EFFECT_GO, &c->attempt, c->attempt.epoch) : rc;
 }
 
@@ -96,7 +87,7 @@ static int try_claim(struct engine *e, struct engine_case *c, const struct engin
 	if (!lane_is_open(e, account) || free_ms > e->now_ms ||
 		e->now_ms >= attempt_expires_ms(&c->attempt))
 		return drop(e, p);
-	return claim(e, c, p, account);
+	return claim(e, c, p);
 }
 
 int handle_prepared(struct engine *e, struct engine_event *event)
@@ -171,7 +162,7 @@ static enum inbox_verdict verdict_of(const struct attempt_step *step, enum inbox
 {
 	switch (step->kind) {
 	case STEP_MOVE:
-		return VERDICT_APPLIED;
+		return step->next == ATTEMPT_CONTRADICTED ? VERDICT_CONTRADICTION : VERDICT_APPLIED;
 	case STEP_CONTRADICTION:
 		return VERDICT_CONTRADICTION;
 	case STEP_PROPOSAL:
@@ -244,11 +235,7 @@ static struct judgement judge(
 static int give_back_pause(
 	struct engine *e, const struct attempt_row *a, const struct engine_result *r)
 {
-	const struct account *account = engine_account(e, a);
-
-	if (r->transfer.end == TRANSFER_COMPLETE || account == NULL || account->spacing_ms == 0)
-		return 0;
-	return STORE(e, spacing_set, a->partner, a->account, a->number, a->amount, e->now_ms);
+	return r->transfer.end == TRANSFER_COMPLETE ? 0 : pause_end(e, a);
 }
 
 /* An answer that moved nothing: an id learnt on the way is kept, and after a query comes the next.
@@ -325,7 +312,7 @@ int due_poll(struct engine *e, const struct outbox_row *row)
 		free_ms = e->now_ms + LIMIT_LEASE_MS;
 	if (free_ms > e->now_ms)
 		return STORE(e, outbox_set_due, row->partner, row->id, free_ms, row->tries);
-	rc = pause_begin(e, &c.attempt, account);
+	rc = pause_begin(e, &c.attempt);
 	if (rc == 0)
 		rc = STORE(e, outbox_set_due, row->partner, row->id, e->now_ms + LIMIT_SENDING_MS,
 			row->tries + 1);

@@ -52,10 +52,11 @@ CREATE TABLE purchase (
 	has_deliver    INTEGER NOT NULL CHECK (has_deliver BETWEEN 0 AND 1),
 	menu_hash      BLOB    NOT NULL CHECK (length(menu_hash) = 16),
 	texts          BLOB    NOT NULL, -- sealed: the messages for each outcome
-	state          INTEGER NOT NULL CHECK (state BETWEEN 1 AND 9),
+	state          INTEGER NOT NULL CHECK (state BETWEEN 1 AND 13),
 	version        INTEGER NOT NULL CHECK (version >= 0), -- compare-and-set
 	created_ms     INTEGER NOT NULL,
 	updated_ms     INTEGER NOT NULL,
+	collect_fee    INTEGER NOT NULL DEFAULT 0 CHECK (collect_fee BETWEEN 0 AND 1000000000000),
 	CHECK (has_collect + has_deliver > 0),
 	UNIQUE (partner, uid, ordinal), -- one confirmed press is one purchase
 	UNIQUE (partner, ref),
@@ -85,7 +86,7 @@ CREATE TABLE attempt (
 	needs_secret      INTEGER NOT NULL CHECK (needs_secret BETWEEN 0 AND 1),
 	secret            INTEGER NOT NULL, -- a handle into locked memory, never the secret
 	incarnation_made  INTEGER NOT NULL,
-	state             INTEGER NOT NULL CHECK (state BETWEEN 1 AND 9),
+	state             INTEGER NOT NULL CHECK (state BETWEEN 1 AND 11),
 	version           INTEGER NOT NULL CHECK (version >= 0),
 	owner_incarnation INTEGER NOT NULL, -- which life of the process sent it
 	epoch             INTEGER NOT NULL CHECK (epoch >= 0),
@@ -102,17 +103,20 @@ CREATE TABLE attempt (
 	FOREIGN KEY (partner, person) REFERENCES person (partner, id)
 ) STRICT;
 
--- At most one attempt of a leg that may have executed: all but NOT_SENT, FAILED and EXPIRED.
-CREATE UNIQUE INDEX attempt_live ON attempt (purchase, leg) WHERE state <> 5 AND state <> 7 AND state <> 8;
--- READY, SENDING, ACCEPTED, UNKNOWN, REVIEW: what is under way or waits for a person.
-CREATE INDEX attempt_open ON attempt (state) WHERE state < 5 OR state = 9;
+-- At most one attempt of a leg that may have executed: all but NOT_SENT, FAILED, EXPIRED, and those
+-- CONTRADICTED. (A trigger that kept those from getting another would make each insert search all
+-- tables that refer here: sqlite_attempt_insert looks instead.)
+CREATE UNIQUE INDEX attempt_live ON attempt (purchase, leg)
+	WHERE state <> 5 AND state <> 7 AND state <> 8 AND state <> 10;
+-- READY, SENDING, ACCEPTED, UNKNOWN, REVIEW, CONTRADICTED: what is under way or waits for a person.
+CREATE INDEX attempt_open ON attempt (state) WHERE state < 5 OR state = 9 OR state = 10;
 CREATE INDEX attempt_by_provider_id ON attempt (partner, account, provider_id) WHERE provider_id <> '';
 
 -- What we still owe the outside. Rows go when done; messages stay, so that one is never owed twice.
 CREATE TABLE outbox (
 	id       INTEGER PRIMARY KEY CHECK (id > 0),
 	partner  INTEGER NOT NULL CHECK (partner BETWEEN 1 AND 4294967295),
-	kind     INTEGER NOT NULL CHECK (kind BETWEEN 1 AND 6),
+	kind     INTEGER NOT NULL CHECK (kind BETWEEN 1 AND 9),
 	purchase INTEGER, -- NULL: a message that belongs to none
 	attempt  INTEGER, -- NULL for messages and progress
 	seq      INTEGER NOT NULL,
@@ -136,7 +140,7 @@ CREATE INDEX outbox_due ON outbox (due_ms) WHERE is_done = 0;
 CREATE TABLE inbox (
 	id          INTEGER PRIMARY KEY CHECK (id > 0),
 	partner     INTEGER NOT NULL CHECK (partner BETWEEN 1 AND 4294967295),
-	kind        INTEGER NOT NULL CHECK (kind BETWEEN 1 AND 3),
+	kind        INTEGER NOT NULL CHECK (kind BETWEEN 1 AND 5),
 	account     TEXT    NOT NULL CHECK (length(account) > 0),
 	attempt     INTEGER, -- NULL: none matched
 	digest      BLOB    NOT NULL CHECK (length(digest) = 16), -- of provider id, word and body
@@ -145,12 +149,14 @@ CREATE TABLE inbox (
 	detail      TEXT    NOT NULL,
 	received_ms INTEGER NOT NULL,
 	repeats     INTEGER NOT NULL DEFAULT 0,
+	dismissed   INTEGER NOT NULL DEFAULT 0 CHECK (dismissed BETWEEN 0 AND 1), -- a person has looked
 	UNIQUE (partner, account, digest),
 	FOREIGN KEY (partner, attempt) REFERENCES attempt (partner, id)
 ) STRICT;
 
 -- MISMATCH, CONTRADICTION, ORPHAN, IMPOSSIBLE, PROPOSAL: a person has to look.
-CREATE INDEX inbox_parked ON inbox (partner) WHERE verdict BETWEEN 4 AND 6 OR verdict > 8;
+CREATE INDEX inbox_parked ON inbox (partner)
+	WHERE (verdict BETWEEN 4 AND 6 OR verdict > 8) AND dismissed = 0;
 
 -- What moved, why and on what evidence. hash chains a purchase's events: BLAKE2b-128 of the hash before
 -- (16 zero bytes for the first), then little-endian purchase u64, seq u32, partner u32, attempt u64
@@ -160,8 +166,8 @@ CREATE TABLE event (
 	seq         INTEGER NOT NULL CHECK (seq > 0), -- from 1, without gaps
 	partner     INTEGER NOT NULL,
 	attempt     INTEGER, -- NULL: of the purchase itself
-	from_state  INTEGER NOT NULL CHECK (from_state BETWEEN 0 AND 9),
-	to_state    INTEGER NOT NULL CHECK (to_state BETWEEN 0 AND 9),
+	from_state  INTEGER NOT NULL CHECK (from_state BETWEEN 0 AND 13),
+	to_state    INTEGER NOT NULL CHECK (to_state BETWEEN 0 AND 13),
 	cause       TEXT    NOT NULL CHECK (length(cause) BETWEEN 1 AND 64),
 	evidence    INTEGER, -- inbox.id
 	incarnation INTEGER NOT NULL,
@@ -179,7 +185,7 @@ CREATE TABLE ledger (
 	line     INTEGER NOT NULL CHECK (line > 0),    -- of the posting, from 1
 	partner  INTEGER NOT NULL,
 	attempt  INTEGER,
-	book     INTEGER NOT NULL CHECK (book BETWEEN 1 AND 6), -- enum ledger_account
+	book     INTEGER NOT NULL CHECK (book BETWEEN 1 AND 8), -- enum ledger_book
 	debit    INTEGER NOT NULL CHECK (debit BETWEEN -1000000000000 AND 1000000000000 AND debit <> 0),
 	currency TEXT    NOT NULL CHECK (length(currency) = 3),
 	account  TEXT    NOT NULL, -- the provider account
@@ -204,13 +210,54 @@ CREATE TABLE spacing (
 	person  INTEGER NOT NULL,
 	amount  INTEGER NOT NULL,
 	free_ms INTEGER NOT NULL,
+	keeper  INTEGER NOT NULL DEFAULT 0, -- attempt that keeps it and has not called yet; 0: a call was made
 	PRIMARY KEY (partner, account, person, amount),
 	FOREIGN KEY (partner, person) REFERENCES person (partner, id)
 ) STRICT, WITHOUT ROWID;
 
+-- What persons decided about a case. Two agree, or one has looked (DISMISS); none agrees with himself.
+CREATE TABLE decision (
+	id          INTEGER PRIMARY KEY CHECK (id > 0),
+	partner     INTEGER NOT NULL, -- 0: of the whole node (a hold on every account)
+	kind        INTEGER NOT NULL CHECK (kind BETWEEN 1 AND 6), -- enum decision_kind
+	purchase    INTEGER,
+	attempt     INTEGER,
+	inbox       INTEGER,
+	hold        INTEGER,
+	proposed_by TEXT    NOT NULL CHECK (length(proposed_by) > 0),
+	proposed_ms INTEGER NOT NULL,
+	proof       TEXT    NOT NULL CHECK (length(proof) BETWEEN 1 AND 1000),
+	agreed_by   TEXT             CHECK (agreed_by <> proposed_by),
+	agreed_ms   INTEGER,
+	agreed_proof TEXT            CHECK (length(agreed_proof) BETWEEN 1 AND 1000),
+	state       INTEGER NOT NULL CHECK (state BETWEEN 1 AND 3), -- proposed, applied, overtaken
+	CHECK (state <> 2 OR kind = 5 OR (agreed_by IS NOT NULL AND agreed_proof IS NOT NULL)),
+	FOREIGN KEY (partner, purchase) REFERENCES purchase (partner, id),
+	FOREIGN KEY (partner, attempt) REFERENCES attempt (partner, id),
+	FOREIGN KEY (hold) REFERENCES hold (id)
+) STRICT;
+
+CREATE UNIQUE INDEX decision_open ON decision (partner, kind, coalesce(purchase, 0),
+	coalesce(attempt, 0), coalesce(inbox, 0), coalesce(hold, 0)) WHERE state = 1;
+CREATE INDEX decision_of_purchase ON decision (partner, purchase);
+CREATE INDEX decision_of_attempt ON decision (partner, attempt);
+CREATE INDEX decision_of_hold ON decision (hold);
+
+-- Accounts that neither send nor sell until persons release them.
+CREATE TABLE hold (
+	id          INTEGER PRIMARY KEY CHECK (id > 0),
+	partner     INTEGER NOT NULL, -- 0 with account '*': the whole node
+	account     TEXT    NOT NULL CHECK (length(account) > 0),
+	reason      TEXT    NOT NULL CHECK (length(reason) > 0),
+	since_ms    INTEGER NOT NULL,
+	released_ms INTEGER
+) STRICT;
+
+CREATE UNIQUE INDEX hold_open ON hold (partner, account) WHERE released_ms IS NULL;
+
 CREATE TRIGGER purchase_intent BEFORE UPDATE OF id, partner, uid, ordinal, ref, channel, offer, payer,
 	beneficiary, payer_operator, operator, lang, face_value, fee, price, cost, currency,
-	has_collect, has_deliver, menu_hash, texts, created_ms ON purchase
+	has_collect, has_deliver, menu_hash, texts, created_ms, collect_fee ON purchase
 BEGIN SELECT RAISE(ABORT, 'a purchase''s intent never changes'); END;
 CREATE TRIGGER purchase_version BEFORE UPDATE ON purchase WHEN NEW.version <> OLD.version + 1
 BEGIN SELECT RAISE(ABORT, 'a purchase moves by compare-and-set'); END;
@@ -246,3 +293,17 @@ BEGIN SELECT RAISE(ABORT, 'the ledger is only added to'); END;
 
 CREATE TRIGGER hop_as_it_was BEFORE UPDATE ON hop
 BEGIN SELECT RAISE(ABORT, 'a reply given stays as it was'); END;
+
+CREATE TRIGGER decision_as_it_was BEFORE UPDATE OF id, partner, kind, purchase, attempt, inbox, hold,
+	proposed_by, proposed_ms, proof ON decision
+BEGIN SELECT RAISE(ABORT, 'what was proposed stays as it was'); END;
+CREATE TRIGGER decision_once BEFORE UPDATE ON decision WHEN OLD.state <> 1
+BEGIN SELECT RAISE(ABORT, 'what was decided stays decided'); END;
+CREATE TRIGGER decision_stays BEFORE DELETE ON decision
+BEGIN SELECT RAISE(ABORT, 'decisions stay'); END;
+CREATE TRIGGER hold_as_it_was BEFORE UPDATE OF id, partner, account, reason, since_ms ON hold
+BEGIN SELECT RAISE(ABORT, 'a hold stays as it was'); END;
+CREATE TRIGGER hold_once BEFORE UPDATE ON hold WHEN OLD.released_ms IS NOT NULL
+BEGIN SELECT RAISE(ABORT, 'a hold is released once'); END;
+CREATE TRIGGER hold_stays BEFORE DELETE ON hold
+BEGIN SELECT RAISE(ABORT, 'holds stay'); END;

@@ -93,10 +93,11 @@ static void bind_intent(struct query *query, const struct attempt_row *row)
 	query_i64(query, ":created_ms", row->created_ms);
 }
 
-/* Whether the leg has an attempt that may have executed: 0, TAMA_ENOTFOUND or a failure. */
-static int find_live(struct db *db, const struct attempt_row *row)
+/* Whether the leg has an attempt that may have executed (ST_ATTEMPT_LIVE) or is frozen: 0,
+ * TAMA_ENOTFOUND or a failure. */
+static int find_other(struct db *db, enum statement statement, const struct attempt_row *row)
 {
-	struct query query = query_begin(db, ST_ATTEMPT_LIVE);
+	struct query query = query_begin(db, statement);
 
 	query_i64(&query, ":partner", row->partner);
 	query_i64(&query, ":purchase", (int64_t)row->purchase);
@@ -112,8 +113,13 @@ int sqlite_attempt_insert(struct store *base, const struct attempt_row *row)
 {
 	struct sqlite_store *store = sqlite_store_of(base);
 	int64_t person = 0;
-	int result = person_intern(store, row->partner, row->number, &person);
+	int result = TAMA_ENOTFOUND;
 
+	if (row->n > 1)
+		result = find_other(&store->db, ST_ATTEMPT_CONTRADICTED, row);
+	if (result != TAMA_ENOTFOUND)
+		return result == 0 ? TAMA_ECONFLICT : result;
+	result = person_intern(store, row->partner, row->number, &person);
 	if (result != 0)
 		return result;
 	struct query query = query_begin(&store->db, ST_ATTEMPT_INSERT);
@@ -123,7 +129,7 @@ int sqlite_attempt_insert(struct store *base, const struct attempt_row *row)
 	result = query_run(&query, NULL);
 	if (result != TAMA_EEXIST)
 		return result;
-	result = find_live(&store->db, row);
+	result = find_other(&store->db, ST_ATTEMPT_LIVE, row);
 	if (result == 0)
 		return TAMA_ECONFLICT;
 	return result == TAMA_ENOTFOUND ? TAMA_EEXIST : result;

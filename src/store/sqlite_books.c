@@ -102,7 +102,7 @@ static int post_line(struct db *db, const struct ledger_row *row, int64_t postin
 	query_i64(&query, ":line", (int64_t)i + 1);
 	query_i64(&query, ":partner", row->partner);
 	query_id(&query, ":attempt", row->attempt);
-	query_i64(&query, ":book", row->lines[i].account);
+	query_i64(&query, ":book", row->lines[i].book);
 	query_i64(&query, ":debit", row->lines[i].debit);
 	query_str(&query, ":currency", row->currency);
 	query_str(&query, ":account", row->account);

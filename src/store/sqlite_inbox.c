@@ -85,10 +85,11 @@ int sqlite_hop_get(struct store *base, uint32_t partner, const unsigned char uid
 }
 
 int sqlite_spacing_get(struct store *base, uint32_t partner, struct str account, struct str number,
-	int64_t amount, int64_t *free_ms_out)
+	int64_t amount, struct spacing *out)
 {
 	struct db *db = &sqlite_store_of(base)->db;
-	int64_t person = 0, free_ms = 0;
+	struct spacing spacing = {0, 0};
+	int64_t person = 0;
 	int result = person_find(db, partner, number, &person);
 
 	if (result == 0) {
@@ -98,18 +99,20 @@ int sqlite_spacing_get(struct store *base, uint32_t partner, struct str account,
 		query_i64(&query, ":person", person);
 		query_i64(&query, ":amount", amount);
 		result = query_step(&query);
-		if (result == 1)
-			free_ms = query_get_i64(&query);
+		if (result == 1) {
+			spacing.free_ms = query_get_i64(&query);
+			spacing.keeper = (uint64_t)query_get_i64(&query);
+		}
 		(void)query_end(&query);
 	}
 	if (result < 0 && result != TAMA_ENOTFOUND)
 		return result;
-	*free_ms_out = free_ms;
+	*out = spacing;
 	return 0;
 }
 
 int sqlite_spacing_set(struct store *base, uint32_t partner, struct str account, struct str number,
-	int64_t amount, int64_t free_ms)
+	int64_t amount, const struct spacing *spacing)
 {
 	struct sqlite_store *store = sqlite_store_of(base);
 	int64_t person = 0;
@@ -122,6 +125,7 @@ int sqlite_spacing_set(struct store *base, uint32_t partner, struct str account,
 	query_str(&query, ":account", account);
 	query_i64(&query, ":person", person);
 	query_i64(&query, ":amount", amount);
-	query_i64(&query, ":free_ms", free_ms);
+	query_i64(&query, ":free_ms", spacing->free_ms);
+	query_i64(&query, ":keeper", (int64_t)spacing->keeper);
 	return query_run(&query, NULL);
 }

@@ -28,6 +28,7 @@ enum statement {
 	ST_PURCHASE_LAST,
 	ST_PURCHASE_ID,
 	ST_PURCHASE_EXISTS,
+	ST_PURCHASE_LEGS,
 	ST_PURCHASE_SET_STATE,
 
 	ST_ATTEMPT_INSERT,
@@ -37,6 +38,7 @@ enum statement {
 	ST_ATTEMPT_LIST,
 	ST_ATTEMPT_ORPHANS,
 	ST_ATTEMPT_LIVE,
+	ST_ATTEMPT_CONTRADICTED,
 	ST_ATTEMPT_EXISTS,
 	ST_ATTEMPT_UPDATE,
 
@@ -53,6 +55,13 @@ enum statement {
 
 	ST_INBOX_INSERT,
 	ST_INBOX_REPEAT,
+	ST_INBOX_DISMISS,
+
+	ST_DECISION_INSERT,
+	ST_DECISION_OPEN,
+	ST_DECISION_CLOSE,
+	ST_HOLD_INSERT,
+	ST_HOLD_RELEASE,
 
 	ST_EVENT_LAST,
 	ST_EVENT_INSERT,
@@ -68,6 +77,7 @@ enum statement {
 	ST_COUNT_PARKED,
 	ST_COUNT_OUTBOX,
 	ST_COUNT_REFUND_DUE,
+	ST_HOLD_LIST,
 
 	STATEMENTS,
 };
@@ -245,6 +255,8 @@ int sqlite_purchase_by_key(struct store *store, uint32_t partner, const unsigned
 	uint8_t ordinal, struct arena *arena, struct purchase_row *out);
 int sqlite_purchase_last(struct store *store, uint32_t partner, struct str payer,
 	struct arena *arena, struct purchase_row *out);
+int sqlite_purchase_legs(
+	struct store *store, uint32_t partner, uint64_t id, struct purchase_legs *out);
 int sqlite_purchase_set_state(struct store *store, uint32_t partner, uint64_t id, uint32_t version,
 	enum purchase_state state, int64_t now_ms);
 
@@ -283,10 +295,18 @@ int sqlite_hop_insert(struct store *store, const struct hop_row *row);
 int sqlite_hop_get(struct store *store, uint32_t partner, const unsigned char uid[UID_LEN],
 	uint8_t ordinal, struct arena *arena, struct hop_row *out);
 int sqlite_spacing_get(struct store *store, uint32_t partner, struct str account, struct str number,
-	int64_t amount, int64_t *free_ms_out);
+	int64_t amount, struct spacing *out);
 int sqlite_spacing_set(struct store *store, uint32_t partner, struct str account, struct str number,
-	int64_t amount, int64_t free_ms);
+	int64_t amount, const struct spacing *spacing);
 
+int sqlite_inbox_dismiss(struct store *store, uint32_t partner, uint64_t id);
+int sqlite_decision_insert(struct store *store, const struct decision_row *row);
+int sqlite_decision_open(struct store *store, const struct decision_row *like, struct arena *arena,
+	struct decision_row *out);
+int sqlite_decision_close(struct store *store, const struct decision_row *row);
+int sqlite_hold_insert(struct store *store, const struct hold_row *row);
+int sqlite_hold_release(struct store *store, uint32_t partner, uint64_t id, int64_t now_ms);
+int sqlite_hold_list(struct store *store, struct arena *arena, struct hold_row *out, size_t max);
 int sqlite_event_append(struct store *store, const struct event_row *row);
 int sqlite_ledger_post(struct store *store, const struct ledger_row *row);
 int sqlite_counts(struct store *store, struct store_counts *out);

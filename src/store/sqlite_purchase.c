@@ -36,6 +36,7 @@ static void read_row(struct query *query, struct arena *arena, struct purchase_r
 	out->version = (uint32_t)query_get_i64(query);
 	out->created_ms = query_get_i64(query);
 	out->updated_ms = query_get_i64(query);
+	out->collect_fee = query_get_i64(query);
 }
 
 /* Steps a bound query that yields one row at most, and ends it. */
@@ -122,6 +123,7 @@ static void bind_intent(struct query *query, const struct purchase_row *row)
 	query_blob(query, ":menu_hash", row->menu_hash, sizeof(row->menu_hash));
 	query_sealed(query, ":texts", &seal, row->texts);
 	query_i64(query, ":created_ms", row->created_ms);
+	query_i64(query, ":collect_fee", row->collect_fee);
 }
 
 int sqlite_purchase_insert(struct store *base, const struct purchase_row *row)
@@ -177,6 +179,24 @@ int sqlite_purchase_last(struct store *base, uint32_t partner, struct str payer,
 	struct arena *arena, struct purchase_row *out)
 {
 	return purchase_read_last(&sqlite_store_of(base)->db, partner, payer, arena, out);
+}
+
+int sqlite_purchase_legs(
+	struct store *base, uint32_t partner, uint64_t id, struct purchase_legs *out)
+{
+	struct query query = query_begin(&sqlite_store_of(base)->db, ST_PURCHASE_LEGS);
+	int result;
+
+	out->collect = out->deliver = out->refund = (enum attempt_state)0;
+	query_i64(&query, ":partner", partner);
+	query_i64(&query, ":id", (int64_t)id);
+	while ((result = query_step(&query)) == 1) {
+		enum leg_kind leg = (enum leg_kind)query_get_i64(&query);
+
+		purchase_legs_add(out, leg, (enum attempt_state)query_get_i64(&query));
+	}
+	(void)query_end(&query);
+	return result;
 }
 
 int row_exists(struct db *db, enum statement statement, uint32_t partner, uint64_t id)

@@ -7,7 +7,7 @@
 	" payer.hash, payer.number, beneficiary.hash, beneficiary.number,"                         \
 	" q.payer_operator, q.operator, q.lang, q.face_value, q.fee, q.price, q.cost, q.currency," \
 	" q.has_collect, q.has_deliver, q.menu_hash, q.texts, q.state, q.version,"                 \
-	" q.created_ms, q.updated_ms FROM purchase q"                                              \
+	" q.created_ms, q.updated_ms, q.collect_fee FROM purchase q"                               \
 	" JOIN person payer ON payer.id = q.payer"                                                 \
 	" JOIN person beneficiary ON beneficiary.id = q.beneficiary"                               \
 	" WHERE q.partner = :partner "
@@ -46,12 +46,13 @@ static const char *const texts[STATEMENTS] = {
 		"INSERT INTO purchase (id, partner, uid, ordinal, ref, channel, offer, payer,"
 		" beneficiary, payer_operator, operator, lang, face_value, fee, price, cost,"
 		" currency, has_collect, has_deliver, menu_hash, texts, state, version, created_ms,"
-		" updated_ms) VALUES (:id, :partner, :uid, :ordinal, :ref, :channel, :offer, "
+		" updated_ms, collect_fee) VALUES (:id, :partner, :uid, :ordinal, :ref, :channel,"
+		" :offer, "
 		":payer,"
 		" :beneficiary, :payer_operator, :operator, :lang, :face_value, :fee, :price, "
 		":cost,"
 		" :currency, :has_collect, :has_deliver, :menu_hash, :texts, :state, :version,"
-		" :created_ms, :updated_ms)",
+		" :created_ms, :updated_ms, :collect_fee)",
 	[ST_PURCHASE_GET] = PURCHASE "AND q.id = :id",
 	[ST_PURCHASE_BY_KEY] = PURCHASE "AND q.uid = :uid AND q.ordinal = :ordinal",
 	[ST_PURCHASE_BY_REF] = PURCHASE "AND q.ref = :ref",
@@ -59,6 +60,8 @@ static const char *const texts[STATEMENTS] = {
 	[ST_PURCHASE_ID] = "SELECT id FROM purchase"
 			   " WHERE partner = :partner AND uid = :uid AND ordinal = :ordinal",
 	[ST_PURCHASE_EXISTS] = "SELECT 1 FROM purchase WHERE partner = :partner AND id = :id",
+	[ST_PURCHASE_LEGS] = "SELECT leg, state FROM attempt"
+			     " WHERE purchase = :id AND +partner = :partner ORDER BY leg, n",
 	[ST_PURCHASE_SET_STATE] =
 		"UPDATE purchase SET state = :state, version = version + 1, updated_ms = :now"
 		" WHERE id = :id AND partner = :partner AND version = :version",
@@ -82,13 +85,17 @@ static const char *const texts[STATEMENTS] = {
 	/* The pluses keep the planner from walking all attempts of the partner in order of id. */
 	[ST_ATTEMPT_LIST] = ATTEMPT "WHERE +a.partner = :partner AND a.purchase = :purchase"
 				    " ORDER BY +a.id LIMIT :max",
-	[ST_ATTEMPT_ORPHANS] = ATTEMPT "WHERE a.state = 2 AND (a.state < 5 OR a.state = 9)"
-				       " AND a.owner_incarnation < :incarnation"
-				       " ORDER BY a.id LIMIT :max",
+	[ST_ATTEMPT_ORPHANS] =
+		ATTEMPT "WHERE a.state = 2 AND (a.state < 5 OR a.state = 9 OR a.state = 10)"
+			" AND a.owner_incarnation < :incarnation"
+			" ORDER BY a.id LIMIT :max",
 	[ST_ATTEMPT_LIVE] =
 		"SELECT 1 FROM attempt WHERE partner = :partner AND purchase = :purchase"
 		" AND leg = :leg AND state <> 5 AND state <> 7"
-		" AND state <> 8",
+		" AND state <> 8 AND state <> 10",
+	[ST_ATTEMPT_CONTRADICTED] =
+		"SELECT 1 FROM attempt WHERE partner = :partner AND purchase = :purchase"
+		" AND leg = :leg AND state = 10",
 	[ST_ATTEMPT_EXISTS] = "SELECT 1 FROM attempt WHERE partner = :partner AND id = :id",
 	[ST_ATTEMPT_UPDATE] =
 		"UPDATE attempt SET state = :state, version = version + 1,"
@@ -135,6 +142,29 @@ static const char *const texts[STATEMENTS] = {
 			    " WHERE partner = :partner AND account = :account AND digest = :digest"
 			    " RETURNING received_ms, verdict",
 
+	[ST_INBOX_DISMISS] = "UPDATE inbox SET dismissed = 1"
+			     " WHERE id = :id AND partner = :partner AND dismissed = 0",
+
+	[ST_DECISION_INSERT] = "INSERT INTO decision (id, partner, kind, purchase, attempt, inbox, "
+			       "hold, proposed_by,"
+			       " proposed_ms, proof, state) VALUES (:id, :partner, :kind, "
+			       ":purchase, :attempt, :inbox,"
+			       " :hold, :proposed_by, :proposed_ms, :proof, 1)",
+	/* As the index says it. */
+	[ST_DECISION_OPEN] =
+		"SELECT id, proposed_by, proposed_ms, proof FROM decision WHERE partner = :partner"
+		" AND kind = :kind AND coalesce(purchase, 0) = coalesce(:purchase, 0)"
+		" AND coalesce(attempt, 0) = coalesce(:attempt, 0)"
+		" AND coalesce(inbox, 0) = coalesce(:inbox, 0)"
+		" AND coalesce(hold, 0) = coalesce(:hold, 0) AND state = 1",
+	[ST_DECISION_CLOSE] = "UPDATE decision SET agreed_by = :agreed_by, agreed_ms = :agreed_ms,"
+			      " agreed_proof = :agreed_proof, state = :state"
+			      " WHERE id = :id AND partner = :partner AND state = 1",
+	[ST_HOLD_INSERT] = "INSERT INTO hold (id, partner, account, reason, since_ms)"
+			   " VALUES (:id, :partner, :account, :reason, :since_ms)",
+	[ST_HOLD_RELEASE] = "UPDATE hold SET released_ms = :now"
+			    " WHERE id = :id AND partner = :partner AND released_ms IS NULL",
+
 	[ST_EVENT_LAST] = "SELECT seq, hash FROM event"
 			  " WHERE purchase = :purchase AND partner = :partner"
 			  " ORDER BY seq DESC LIMIT 1",
@@ -156,24 +186,29 @@ static const char *const texts[STATEMENTS] = {
 	[ST_HOP_GET] = "SELECT q.id, h.reply FROM purchase q JOIN hop h ON h.purchase = q.id"
 		       " WHERE q.partner = :partner AND q.uid = :uid AND q.ordinal = :ordinal"
 		       " AND h.partner = :partner",
-	[ST_SPACING_GET] = "SELECT free_ms FROM spacing WHERE partner = :partner"
+	[ST_SPACING_GET] = "SELECT free_ms, keeper FROM spacing WHERE partner = :partner"
 			   " AND account = :account AND person = :person AND amount = :amount",
-	[ST_SPACING_SET] = "INSERT INTO spacing (partner, account, person, amount, free_ms)"
-			   " VALUES (:partner, :account, :person, :amount, :free_ms)"
-			   " ON CONFLICT DO UPDATE SET free_ms = excluded.free_ms",
+	[ST_SPACING_SET] = "INSERT INTO spacing (partner, account, person, amount, free_ms, keeper)"
+			   " VALUES (:partner, :account, :person, :amount, :free_ms, :keeper)"
+			   " ON CONFLICT DO UPDATE SET free_ms = excluded.free_ms,"
+			   " keeper = excluded.keeper",
 
 	[ST_COUNT_ATTEMPTS] = "SELECT state, count(*) FROM attempt"
-			      " WHERE state < 5 OR state = 9 GROUP BY state",
-	[ST_COUNT_PARKED] =
-		"SELECT count(*) FROM inbox WHERE verdict BETWEEN 4 AND 6 OR verdict > 8",
+			      " WHERE state < 5 OR state = 9 OR state = 10 GROUP BY state",
+	[ST_COUNT_PARKED] = "SELECT count(*) FROM inbox"
+			    " WHERE (verdict BETWEEN 4 AND 6 OR verdict > 8) AND dismissed = 0",
 	[ST_COUNT_OUTBOX] = "SELECT count(*) FROM outbox WHERE is_done = 0",
 	[ST_COUNT_REFUND_DUE] = "SELECT count(*) FROM purchase WHERE state = 8",
+	[ST_HOLD_LIST] = "SELECT id, partner, account, reason, since_ms FROM hold"
+			 " WHERE released_ms IS NULL ORDER BY id LIMIT :max",
 };
 
 /* The numbers above that schema.sql repeats in its partial indices. */
 _Static_assert(ATTEMPT_READY == 1 && ATTEMPT_SENDING == 2 && ATTEMPT_ACCEPTED == 3 &&
 		       ATTEMPT_UNKNOWN == 4 && ATTEMPT_NOT_SENT == 5 && ATTEMPT_FAILED == 7 &&
-		       ATTEMPT_EXPIRED == 8 && ATTEMPT_REVIEW == 9 && PURCHASE_REFUND_DUE == 8,
+		       ATTEMPT_EXPIRED == 8 && ATTEMPT_REVIEW == 9 && ATTEMPT_CONTRADICTED == 10 &&
+		       ATTEMPT_STATES == 12 && PURCHASE_REFUND_DUE == 8 && PURCHASE_STATES == 14 &&
+		       LEDGER_BOOKS == 9 && DECIDE_DISMISS == 5 && DECISION_APPLIED == 2,
 	"states are stored as these numbers");
 _Static_assert(VERDICT_MISMATCH == 4 && VERDICT_CONTRADICTION == 5 && VERDICT_ORPHAN == 6 &&
 		       VERDICT_IMPOSSIBLE == 9 && VERDICT_PROPOSAL == 10 && OUTBOX_SMS == 3,

@@ -237,9 +237,10 @@ static void spacing_holds_at_the_claim(void **state)
 
 	(void)rig_buy(r, "ci-payment", MOOV, MOOV, 1);
 	struct attempt_row a = rig_attempt(r, 0);
+	const struct spacing spacing = {r->now_ms + 20 * 60 * 1000, 0};
 	assert_int_equal(ops->begin(r->fx.store, NULL), 0);
-	assert_int_equal(ops->spacing_set(r->fx.store, a.partner, a.account, a.number, a.amount,
-				 r->now_ms + 20 * 60 * 1000),
+	assert_int_equal(
+		ops->spacing_set(r->fx.store, a.partner, a.account, a.number, a.amount, &spacing),
 		0);
 	assert_int_equal(ops->commit(r->fx.store, NULL), 0);
 	(void)rig_post_prepared(r, &a, PREPARED_OK);

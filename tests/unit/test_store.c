@@ -528,7 +528,7 @@ static void chains_events(void **state)
 	row.purchase = 99;
 	assert_int_equal(DO(event_append, &row), TAMA_ENOTFOUND);
 	row.purchase = purchase.id;
-	row.to = 10;
+	row.to = 14;
 	assert_int_equal(DO(event_append, &row), TAMA_EINVAL);
 }
 
@@ -587,18 +587,24 @@ static void repeats_a_hop(void **state)
 static void spaces_calls(void **state)
 {
 	struct kit *kit = *state;
-	int64_t free_ms = -1;
+	const struct spacing kept = {KIT_NOW, 77}, called = {KIT_NOW + 9, 0};
+	struct spacing got = {-1, 1};
 
-	assert_int_equal(DO(spacing_get, 1, STR("et-ci"), STR(KIT_PAYER), 500, &free_ms), 0);
-	assert_int_equal(free_ms, 0);
-	assert_int_equal(DO(spacing_set, 1, STR("et-ci"), STR(KIT_PAYER), 500, KIT_NOW), 0);
-	assert_int_equal(DO(spacing_set, 1, STR("et-ci"), STR(KIT_PAYER), 500, KIT_NOW + 9), 0);
-	assert_int_equal(DO(spacing_get, 1, STR("et-ci"), STR(KIT_PAYER), 500, &free_ms), 0);
-	assert_int_equal(free_ms, KIT_NOW + 9);
-	assert_int_equal(DO(spacing_get, 1, STR("et-ci"), STR(KIT_PAYER), 501, &free_ms), 0);
-	assert_int_equal(free_ms, 0);
-	assert_int_equal(DO(spacing_get, 1, STR("xente"), STR(KIT_PAYER), 500, &free_ms), 0);
-	assert_int_equal(free_ms, 0);
+	assert_int_equal(DO(spacing_get, 1, STR("et-ci"), STR(KIT_PAYER), 500, &got), 0);
+	assert_int_equal(got.free_ms, 0);
+	assert_int_equal(got.keeper, 0);
+	assert_int_equal(DO(spacing_set, 1, STR("et-ci"), STR(KIT_PAYER), 500, &kept), 0);
+	assert_int_equal(DO(spacing_get, 1, STR("et-ci"), STR(KIT_PAYER), 500, &got), 0);
+	assert_int_equal(got.free_ms, KIT_NOW);
+	assert_int_equal(got.keeper, 77);
+	assert_int_equal(DO(spacing_set, 1, STR("et-ci"), STR(KIT_PAYER), 500, &called), 0);
+	assert_int_equal(DO(spacing_get, 1, STR("et-ci"), STR(KIT_PAYER), 500, &got), 0);
+	assert_int_equal(got.free_ms, KIT_NOW + 9);
+	assert_int_equal(got.keeper, 0);
+	assert_int_equal(DO(spacing_get, 1, STR("et-ci"), STR(KIT_PAYER), 501, &got), 0);
+	assert_int_equal(got.free_ms, 0);
+	assert_int_equal(DO(spacing_get, 1, STR("xente"), STR(KIT_PAYER), 500, &got), 0);
+	assert_int_equal(got.free_ms, 0);
 }
 
 static void counts(void **state)

@@ -181,7 +181,7 @@ static void refuses_schemas_it_does_not_know(void **state)
 
 	kit_open(kit);
 	kit_close(kit);
-	run_raw(kit, "PRAGMA user_version = 3");
+	run_raw(kit, "PRAGMA user_version = 4");
 	refuses_to_open(kit, TAMA_EINVAL, "made by a newer tama");
 	run_raw(kit, "PRAGMA user_version = 0");
 	refuses_to_open(kit, TAMA_EINVAL, "another program's");
@@ -488,7 +488,9 @@ static void shows_no_number_and_no_text(void **state)
 	assert_int_equal(DO(outbox_insert, &sms), 0);
 	assert_int_equal(DO(inbox_insert, &inbox), 0);
 	assert_int_equal(DO(hop_insert, &hop), 0);
-	assert_int_equal(DO(spacing_set, 1, STR("et-ci"), purchase.payer, 525, KIT_NOW), 0);
+	assert_int_equal(DO(spacing_set, 1, STR("et-ci"), purchase.payer, 525,
+				 &(struct spacing){KIT_NOW, 0}),
+		0);
 	assert_int_equal(DO(commit, NULL), 0);
 	for (size_t f = 0; f < ROWS(files); f++) {
 		kit_path(kit, files[f], path);
@@ -559,7 +561,7 @@ static void upgrades_to_what_a_new_store_is(void **state)
 	assert_int_equal(
 		db_number(&sqlite_store_of(kit->store)->db, "PRAGMA user_version", &version, NULL),
 		0);
-	assert_int_equal(version, 2);
+	assert_int_equal(version, 3);
 	free(made);
 	free(upgraded);
 	kit_fini(&fresh);
@@ -573,7 +575,8 @@ static void upgrades_without_losing_a_row(void **state)
 	struct attempt_row attempt;
 	struct outbox_row sms;
 	struct hop_row hop;
-	int64_t free_ms = 0, n = 0;
+	struct spacing spacing = {0, 0};
+	int64_t n = 0;
 
 	make_old(kit);
 	kit_open(kit);
@@ -589,8 +592,8 @@ static void upgrades_without_losing_a_row(void **state)
 	check_str(sms.dlr, "");
 	assert_int_equal(DO(hop_get, 1, purchase.uid, 1, &kit->arena, &hop), 0);
 	check_str(hop.reply, "END Demande recue");
-	assert_int_equal(DO(spacing_get, 1, STR("et-ci"), STR(KIT_PAYER), 525, &free_ms), 0);
-	assert_int_equal(free_ms, KIT_NOW + 900000);
+	assert_int_equal(DO(spacing_get, 1, STR("et-ci"), STR(KIT_PAYER), 525, &spacing), 0);
+	assert_int_equal(spacing.free_ms, KIT_NOW + 900000);
 	struct db *db = &sqlite_store_of(kit->store)->db;
 	assert_int_equal(
 		db_number(db,
@@ -696,9 +699,9 @@ static void reader_refuses_what_it_cannot_trust(void **state)
 	assert_int_equal(store_reader_open(&config, &reader, NULL), TAMA_EIO);
 	kit_open(kit);
 	kit_close(kit);
-	run_raw(kit, "PRAGMA user_version = 3");
+	run_raw(kit, "PRAGMA user_version = 4");
 	assert_int_equal(store_reader_open(&config, &reader, NULL), TAMA_EINVAL);
-	run_raw(kit, "PRAGMA user_version = 2");
+	run_raw(kit, "PRAGMA user_version = 3");
 	struct vault *other = NULL;
 	assert_int_equal(vault_new(STR("fedcba9876543210fedcba9876543210"), &other, NULL), 0);
 	config.vault = other;

@@ -175,7 +175,7 @@ static void shows_no_partner_anothers(void **state)
 	struct hop_row hop = {.partner = 1, .ordinal = 1, .reply = STR("END")}, got_hop;
 	struct purchase_row got;
 	struct attempt_row got_attempt;
-	int64_t free_ms = 0;
+	struct spacing spacing = {0, 0};
 
 	attempt.provider_id = STR("TX-1");
 	memcpy(hop.uid, purchase.uid, UID_LEN);
@@ -186,7 +186,9 @@ static void shows_no_partner_anothers(void **state)
 	assert_int_equal(DO(inbox_insert, &inbox), 0);
 	assert_int_equal(DO(event_append, &event), 0);
 	assert_int_equal(DO(hop_insert, &hop), 0);
-	assert_int_equal(DO(spacing_set, 1, STR("et-ci"), STR(KIT_PAYER), 500, KIT_NOW), 0);
+	assert_int_equal(DO(spacing_set, 1, STR("et-ci"), STR(KIT_PAYER), 500,
+				 &(struct spacing){KIT_NOW, 0}),
+		0);
 	const int64_t changes = number(kit, "SELECT total_changes()");
 
 	assert_int_equal(DO(purchase_get, 2, purchase.id, &kit->arena, &got), TAMA_ENOTFOUND);
@@ -213,8 +215,8 @@ static void shows_no_partner_anothers(void **state)
 	assert_int_equal(
 		DO(inbox_repeat, 2, inbox.account, inbox.key, &first_ms, &verdict), TAMA_ENOTFOUND);
 	assert_int_equal(DO(hop_get, 2, hop.uid, 1, &kit->arena, &got_hop), TAMA_ENOTFOUND);
-	assert_int_equal(DO(spacing_get, 2, STR("et-ci"), STR(KIT_PAYER), 500, &free_ms), 0);
-	assert_int_equal(free_ms, 0);
+	assert_int_equal(DO(spacing_get, 2, STR("et-ci"), STR(KIT_PAYER), 500, &spacing), 0);
+	assert_int_equal(spacing.free_ms, 0);
 	attempt.partner = 2;
 	assert_int_equal(DO(attempt_update, &attempt), TAMA_ENOTFOUND);
 	hop.partner = 2;

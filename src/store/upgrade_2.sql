@@ -1,0 +1,108 @@
+-- Version 2 to 3: the whole machine (refunds, contradictions, write-offs, decisions, holds), and books that
+-- tell the provider's cost and fees apart.
+
+-- SQLite changes no CHECK in place. These only become wider, so every row there stays right, and the text of
+-- the schema is what says so (sqlite.org, lang_altertable: the second procedure).
+PRAGMA writable_schema = ON;
+UPDATE sqlite_schema SET sql = replace(sql, 'CHECK (state BETWEEN 1 AND 9)', 'CHECK (state BETWEEN 1 AND 13)')
+	WHERE type = 'table' AND name = 'purchase';
+UPDATE sqlite_schema SET sql = replace(sql, 'CHECK (state BETWEEN 1 AND 9)', 'CHECK (state BETWEEN 1 AND 11)')
+	WHERE type = 'table' AND name = 'attempt';
+UPDATE sqlite_schema SET sql = replace(sql, 'CHECK (kind BETWEEN 1 AND 6)', 'CHECK (kind BETWEEN 1 AND 9)')
+	WHERE type = 'table' AND name = 'outbox';
+UPDATE sqlite_schema SET sql = replace(sql, 'CHECK (kind BETWEEN 1 AND 3)', 'CHECK (kind BETWEEN 1 AND 5)')
+	WHERE type = 'table' AND name = 'inbox';
+UPDATE sqlite_schema SET sql = replace(sql, '_state BETWEEN 0 AND 9)', '_state BETWEEN 0 AND 13)')
+	WHERE type = 'table' AND name = 'event';
+UPDATE sqlite_schema SET sql = replace(sql, 'CHECK (book BETWEEN 1 AND 6)', 'CHECK (book BETWEEN 1 AND 8)')
+	WHERE type = 'table' AND name = 'ledger';
+PRAGMA writable_schema = RESET;
+
+DROP TRIGGER purchase_intent;
+ALTER TABLE purchase ADD COLUMN collect_fee INTEGER NOT NULL DEFAULT 0
+	CHECK (collect_fee BETWEEN 0 AND 1000000000000);
+CREATE TRIGGER purchase_intent BEFORE UPDATE OF id, partner, uid, ordinal, ref, channel, offer, payer,
+	beneficiary, payer_operator, operator, lang, face_value, fee, price, cost, currency,
+	has_collect, has_deliver, menu_hash, texts, created_ms, collect_fee ON purchase
+BEGIN SELECT RAISE(ABORT, 'a purchase''s intent never changes'); END;
+ALTER TABLE inbox ADD COLUMN dismissed INTEGER NOT NULL DEFAULT 0 CHECK (dismissed BETWEEN 0 AND 1);
+
+ALTER TABLE spacing ADD COLUMN keeper INTEGER NOT NULL DEFAULT 0;
+
+DROP INDEX attempt_live;
+CREATE UNIQUE INDEX attempt_live ON attempt (purchase, leg)
+	WHERE state <> 5 AND state <> 7 AND state <> 8 AND state <> 10;
+DROP INDEX attempt_open;
+CREATE INDEX attempt_open ON attempt (state) WHERE state < 5 OR state = 9 OR state = 10;
+DROP INDEX inbox_parked;
+CREATE INDEX inbox_parked ON inbox (partner)
+	WHERE (verdict BETWEEN 4 AND 6 OR verdict > 8) AND dismissed = 0;
+
+-- What persons decided about a case. Two agree, or one has looked (DISMISS); none agrees with himself.
+CREATE TABLE decision (
+	id          INTEGER PRIMARY KEY CHECK (id > 0),
+	partner     INTEGER NOT NULL, -- 0: of the whole node (a hold on every account)
+	kind        INTEGER NOT NULL CHECK (kind BETWEEN 1 AND 6), -- enum decision_kind
+	purchase    INTEGER,
+	attempt     INTEGER,
+	inbox       INTEGER,
+	hold        INTEGER,
+	proposed_by TEXT    NOT NULL CHECK (length(proposed_by) > 0),
+	proposed_ms INTEGER NOT NULL,
+	proof       TEXT    NOT NULL CHECK (length(proof) BETWEEN 1 AND 1000),
+	agreed_by   TEXT             CHECK (agreed_by <> proposed_by),
+	agreed_ms   INTEGER,
+	agreed_proof TEXT            CHECK (length(agreed_proof) BETWEEN 1 AND 1000),
+	state       INTEGER NOT NULL CHECK (state BETWEEN 1 AND 3), -- proposed, applied, overtaken
+	CHECK (state <> 2 OR kind = 5 OR (agreed_by IS NOT NULL AND agreed_proof IS NOT NULL)),
+	FOREIGN KEY (partner, purchase) REFERENCES purchase (partner, id),
+	FOREIGN KEY (partner, attempt) REFERENCES attempt (partner, id),
+	FOREIGN KEY (hold) REFERENCES hold (id)
+) STRICT;
+
+CREATE UNIQUE INDEX decision_open ON decision (partner, kind, coalesce(purchase, 0),
+	coalesce(attempt, 0), coalesce(inbox, 0), coalesce(hold, 0)) WHERE state = 1;
+CREATE INDEX decision_of_purchase ON decision (partner, purchase);
+CREATE INDEX decision_of_attempt ON decision (partner, attempt);
+CREATE INDEX decision_of_hold ON decision (hold);
+
+-- Accounts that neither send nor sell until persons release them.
+CREATE TABLE hold (
+	id          INTEGER PRIMARY KEY CHECK (id > 0),
+	partner     INTEGER NOT NULL, -- 0 with account '*': the whole node
+	account     TEXT    NOT NULL CHECK (length(account) > 0),
+	reason      TEXT    NOT NULL CHECK (length(reason) > 0),
+	since_ms    INTEGER NOT NULL,
+	released_ms INTEGER
+) STRICT;
+
+CREATE UNIQUE INDEX hold_open ON hold (partner, account) WHERE released_ms IS NULL;
+
+CREATE TRIGGER decision_as_it_was BEFORE UPDATE OF id, partner, kind, purchase, attempt, inbox, hold,
+	proposed_by, proposed_ms, proof ON decision
+BEGIN SELECT RAISE(ABORT, 'what was proposed stays as it was'); END;
+CREATE TRIGGER decision_once BEFORE UPDATE ON decision WHEN OLD.state <> 1
+BEGIN SELECT RAISE(ABORT, 'what was decided stays decided'); END;
+CREATE TRIGGER decision_stays BEFORE DELETE ON decision
+BEGIN SELECT RAISE(ABORT, 'decisions stay'); END;
+CREATE TRIGGER hold_as_it_was BEFORE UPDATE OF id, partner, account, reason, since_ms ON hold
+BEGIN SELECT RAISE(ABORT, 'a hold stays as it was'); END;
+CREATE TRIGGER hold_once BEFORE UPDATE ON hold WHEN OLD.released_ms IS NOT NULL
+BEGIN SELECT RAISE(ABORT, 'a hold is released once'); END;
+CREATE TRIGGER hold_stays BEFORE DELETE ON hold
+BEGIN SELECT RAISE(ABORT, 'holds stay'); END;
+
+-- A delivery was booked at face value; it is booked at what it takes from the float now. One posting for
+-- each purchase whose delivery is in doubt or done brings its books to where they would be.
+CREATE TEMP TABLE correction AS
+	SELECT q.id AS purchase, q.partner, a.id AS attempt, q.currency, a.account, a.updated_ms AS at_ms,
+		q.face_value - q.cost AS gain, CASE a.state WHEN 6 THEN 3 ELSE 4 END AS book,
+		(SELECT max(posting) + 1 FROM ledger WHERE purchase = q.id) AS posting
+	FROM purchase q JOIN attempt a ON a.purchase = q.id AND a.leg = 2
+	WHERE a.state IN (2, 3, 4, 6, 9) AND q.cost <> q.face_value
+		AND EXISTS (SELECT 1 FROM ledger WHERE purchase = q.id AND attempt = a.id);
+INSERT INTO ledger (purchase, posting, line, partner, attempt, book, debit, currency, account, at_ms)
+	SELECT purchase, posting, 1, partner, attempt, 2, gain, currency, account, at_ms FROM correction
+	UNION ALL
+	SELECT purchase, posting, 2, partner, attempt, book, -gain, currency, account, at_ms FROM correction;
+DROP TABLE correction;
