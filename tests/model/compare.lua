@@ -8,15 +8,26 @@ local model = require("reference")
 
 local PRICE, COST, FEE = 1000000, 1000, 1 -- print_machine.h
 
--- "step STATE EVENT" -> why the program may differ from the model there.
-local settled = {}
+-- Where the program differs from what is written, knowingly: a pattern of the key, and why.
+local settled = {
+	{ "^derive .*deliver SUCCEEDED refund [A-Z]", "a delivery that persons found to have run closes the purchase, refund or not" },
+	{ "^derive .*deliver WRITTEN_OFF refund [A-Z]", "the same of one written off" },
+	{ "^books .*deliver SUCCEEDED refund [A-Z]", "what was both delivered and refunded is taken out of revenue" },
+	{ "^books .*deliver WRITTEN_OFF refund [A-Z]", "a refund that left is booked against its claim from the start" },
+	{ "^step READY ACCEPTED$", "stricter than 2.6: whatever news of what was never sent means a restored store" },
+	{ "^step NOT_SENT ACCEPTED$", "stricter than 2.6: accepted says that something did leave" },
+	{ "^step SUCCEEDED NOT_SENT$", "2.2: contrary evidence about what has succeeded" },
+	{ "^step WRITTEN_OFF ", "a case written off may be closed better should proof turn up (purchase.h)" },
+}
 
-local used, differences, compared = {}, 0, { step = 0, legs = 0 }
+local differences, compared = 0, { step = 0, legs = 0 }
 
 local function differ(key, ours, theirs)
-	if settled[key] then
-		used[key] = true
-		return
+	for _, known in ipairs(settled) do
+		if key:find(known[1]) then
+			known.met = true
+			return
+		end
 	end
 	differences = differences + 1
 	if differences <= 60 then
@@ -105,10 +116,10 @@ for line in io.lines() do
 		compare_legs(fields)
 	end
 end
-for key in pairs(settled) do
-	if not used[key] then
+for _, known in ipairs(settled) do
+	if not known.met then
 		differences = differences + 1
-		print(key .. ": settled, and yet there is no difference")
+		print(known[1] .. ": settled, and yet there is no difference")
 	end
 end
 print(("%d cells, %d combinations of legs, %d differences"):format(compared.step, compared.legs, differences))

@@ -51,10 +51,11 @@ static void print_cells(void)
 			printf("step\t%s\t", attempt_state_name((enum attempt_state)s));
 			print_upper(attempt_event_name((enum attempt_event)e));
 			printf("\t%s\t%s\n",
-				step_kind_name(attempt_step(
-					(enum attempt_state)s, (enum attempt_event)e).kind),
-				attempt_state_name(state_after(
-					(enum attempt_state)s, (enum attempt_event)e)));
+				step_kind_name(
+					attempt_step((enum attempt_state)s, (enum attempt_event)e)
+						.kind),
+				attempt_state_name(
+					state_after((enum attempt_state)s, (enum attempt_event)e)));
 		}
 }
 
@@ -62,7 +63,8 @@ static void print_books(const struct purchase_legs *legs)
 {
 	int64_t position[LEDGER_BOOKS];
 
-	ledger_position(legs, &(struct ledger_terms){SAMPLE_PRICE, SAMPLE_COST, SAMPLE_FEE}, position);
+	ledger_position(
+		legs, &(struct ledger_terms){SAMPLE_PRICE, SAMPLE_COST, SAMPLE_FEE}, position);
 	for (int b = LEDGER_CUSTOMER; b < LEDGER_BOOKS; b++)
 		if (position[b] != 0) {
 			putchar('\t');
@@ -118,7 +120,8 @@ static struct attempt_step cell(int i)
 
 static void print_promela(void)
 {
-	printf("/* Printed from the table of attempt_step(): not to be edited. */\n#define NONE 0\n");
+	printf("/* Printed from the table of attempt_step(): not to be edited. */\n#define NONE "
+	       "0\n");
 	for (int s = ATTEMPT_READY; s < ATTEMPT_STATES; s++)
 		printf("#define %s %d\n", attempt_state_name((enum attempt_state)s), s);
 	for (int e = 0; e < ATTEMPT_EVENTS; e++) {
@@ -133,8 +136,7 @@ static void print_promela(void)
 		printf("%s%d", separator(i), i < ATTEMPT_EVENTS ? 0 : (int)cell(i).next);
 	printf("\n}\nhidden byte impossible[%d] = {", ATTEMPT_STATES * ATTEMPT_EVENTS);
 	for (int i = 0; i < ATTEMPT_STATES * ATTEMPT_EVENTS; i++)
-		printf("%s%d", separator(i),
-			i < ATTEMPT_EVENTS || cell(i).kind == STEP_IMPOSSIBLE);
+		printf("%s%d", separator(i), i < ATTEMPT_EVENTS || cell(i).kind == STEP_IMPOSSIBLE);
 	printf("\n}\n");
 }
 

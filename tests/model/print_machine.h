@@ -12,7 +12,9 @@
 const char *step_kind_name(enum step_kind kind);
 enum attempt_state state_after(enum attempt_state state, enum attempt_event event);
 
-/* docs/machine.md on stdout. */
+/* docs/machine.md on stdout; the last two are its sections on answers and on the books. */
 void print_page(void);
+void print_answers(void);
+void print_worth(void);
 
 #endif

@@ -26,6 +26,9 @@ local harmless = set("NOT_SENT", "FAILED", "EXPIRED")
 -- What one attempt's end leaves the index of live attempts: harmless, or closed by a person's hand.
 local not_live = set("NOT_SENT", "FAILED", "EXPIRED", "CONTRADICTED", "WRITTEN_OFF")
 
+-- A refund that left, unless it is proven to have failed: the money may be with the customer.
+local refund_sent = set("SENDING", "ACCEPTED", "UNKNOWN", "SUCCEEDED", "REVIEW", "CONTRADICTED", "WRITTEN_OFF")
+
 ---- one attempt (2.2, 2.6) ------------------------------------------------------------------------------
 
 -- Each rule: the states it holds for, the event, what it does, the state after. STAY keeps the state. Where no
@@ -101,8 +104,16 @@ function model.derive(legs)
 	if any("CONTRADICTED") then
 		return "CONTRADICTED"
 	end
+	-- A refund of what was delivered after all, or written off, is owed to nobody unless it left.
+	local is_closed = deliver == "SUCCEEDED" or deliver == "WRITTEN_OFF"
+	if is_closed and not refund_sent[refund] then
+		refund = nil
+	end
 	if any("REVIEW") or refund == "FAILED" or refund == "EXPIRED" then
 		return "REVIEW"
+	end
+	if under_way[refund] then
+		return "REFUNDING"
 	end
 	-- A person closed it without knowing, or by bearing the loss of what was both delivered and refunded.
 	if any("WRITTEN_OFF") or (deliver == "SUCCEEDED" and refund == "SUCCEEDED") then
@@ -110,9 +121,6 @@ function model.derive(legs)
 	end
 	if refund == "SUCCEEDED" then
 		return "REFUNDED"
-	end
-	if under_way[refund] then
-		return "REFUNDING"
 	end
 	if refund then
 		return "REFUND_DUE" -- READY, or tried without a byte sent
@@ -164,8 +172,6 @@ local function collect_position(post, legs, terms)
 	end
 end
 
-local refund_sent = set("SENDING", "ACCEPTED", "UNKNOWN", "SUCCEEDED", "FAILED", "REVIEW", "CONTRADICTED", "WRITTEN_OFF")
-
 local function deliver_position(post, legs, terms)
 	local price, cost, state = terms.price, terms.cost, legs.deliver
 	local payer = legs.has_collect and "CUSTOMER" or "AGENT_FLOAT"
@@ -191,8 +197,8 @@ local function refund_position(post, legs, terms)
 		post("PROVIDER_FLOAT", -price)
 	elseif state == "SUCCEEDED" or state == "WRITTEN_OFF" then
 		post("PROVIDER_FLOAT", -price)
-		-- Given back what was delivered after all: nobody has a claim, it is our loss.
-		local is_loss = state == "SUCCEEDED" and legs.deliver == "SUCCEEDED"
+		-- Given back what was delivered after all, or written off: nobody has a claim, it is our loss.
+		local is_loss = legs.deliver == "SUCCEEDED" or legs.deliver == "WRITTEN_OFF"
 		post(is_loss and "WRITE_OFF" or "REFUND_PAYABLE", price)
 	end
 end
