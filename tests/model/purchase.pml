@@ -78,7 +78,7 @@ bool lied;
 #ifdef RETRY_REGARDLESS
 #define IS_STILL_WANTED(l) true
 #else
-#define IS_STILL_WANTED(l) ((l != REFUND || IS_PROVEN_UNDELIVERED) && (l != DELIVER || st[COLLECT] == SUCCEEDED))
+#define IS_STILL_WANTED(l) ((l != REFUND || IS_PROVEN_UNDELIVERED) && (l == COLLECT || st[COLLECT] == SUCCEEDED))
 #endif
 /* By the sender's own clock, the provider still remembers the id. */
 #ifdef RETENTION
@@ -89,6 +89,7 @@ bool lied;
 #define IS_OPEN(l) (st[l] == SENDING || st[l] == ACCEPTED || st[l] == UNKNOWN)
 #define IS_DOUBTFUL(l) (IS_OPEN(l) || st[l] == REVIEW || st[l] == CONTRADICTED)
 #define HONEST (!lied)
+#define IS_CONTRADICTED (st[COLLECT] == CONTRADICTED || st[DELIVER] == CONTRADICTED)
 #define IS_PROVEN_UNDELIVERED (st[DELIVER] == FAILED || st[DELIVER] == EXPIRED)
 
 /* What must hold of our own design step by step; of the tempting ones only the harm is shown. */
@@ -101,11 +102,11 @@ bool lied;
 /* What one commit holds besides the move itself: 2.6 and 2.8. */
 inline follow(l) {
 	if
-	:: st[COLLECT] == SUCCEEDED && st[DELIVER] == NONE -> st[DELIVER] = READY
-	:: IS_PROVEN_UNDELIVERED && st[REFUND] == NONE -> st[REFUND] = READY
+	:: st[COLLECT] == SUCCEEDED && st[DELIVER] == NONE && st[REFUND] == NONE -> st[DELIVER] = READY
+	:: st[COLLECT] == SUCCEEDED && IS_PROVEN_UNDELIVERED && st[REFUND] == NONE -> st[REFUND] = READY
 #ifndef NO_WITHDRAWAL
-	:: st[DELIVER] == CONTRADICTED && st[REFUND] == READY -> st[REFUND] = EXPIRED
-	:: st[COLLECT] == CONTRADICTED && st[DELIVER] == READY -> st[DELIVER] = REVIEW
+	:: IS_CONTRADICTED && st[DELIVER] == READY -> st[DELIVER] = EXPIRED
+	:: IS_CONTRADICTED && st[REFUND] == READY -> st[REFUND] = EXPIRED
 #endif
 	:: else -> skip
 	fi
@@ -179,7 +180,7 @@ end:
 #ifndef REFUND_ON_UNKNOWN
 		assert(l != REFUND || IS_PROVEN_UNDELIVERED); /* never for what may have been delivered */
 #endif
-		TRUST(l != DELIVER || st[COLLECT] == SUCCEEDED);
+		TRUST(l == COLLECT || st[COLLECT] == SUCCEEDED);
 		attempts[l]++;
 		memory[l] = UNSEEN; /* a new attempt, a new id */
 		transfer[n * 3 + l] = CLAIMED;
