@@ -25,11 +25,13 @@ from kannel import free_ports
 PURCHASE = {
     1: "CONFIRMED", 2: "COLLECTING", 3: "COLLECTED", 4: "DELIVERING", 5: "DELIVERED",
     6: "CANCELLED", 7: "EXPIRED", 8: "REFUND_DUE", 9: "REVIEW",
+    10: "REFUNDING", 11: "REFUNDED", 12: "CONTRADICTED", 13: "WRITTEN_OFF",
 }
 ATTEMPT = {
     1: "READY", 2: "SENDING", 3: "ACCEPTED", 4: "UNKNOWN", 5: "NOT_SENT", 6: "SUCCEEDED",
-    7: "FAILED", 8: "EXPIRED", 9: "REVIEW",
+    7: "FAILED", 8: "EXPIRED", 9: "REVIEW", 10: "CONTRADICTED", 11: "WRITTEN_OFF",
 }
+LEG = {1: "collect", 2: "deliver", 3: "refund"}
 VERDICT = {
     1: "APPLIED", 2: "DUPLICATE", 3: "IGNORED", 4: "MISMATCH", 5: "CONTRADICTION", 6: "ORPHAN",
     7: "HINT", 8: "MALFORMED", 9: "IMPOSSIBLE", 10: "PROPOSAL",
@@ -101,7 +103,7 @@ class Gateway:
         """[(reference of the purchase, leg, state)]"""
         query = """SELECT p.ref, a.leg, a.state FROM attempt a JOIN purchase p ON p.id = a.purchase
                    ORDER BY a.id"""
-        return [(ref, "collect" if leg == 1 else "deliver", ATTEMPT[s]) for ref, leg, s in self.rows(query)]
+        return [(ref, LEG[leg], ATTEMPT[s]) for ref, leg, s in self.rows(query)]
 
     def verdicts(self):
         return [VERDICT[v] for (v,) in self.rows("SELECT verdict FROM inbox ORDER BY id")]
