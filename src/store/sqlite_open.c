@@ -187,6 +187,7 @@ static const struct store_ops sqlite_ops = {
 	.ledger_post = sqlite_ledger_post,
 	.hop_insert = sqlite_hop_insert,
 	.hop_get = sqlite_hop_get,
+	.velocity_over = sqlite_velocity_over,
 	.spacing_get = sqlite_spacing_get,
 	.spacing_set = sqlite_spacing_set,
 	.counts = sqlite_counts,

@@ -72,6 +72,11 @@ enum statement {
 	ST_HOP_GET,
 	ST_SPACING_GET,
 	ST_SPACING_SET,
+	ST_VELOCITY_PAYER,
+	ST_VELOCITY_BENEFICIARY,
+	ST_TALLY_ADD,
+	ST_TALLY_DROP,
+	ST_VELOCITY_TALLY,
 
 	ST_COUNT_ATTEMPTS,
 	ST_COUNT_PARKED,
@@ -154,6 +159,13 @@ struct seal {
 struct seal seal_of(enum vault_purpose purpose, char table, uint32_t partner, uint64_t id);
 /* A person's number is bound to the person's hash. */
 struct seal seal_of_person(const unsigned char hash[static VAULT_HASH_LEN]);
+
+struct tally_key {
+	uint32_t partner;
+	enum velocity_of of;
+	struct str key;
+	int64_t at_ms;
+};
 
 struct query query_begin(struct db *db, enum statement statement);
 void query_i64(struct query *query, const char *name, int64_t value);
@@ -300,6 +312,10 @@ int sqlite_inbox_repeat(struct store *store, uint32_t partner, struct str accoun
 int sqlite_hop_insert(struct store *store, const struct hop_row *row);
 int sqlite_hop_get(struct store *store, uint32_t partner, const unsigned char uid[UID_LEN],
 	uint8_t ordinal, struct arena *arena, struct hop_row *out);
+/* One more, of that value. */
+int tally_add(struct db *db, const struct tally_key *key, int64_t value);
+int sqlite_velocity_over(
+	struct store *store, const struct velocity_count *ask, int64_t *over_ms_out);
 int sqlite_spacing_get(struct store *store, uint32_t partner, struct str account, struct str number,
 	int64_t amount, struct spacing *out);
 int sqlite_spacing_set(struct store *store, uint32_t partner, struct str account, struct str number,
