@@ -47,6 +47,7 @@ enum task_kind {
 	TASK_QUERY,
 	TASK_SMS,
 	TASK_RESTART,
+	TASK_PERSON,
 };
 
 struct task {
@@ -175,6 +176,7 @@ struct order {
 	char id[SIM_TEXT], ref[SIM_TEXT], number[SIM_TEXT], service[SIM_TEXT];
 	char ipn_path[160]; /* EasyTransfert: given with the request */
 	bool is_xente, is_payout;
+	bool is_honoured; /* class I: its id is known for a while */
 	int64_t amount, asked;
 	enum order_state state;
 	size_t request; /* the simulator's knowledge, not the provider's */
@@ -211,7 +213,8 @@ struct call {
 
 struct sim_report {
 	uint64_t worlds, purchases, faulted, reviews, refunds, steps, events, crashes, executions,
-		checks, disk_worlds, power_losses;
+		checks, disk_worlds, power_losses, decisions,
+		honoured;
 	uint64_t faults[FAULTS];
 	uint64_t states[32]; /* purchases at the end */
 	uint64_t cells[SIM_STATES][SIM_EVENTS]; /* of the machine, looked up: twice where it moves */
@@ -307,8 +310,11 @@ struct sim_run {
 	const struct sim_plan *plan; /* NULL: nothing is held back */
 };
 
-/* Worlds until there were so many presses; the first has the seed itself, so that a world that
- * broke is run again by its own. False when something broke. */
+/*
+ * Worlds of so many presses at most until this process has its share of the purchases. The first
+ * has the seed itself, so that a world that broke is run again by its own. False when something
+ * broke.
+ */
 bool sim_run(const struct sim_shared *shared, const struct sim_run *run, struct sim_report *out);
 void sim_report_add(struct sim_report *to, const struct sim_report *from);
 
@@ -428,6 +434,12 @@ void provider_ipn_again(struct sim *s, const struct task *task);
 bool provider_ipn_is_truth(const struct sim *s, const struct task *task);
 /* A login's answer. */
 struct str provider_login(struct sim *s, const struct http_call *call, struct arena *arena);
+
+/* ---- person.c ---- */
+
+/* Two users go through what waits for them. */
+void person_looks(struct sim *s);
+void person_answered(struct sim *s, const struct engine_event *event, size_t user);
 
 /* ---- speech.c ---- */
 

@@ -157,8 +157,13 @@ static void buy_done(struct sim *s, struct engine_event *event, size_t index)
 		p->was_in_doubt = p->was_in_doubt || event->outcome == ENGINE_IN_DOUBT;
 		p->is_refused = event->outcome == ENGINE_NOT_DONE;
 		press_again(s, index);
-	} else
+	} else {
 		p->is_refused = true;
+		/* Out of service just now: people try again, for a while. */
+		if (event->outcome == ENGINE_CLOSED && p->tries < 6)
+			sim_later(s, SIM_MINUTE + (int64_t)sim_below(s, p->uid, 10 * SIM_MINUTE),
+				(struct task){.kind = TASK_BUY, .index = index});
+	}
 }
 
 static void ipn_done(struct sim *s, struct engine_event *event, struct sim_event *se)
@@ -190,6 +195,8 @@ static void event_done(struct engine_event *event)
 		buy_done(s, event, se->index);
 	if (event->kind == ENGINE_IPN)
 		ipn_done(s, event, se);
+	if (event->kind == ENGINE_DECISION && !process_is_dying(s))
+		person_answered(s, event, se->index);
 	event_free(event);
 }
 
@@ -342,6 +349,9 @@ static void run_task(struct sim *s, const struct task *task)
 	case TASK_RESTART:
 		process_start(s);
 		break;
+	case TASK_PERSON:
+		person_looks(s);
+		break;
 	case TASK_PREPARED:
 	case TASK_GO:
 	case TASK_ARRIVE:
@@ -398,6 +408,10 @@ static void play(struct sim *s, int64_t until_ms)
 	s->now_ms = until_ms;
 }
 
+/* When persons look; the last time soon enough for what they start to end. */
+static const int64_t nights_ms[] = {
+	SIM_HOUR, 8 * SIM_HOUR, 9 * SIM_HOUR, 26 * SIM_HOUR, 27 * SIM_HOUR};
+
 static void open_world(struct sim *s, size_t presses)
 {
 	s->process_chance = s->seed ^ UINT64_C(0x70726f63657373);
@@ -414,6 +428,8 @@ static void open_world(struct sim *s, size_t presses)
 		sim_later(s, (int64_t)sim_below(s, s->presses[i].uid, presses * 80),
 			(struct task){.kind = TASK_BUY, .index = i});
 	}
+	for (size_t i = 0; i < SIM_ROWS(nights_ms); i++)
+		sim_later(s, nights_ms[i], (struct task){.kind = TASK_PERSON});
 	process_open(s);
 }
 
@@ -504,15 +520,14 @@ void sim_report_add(struct sim_report *to, const struct sim_report *from)
 
 bool sim_run(const struct sim_shared *shared, const struct sim_run *run, struct sim_report *out)
 {
-	uint64_t chance = run->seed, seed = run->seed, left = run->purchases;
+	size_t presses = run->purchases < SIM_WORLD ? (size_t)run->purchases : SIM_WORLD;
+	uint64_t chance = run->seed, seed = run->seed;
 
 	memset(out, 0, sizeof(*out));
-	for (unsigned i = 0; left > 0 && out->broken[0] == '\0'; i++) {
-		size_t presses = left < SIM_WORLD ? (size_t)left : SIM_WORLD;
-
+	for (unsigned i = 0; out->purchases * run->jobs < run->purchases && out->broken[0] == '\0';
+		i++) {
 		if (i % run->jobs == run->job)
 			sim_world(shared, run->plan, seed, presses, out);
-		left -= presses;
 		seed = sim_mix(&chance);
 	}
 	return out->broken[0] == '\0';
