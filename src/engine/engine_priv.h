@@ -174,6 +174,15 @@ int refund_decided(struct engine *e, struct engine_case *c, uint64_t decision);
 int decision_overtake(struct engine *e, const struct attempt_row *attempt);
 int decision_overtake_refund(struct engine *e, const struct purchase_row *p);
 
+/* ---- velocity.c ---- */
+
+/*
+ * Whether the limits refuse this purchase, and from when they would not; 0: no time is known, or it
+ * is for others' purchases to end.
+ */
+int velocity_check(struct engine *e, const struct purchase_row *p, const struct offer *offer,
+	bool *is_over_out, int64_t *until_ms_out);
+
 /* ---- pause.c ---- */
 
 /* When the account's pause for this number and amount is over; 0 where it has none, or this attempt
