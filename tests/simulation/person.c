@@ -42,11 +42,13 @@ void person_answered(struct sim *s, const struct engine_event *event, size_t use
 	decide(s, &c, 1);
 }
 
-/* What the provider says when asked about an attempt in doubt. */
-static enum decision_kind kind_of(struct sim *s, uint64_t attempt)
+/* What the provider says when asked about an attempt in doubt; by hand they do it themselves. */
+static enum decision_kind kind_of(struct sim *s, uint64_t attempt, bool is_by_hand)
 {
-	const struct sent *sent = sim_sent_of(s, attempt);
+	struct sent *sent = sim_sent_of(s, attempt);
 
+	if (is_by_hand)
+		sent->done = sent->right = 1;
 	for (size_t i = 0; i < s->orders_len; i++)
 		if (s->orders[i].sent == (size_t)(sent - s->sent) &&
 			s->orders[i].state == ORDER_PENDING)
@@ -66,7 +68,7 @@ static void look_at(struct sim *s, const char *sql, enum decision_kind kind)
 		if (sim_below(s, 0, 3) == 0)
 			continue; /* tomorrow */
 		if (kind == DECIDE_SUCCEEDED)
-			c.kind = kind_of(s, c.subject);
+			c.kind = kind_of(s, c.subject, sqlite3_column_int(row, 1) != 0);
 		decide(s, &c, 0);
 	}
 	(void)sqlite3_finalize(row);
@@ -76,7 +78,9 @@ void person_looks(struct sim *s)
 {
 	if (!s->is_up)
 		return;
-	look_at(s, "SELECT id FROM attempt WHERE state IN (9, 10) ORDER BY id", DECIDE_SUCCEEDED);
+	look_at(s,
+		"SELECT id, verb = 'by_hand' FROM attempt WHERE state IN (9, 10) ORDER BY id",
+		DECIDE_SUCCEEDED);
 	look_at(s,
 		"SELECT id FROM purchase WHERE state = 8 AND NOT EXISTS (SELECT 1 FROM attempt WHERE"
 		" purchase = purchase.id AND leg = 3) ORDER BY id",

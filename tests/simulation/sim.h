@@ -134,6 +134,7 @@ struct sim_plan {
 	struct strokes *struck; /* where those of the world are put; NULL: nowhere */
 	enum sim_mutant mutant;
 	struct image_run *images; /* to be taken of the world's disk; NULL: none */
+	uint32_t told; /* press whose history is printed at the end; 0: none */
 };
 
 /* ---- things ------------------------------------------------------------------------------------
@@ -465,6 +466,8 @@ void check_departure(struct sim *s, const struct request *r);
 void check_restart(struct sim *s);
 /* What a loss of power left: whole, and all that was acknowledged is there. */
 void check_image(struct sim *s);
+/* The history of one press's purchase, for a person who looks at a failure. */
+void check_tell(struct sim *s, uint32_t uid, FILE *out);
 /* When faults have stopped and 48 hours have passed. */
 void check_end(struct sim *s);
 

@@ -258,8 +258,8 @@ static const struct operator_cfg *operator_of(const struct sim *s, const struct 
 
 static void draw_press(struct sim *s, struct press *p, uint32_t uid)
 {
-	static const char *const offers[] = {"ci-airtime", "ci-airtime", "ci-payment",
-		"agent-airtime", "ug-airtime", "ug-airtime"};
+	static const char *const offers[] = {"ci-airtime", "ci-refund", "ci-refund", "ci-payment",
+		"agent-airtime", "ug-airtime", "ug-refund", "ui-airtime"};
 	static const char *const prefixes[] = {"01", "05", "07"};
 	uint64_t state = s->seed ^ (uint64_t)uid << 32;
 	/* One in twenty is somebody who was here already: the pause is met. */
@@ -290,7 +290,7 @@ static struct buy_intent *make_intent(struct sim *s, const struct press *p, stru
 		.face_value = 500,
 		.ref = arena_printf(arena, "R%07u", (unsigned)p->uid),
 		.texts = {STR_INIT("delivered"), STR_INIT("cancelled"), STR_INIT("expired"),
-			STR_INIT("refund due"), STR_INIT("progress")},
+			STR_INIT("refund due"), STR_INIT("progress"), STR_INIT("refunded")},
 		/* A handle of this life: the wire knows what it stands for. */
 		.secret = p->otp[0] != '\0' ? p->uid : 0,
 	};
@@ -498,6 +498,8 @@ void sim_world(const struct sim_shared *shared, const struct sim_plan *plan, uin
 	play(s, SIM_EPOCH + END_MS);
 	if (report->broken[0] == '\0')
 		check_end(s);
+	if (s->plan->told != 0 && s->is_up)
+		check_tell(s, s->plan->told, stdout);
 	report->worlds++;
 	report->trace += s->trace;
 	close_world(s);

@@ -5,6 +5,7 @@
  *   test_simulation [--cells] SEED PURCHASES   so many purchases from a seed, and a page of figures;
  *                                              --cells: which of the machine's were seldom met
  *   test_simulation --shrink SEED PRESSES      the fewest faults that still break that world
+ *   test_simulation --tell SEED PRESSES PRESS  that world, and what became of one press
  *   test_simulation --trace                    what tests/simulation/trace.txt should hold now
  *
  * TAMA_SIM_PURCHASES lowers the number of the test that runs a million; under a sanitizer it is low.
@@ -370,6 +371,18 @@ static int shrink(uint64_t seed, uint64_t presses)
 	return left == SIZE_MAX ? 0 : 1;
 }
 
+static int tell(uint64_t seed, uint64_t presses, uint32_t press)
+{
+	const struct sim_plan plan = {.told = press};
+	struct sim_report report = {.worlds = 0};
+
+	sim_load(&shared);
+	sim_world(&shared, &plan, seed, presses, &report);
+	sim_unload(&shared);
+	printf("%s\n", report.broken[0] != '\0' ? report.broken : "nothing is broken");
+	return report.broken[0] != '\0';
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -388,6 +401,9 @@ int main(int argc, char **argv)
 		return print_traces();
 	if (strcmp(option, "--shrink") == 0)
 		return shrink(seed, purchases > SIM_WORLD ? SIM_WORLD : purchases);
+	if (strcmp(option, "--tell") == 0)
+		return tell(seed, purchases > SIM_WORLD ? SIM_WORLD : purchases,
+			argc > 4 ? (uint32_t)strtoul(argv[4], NULL, 10) : 1);
 	if (argc > 1)
 		return simulate(seed, purchases, strcmp(option, "--cells") == 0);
 	return cmocka_run_group_tests(tests, load, unload);
