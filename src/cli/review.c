@@ -105,14 +105,17 @@ static void print_detail(void *ctx, const json_t *row)
 {
 	unsigned *proofs = ctx;
 
-	if (strcmp(row_text(row, "row"), "inbox") == 0)
-		print_proof(++*proofs, row);
-	else if (row_text(row, "case")[0] != '\0') {
-		unsigned ignored = 0;
+	bool is_case = row_text(row, "case")[0] != '\0', is_proof = row_text(row, "raw")[0] != '\0';
+	unsigned ignored = 0;
 
+	if (is_case) {
 		print_case(&ignored, row);
 		(void)putchar('\n');
-	} else
+	}
+	/* What belongs to a purchase comes again among its proofs. */
+	if (is_proof && (!is_case || row_text(row, "ref")[0] == '\0'))
+		print_proof(++*proofs, row);
+	else if (!is_case)
 		admin_print_history(NULL, row);
 }
 
