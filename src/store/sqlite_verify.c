@@ -40,6 +40,10 @@ static void is_plain(sqlite3_context *context, int argc, sqlite3_value **argv)
 	(void)argc;
 }
 
+/* Applied, and not by two persons; one suffices to say that evidence has been looked at. */
+#define LONELY                                                                                     \
+	"d.state = 2 AND d.kind <> 5 AND (d.agreed_by IS NULL OR d.agreed_by = d.proposed_by)"
+
 static const char *const looks[LOOKS] = {
 	[LOOK_PAGE] = "SELECT id FROM purchase WHERE id > ?1 ORDER BY id LIMIT ?2",
 	[LOOK_PURCHASE] =
@@ -57,9 +61,10 @@ static const char *const looks[LOOKS] = {
 		" (SELECT count(*) FROM decision d WHERE d.partner = q.partner AND d.purchase = "
 		"q.id"
 		"  AND d.kind = 4 AND d.state = 2),"
-		" (SELECT count(*) FROM decision d WHERE d.partner = q.partner AND d.state = 2 AND"
-		"  d.kind <> 5 AND (d.purchase = q.id OR d.attempt IN (SELECT id FROM attempt WHERE"
-		"  purchase = q.id)) AND (d.agreed_by IS NULL OR d.agreed_by = d.proposed_by)),"
+		" (SELECT count(*) FROM decision d WHERE d.partner = q.partner AND d.purchase = "
+		"q.id"
+		"  AND " LONELY ") + (SELECT count(*) FROM attempt a JOIN decision d ON d.partner ="
+		"  a.partner AND d.attempt = a.id WHERE a.purchase = q.id AND " LONELY "),"
 		" (SELECT count(*) FROM person p WHERE p.id IN (q.payer, q.beneficiary)"
 		"  AND is_plain(p.number)) + is_plain(q.texts) + (SELECT count(*) FROM hop h"
 		" WHERE h.purchase = q.id AND is_plain(h.reply)) + (SELECT count(*) FROM outbox o"
