@@ -45,6 +45,27 @@ static bool absolute(const char *path, char out[static PATH_MAX + 256])
 	return true;
 }
 
+/* A data directory that no server holds wants no key to be copied. */
+static int backup_data(const struct admin_target *target, const char *dest, bool *done_out)
+{
+	struct err err = ERR_INIT;
+	struct manifest made;
+	int lock = -1, rc;
+
+	*done_out = target->config == NULL && target->socket == NULL && target->data != NULL &&
+		    store_lock(str_c(target->data), &lock, &err) == 0;
+	if (!*done_out)
+		return 0;
+	rc = store_backup(str_c(target->data), dest, NULL, NULL, &made, &err);
+	(void)close(lock);
+	if (rc == 0)
+		(void)printf("backup %s\n  purchases %lld, %lld bytes, schema %lld\n", dest,
+			(long long)made.purchases, (long long)made.bytes, (long long)made.schema);
+	else
+		(void)fprintf(stderr, "tama: %s\n", err.text);
+	return rc == 0 ? 0 : CLI_FAILED;
+}
+
 int cmd_backup(int argc, char **argv)
 {
 	struct admin_target target = {0};
@@ -65,11 +86,10 @@ int cmd_backup(int argc, char **argv)
 	if (status != 0)
 		return status - 1;
 	if (measures)
-		return admin_ask(&target, json_pack("{s:s}", "do", "standby"), print_standby, NULL);
-	if (dest == NULL || !absolute(dest, path)) {
-		(void)fprintf(stderr, "tama: backup wants an empty directory, or one to make\n");
-		return CLI_USAGE;
-	}
-	return admin_ask(
-		&target, json_pack("{s:s, s:s}", "do", "backup", "dest", path), print_backup, NULL);
+		bool is_done;
+
+	status = backup_data(&target, path, &is_done);
+	return is_done ? status
+		       : admin_ask(&target, json_pack("{s:s, s:s}", "do", "backup", "dest", path),
+				 print_backup, NULL);
 }

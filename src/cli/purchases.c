@@ -154,10 +154,8 @@ static void print_sms(const json_t *row)
 
 	print_head(row_number(row, "queued_ms"), "sms");
 	(void)printf("to %s by %s, ", row_text(row, "to"), row_text(row, "channel"));
-	if (is_done && row_number(row, "done_ms") > 0)
-		(void)printf("handed over %s", time_text(row_number(row, "done_ms"), at));
-	else if (is_done)
-		(void)printf("handed over or given up");
+	if (is_done)
+		(void)printf("handed over %s", time_text(row_number(row, "handed_ms"), at));
 	else
 		(void)printf(
 			"not yet taken, again at %s", time_text(row_number(row, "due_ms"), at));

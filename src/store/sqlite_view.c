@@ -5,6 +5,10 @@
  */
 #include "sqlite_priv.h"
 
+#include "tama/limits.h"
+
+_Static_assert(LIMIT_LEASE_MS == 60000, "as in VIEW_SMS");
+
 #define COLUMNS_MAX 32
 #define WINDOW 5000 /* purchases looked at in one transaction when a filter finds few */
 #define ROW_BYTES ((size_t)1024 * 1024)
@@ -83,10 +87,12 @@ static const char *const texts[STORE_VIEWS] = {
 		     " q.channel FROM hop h JOIN purchase q ON q.id = h.purchase"
 		     " WHERE h.partner = :partner AND h.purchase = :purchase",
 	[VIEW_SMS] =
-		"SELECT o.id, o.partner, o.seq, o.id >> 20 AS queued_ms, o.due_ms, o.tries,"
-		" o.is_done, o.channel, p.hash AS \"to!\", p.number, o.body AS \"text!oO\", o.dlr"
-		" FROM outbox o JOIN person p ON p.id = o.person WHERE o.partner = :partner"
-		" AND o.purchase = :purchase AND o.kind = 3 ORDER BY o.seq LIMIT :max",
+		/* Handing it over made it due again after the lease; nothing moved that since. */
+	"SELECT o.id, o.partner, o.seq, o.id >> 20 AS queued_ms, o.due_ms, o.tries,"
+	" o.is_done, CASE WHEN o.is_done THEN o.due_ms - 60000 END AS handed_ms, o.channel,"
+	" p.hash AS \"to!\", p.number, o.body AS \"text!oO\", o.dlr"
+	" FROM outbox o JOIN person p ON p.id = o.person WHERE o.partner = :partner"
+	" AND o.purchase = :purchase AND o.kind = 3 ORDER BY o.seq LIMIT :max",
 	[VIEW_OWED] = "SELECT o.id, o.kind, o.attempt, a.leg, a.n, o.due_ms, o.tries FROM outbox o"
 		      " LEFT JOIN attempt a ON a.id = o.attempt WHERE o.partner = :partner"
 		      " AND o.purchase = :purchase AND o.kind <> 3 AND o.is_done = 0"

@@ -66,6 +66,7 @@ class Purchases(Ops):
         self.assertEqual(sum(r["debit"] for r in rows if r["row"] == "ledger"), 0)
         text = self.ask("purchases", "show", ref)
         self.assertIn("told on the phone: Demande recue", text)
+        self.assertRegex(text, r"sms +to .* handed over 20\d\d-")
         self.assertIn("by claim", text)
         # In order of time.
         times = [line[:23] for line in text.splitlines() if line[:2] == "20"]
@@ -265,6 +266,7 @@ class Copies(Ops):
             data = path.read_bytes()
             self.assertFalse(key in data or key.hex().encode() in data)
         self.gateway.stop()
+        self.assertIn("purchases 2,", self.ask("backup", self.world.folder / "rest"))
         new = self.world.folder / "new"
         said = self.ask("restore", dest, where=["--data", new])
         self.assertIn("held: nothing is sent", said)
