@@ -69,7 +69,7 @@ static int backup_data(const struct admin_target *target, const char *dest, bool
 int cmd_backup(int argc, char **argv)
 {
 	struct admin_target target = {0};
-	bool measures = false;
+	bool measures = false, is_done;
 	const struct cli_option table[] = {
 		ADMIN_OPTIONS(&target),
 		{"measure", CLI_FLAG, &measures, "how far the standby is behind, and copy nothing"},
@@ -86,8 +86,11 @@ int cmd_backup(int argc, char **argv)
 	if (status != 0)
 		return status - 1;
 	if (measures)
-		bool is_done;
-
+		return admin_ask(&target, json_pack("{s:s}", "do", "standby"), print_standby, NULL);
+	if (dest == NULL || !absolute(dest, path)) {
+		(void)fprintf(stderr, "tama: backup wants an empty directory, or one to make\n");
+		return CLI_USAGE;
+	}
 	status = backup_data(&target, path, &is_done);
 	return is_done ? status
 		       : admin_ask(&target, json_pack("{s:s, s:s}", "do", "backup", "dest", path),

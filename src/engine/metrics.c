@@ -1,16 +1,26 @@
 /* The private face: Prometheus text, liveness and readiness. */
 #include "gateway_priv.h"
 
-void metrics_gauge(struct buf *out, const char *name, const char *help, uint64_t value)
+static void gauge(struct buf *out, const char *name, const char *help, uint64_t value)
 {
 	buf_printf(out, "# HELP %s %s\n# TYPE %s gauge\n%s %llu\n", name, help, name, name,
 		(unsigned long long)value);
 }
 
-void metrics_counter(struct buf *out, const char *name, const char *help, uint64_t value)
+static void counter(struct buf *out, const char *name, const char *help, uint64_t value)
 {
 	buf_printf(out, "# HELP %s %s\n# TYPE %s counter\n%s %llu\n", name, help, name, name,
 		(unsigned long long)value);
+}
+
+void metrics_gauge(struct buf *out, const char *name, const char *help, uint64_t value)
+{
+	gauge(out, name, help, value);
+}
+
+void metrics_counter(struct buf *out, const char *name, const char *help, uint64_t value)
+{
+	counter(out, name, help, value);
 }
 
 static void add_http(struct gateway *g, struct buf *out)
@@ -18,14 +28,14 @@ static void add_http(struct gateway *g, struct buf *out)
 	struct http_in_stats s;
 
 	http_in_stats(g->public_in, &s);
-	metrics_counter(out, "tama_http_connections_total", "Connections accepted.", s.connections);
-	metrics_gauge(out, "tama_http_connections_open", "Connections open now.", s.open);
-	metrics_counter(out, "tama_http_requests_total", "Requests read whole.", s.requests);
-	metrics_counter(out, "tama_http_refused_total", "Malformed requests.", s.refused);
-	metrics_counter(out, "tama_http_too_slow_total", "Connections shut by the watchdog.", s.too_slow);
-	metrics_counter(out, "tama_http_peer_full_total", "Connections beyond one address's share.",
+	counter(out, "tama_http_connections_total", "Connections accepted.", s.connections);
+	gauge(out, "tama_http_connections_open", "Connections open now.", s.open);
+	counter(out, "tama_http_requests_total", "Requests read whole.", s.requests);
+	counter(out, "tama_http_refused_total", "Malformed requests.", s.refused);
+	counter(out, "tama_http_too_slow_total", "Connections shut by the watchdog.", s.too_slow);
+	counter(out, "tama_http_peer_full_total", "Connections beyond one address's share.",
 		s.peer_full);
-	metrics_gauge(out, "tama_http_suspended", "Requests that wait for a commit.", s.suspended);
+	gauge(out, "tama_http_suspended", "Requests that wait for a commit.", s.suspended);
 }
 
 static void add_hops(struct gateway *g, struct buf *out)
@@ -35,22 +45,22 @@ static void add_hops(struct gateway *g, struct buf *out)
 
 	session_stats(g->sessions, &sessions);
 
-	metrics_counter(out, "tama_hops_total", "USSD hops.", s->hops);
-	metrics_counter(out, "tama_mo_total", "Messages from phones.", s->mos);
-	metrics_counter(out, "tama_hops_repeated_total", "Hops answered again.", s->repeats);
-	metrics_counter(out, "tama_hops_malformed_total", "Callbacks not of their format.", s->malformed);
-	metrics_counter(out, "tama_hops_unknown_code_total", "Codes not configured.", s->unknown_code);
-	metrics_counter(out, "tama_unauthorised_total", "Unknown names and wrong secrets.",
+	counter(out, "tama_hops_total", "USSD hops.", s->hops);
+	counter(out, "tama_mo_total", "Messages from phones.", s->mos);
+	counter(out, "tama_hops_repeated_total", "Hops answered again.", s->repeats);
+	counter(out, "tama_hops_malformed_total", "Callbacks not of their format.", s->malformed);
+	counter(out, "tama_hops_unknown_code_total", "Codes not configured.", s->unknown_code);
+	counter(out, "tama_unauthorised_total", "Unknown names and wrong secrets.",
 		s->unauthorised);
-	metrics_counter(out, "tama_script_errors_total", "Menus or dialects that erred.", s->script_errors);
-	metrics_counter(out, "tama_hops_busy_total", "Hops answered 'try again'.", s->busy);
-	metrics_counter(out, "tama_hops_late_total", "Hops cancelled at their deadline.",
+	counter(out, "tama_script_errors_total", "Menus or dialects that erred.", s->script_errors);
+	counter(out, "tama_hops_busy_total", "Hops answered 'try again'.", s->busy);
+	counter(out, "tama_hops_late_total", "Hops cancelled at their deadline.",
 		s->late_cancelled);
-	metrics_counter(out, "tama_hops_late_in_progress_total",
+	counter(out, "tama_hops_late_in_progress_total",
 		"Hops told 'in progress' at their deadline.", s->late_in_progress);
-	metrics_counter(out, "tama_hops_lost_total", "Hops of a session that is gone.", s->lost);
-	metrics_gauge(out, "tama_sessions", "Sessions held.", sessions.sessions);
-	metrics_counter(out, "tama_session_log_failures_total", "Session records not written.",
+	counter(out, "tama_hops_lost_total", "Hops of a session that is gone.", s->lost);
+	gauge(out, "tama_sessions", "Sessions held.", sessions.sessions);
+	counter(out, "tama_session_log_failures_total", "Session records not written.",
 		sessions.log_failures);
 }
 
@@ -60,23 +70,24 @@ static void add_purchases(struct gateway *g, struct buf *out)
 	struct store_counts c;
 
 	engine_thread_stats(g->engine, &s, &c);
-	metrics_counter(out, "tama_commits_total", "Group commits.", s.commits);
-	metrics_counter(out, "tama_purchases_total", "Purchases confirmed.", s.bought);
-	metrics_counter(out, "tama_purchases_repeated_total", "Confirmations redelivered.", s.repeated);
-	metrics_counter(out, "tama_purchases_spaced_total", "Refused by the spacing gate.", s.spaced);
-	metrics_counter(out, "tama_attempts_sent_total", "Requests to providers.", s.sent);
-	metrics_counter(out, "tama_attempts_succeeded_total", "Legs proven done.", s.succeeded);
-	metrics_counter(out, "tama_attempts_failed_total", "Legs proven refused.", s.failed);
-	metrics_counter(out, "tama_attempts_not_sent_total", "Legs proven not sent.", s.not_sent);
-	metrics_counter(out, "tama_attempts_unknown_total", "Times that nobody could say.", s.unknown);
-	metrics_counter(out, "tama_attempts_expired_total", "Legs never sent.", s.expired);
-	metrics_counter(out, "tama_ipn_total", "IPNs taken.", s.ipns);
-	metrics_counter(out, "tama_ipn_duplicates_total", "IPNs seen before.", s.ipn_duplicates);
-	metrics_counter(out, "tama_ipn_orphans_total", "IPNs for nothing we know.", s.orphans);
-	metrics_counter(out, "tama_mismatches_total", "Answers not about their attempt.", s.mismatches);
-	metrics_counter(out, "tama_contradictions_total", "Facts that disagree.", s.contradictions);
-	metrics_counter(out, "tama_polls_total", "Status queries.", s.polls);
-	metrics_counter(out, "tama_sms_total", "Messages taken by a gateway.", s.sms_sent);
+	counter(out, "tama_commits_total", "Group commits.", s.commits);
+	counter(out, "tama_purchases_total", "Purchases confirmed.", s.bought);
+	counter(out, "tama_purchases_repeated_total", "Confirmations redelivered.", s.repeated);
+	counter(out, "tama_purchases_spaced_total", "Refused by the spacing gate.", s.spaced);
+	counter(out, "tama_purchases_limited_total", "Refused by a limit of velocity.", s.limited);
+	counter(out, "tama_attempts_sent_total", "Requests to providers.", s.sent);
+	counter(out, "tama_attempts_succeeded_total", "Legs proven done.", s.succeeded);
+	counter(out, "tama_attempts_failed_total", "Legs proven refused.", s.failed);
+	counter(out, "tama_attempts_not_sent_total", "Legs proven not sent.", s.not_sent);
+	counter(out, "tama_attempts_unknown_total", "Times that nobody could say.", s.unknown);
+	counter(out, "tama_attempts_expired_total", "Legs never sent.", s.expired);
+	counter(out, "tama_ipn_total", "IPNs taken.", s.ipns);
+	counter(out, "tama_ipn_duplicates_total", "IPNs seen before.", s.ipn_duplicates);
+	counter(out, "tama_ipn_orphans_total", "IPNs for nothing we know.", s.orphans);
+	counter(out, "tama_mismatches_total", "Answers not about their attempt.", s.mismatches);
+	counter(out, "tama_contradictions_total", "Facts that disagree.", s.contradictions);
+	counter(out, "tama_polls_total", "Status queries.", s.polls);
+	counter(out, "tama_sms_total", "Messages taken by a gateway.", s.sms_sent);
 	buf_add_str(out, STR("# HELP tama_attempts Attempts that wait, by state.\n"
 			     "# TYPE tama_attempts gauge\n"));
 	for (int i = ATTEMPT_READY; i < ATTEMPT_STATES; i++)
@@ -84,12 +95,12 @@ static void add_purchases(struct gateway *g, struct buf *out)
 			buf_printf(out, "tama_attempts{state=\"%s\"} %llu\n",
 				attempt_state_name((enum attempt_state)i),
 				(unsigned long long)c.attempts[i]);
-	metrics_gauge(out, "tama_accounts_held", "Accounts held after news of what was never sent.",
+	gauge(out, "tama_accounts_held", "Accounts held after news of what was never sent.",
 		s.lanes_held);
-	metrics_gauge(out, "tama_inbox_parked", "Evidence that a person must look at.", c.parked);
-	metrics_gauge(out, "tama_refund_due", "Purchases paid and not delivered.", c.refund_due);
-	metrics_gauge(out, "tama_outbox", "What is still owed to the outside.", c.outbox_due);
-	metrics_gauge(out, "tama_engine_queue", "Events that wait for the engine.",
+	gauge(out, "tama_inbox_parked", "Evidence that a person must look at.", c.parked);
+	gauge(out, "tama_refund_due", "Purchases paid and not delivered.", c.refund_due);
+	gauge(out, "tama_outbox", "What is still owed to the outside.", c.outbox_due);
+	gauge(out, "tama_engine_queue", "Events that wait for the engine.",
 		engine_thread_waiting(g->engine));
 }
 
@@ -98,10 +109,10 @@ static void add_wire(struct gateway *g, struct buf *out)
 	struct wire_stats s;
 
 	wire_stats(g->wire, &s);
-	metrics_counter(out, "tama_wire_money_requests_total", "Money requests.", s.money_requests);
-	metrics_counter(out, "tama_wire_queries_total", "Status queries.", s.queries);
-	metrics_counter(out, "tama_wire_sms_total", "Messages handed to gateways.", s.sms);
-	metrics_counter(out, "tama_wire_logins_total", "Logins at providers.", s.logins);
+	counter(out, "tama_wire_money_requests_total", "Money requests.", s.money_requests);
+	counter(out, "tama_wire_queries_total", "Status queries.", s.queries);
+	counter(out, "tama_wire_sms_total", "Messages handed to gateways.", s.sms);
+	counter(out, "tama_wire_logins_total", "Logins at providers.", s.logins);
 }
 
 static enum http_verdict metrics(
