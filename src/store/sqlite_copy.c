@@ -1,6 +1,7 @@
 /* Copies by SQLite's own backup, inside one read transaction, so that no commit restarts them. */
 #include "sqlite_copy.h"
 
+#include "tama/crash.h"
 #include "tama/wire.h"
 
 #include <dirent.h>
@@ -174,6 +175,7 @@ int copy_begin(
 
 int copy_step(struct copy *copy, struct err *err)
 {
+	CRASH_POINT("K27");
 	int rc = sqlite3_backup_step(copy->backup, STEP_PAGES);
 
 	copy->bytes += STEP_PAGES * (int64_t)4096;

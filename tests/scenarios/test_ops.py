@@ -279,6 +279,21 @@ class Copies(Ops):
         [hold] = self.rows("review", where=self.config_line())
         self.assertEqual((hold["row"], hold["account"]), ("hold", "*"))
 
+    def test_a_kill_in_the_middle_of_a_backup(self):
+        """K27: the source is unharmed, and what lies there is no backup."""
+        self.start()
+        ref = self.sold()
+        self.gateway.stop()
+        self.gateway.start(crash="K27")
+        dest = self.world.folder / "copy"
+        self.assertIn("broke off", self.ask("backup", dest, expect=1))
+        self.assertTrue(self.gateway.was_killed())
+        new = self.world.folder / "new"
+        self.assertIn("neither a manifest", self.ask("restore", dest, where=["--data", new], expect=1))
+        self.gateway.start()
+        self.assertEqual([r["ref"] for r in self.rows("purchases")], [ref])
+        self.assertEqual(self.ask("verify"), "verified 1 purchases\n")
+
     def test_a_copy_that_is_not_whole_is_refused(self):
         self.start()
         self.sold()
