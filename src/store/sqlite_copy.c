@@ -38,20 +38,26 @@ static bool is_empty(const char *path)
 	return is_bare;
 }
 
-int directory_make(const char *path, bool must_be_empty, struct err *err)
+int directory_check(const char *path, struct err *err)
 {
 	struct stat st;
 
-	if (mkdir(path, 0700) != 0 && errno != EEXIST)
-		return fail(err, path);
 	if (lstat(path, &st) != 0)
 		return fail(err, path);
 	if (!S_ISDIR(st.st_mode) || (st.st_mode & 077) != 0)
 		return err_set(err, TAMA_EINVAL, "%s is no directory of ours alone (mode %03o)",
 			path, st.st_mode & 0777u);
-	if (must_be_empty && !is_empty(path))
-		return err_set(err, TAMA_EEXIST, "%s is not empty", path);
 	return 0;
+}
+
+int directory_make(const char *path, struct err *err)
+{
+	if (mkdir(path, 0700) != 0 && errno != EEXIST)
+		return fail(err, path);
+	int rc = directory_check(path, err);
+	if (rc == 0 && !is_empty(path))
+		rc = err_set(err, TAMA_EEXIST, "%s is not empty", path);
+	return rc;
 }
 
 int directory_sync(const char *path, struct err *err)
@@ -316,7 +322,7 @@ int store_backup(struct str dir, const char *dest, copy_pause_fn pause, void *ct
 	struct manifest *out, struct err *err)
 {
 	char path[PATH_MAX];
-	int rc = directory_make(dest, true, err);
+	int rc = directory_make(dest, err);
 
 	*out = (struct manifest){0};
 	(void)snprintf(path, sizeof(path), "%s/tama.db", dest);

@@ -335,6 +335,7 @@ class Standby(Ops):
         self.world = self.enterContext(World(FAST))
         self.sandbox, self.gateway = self.world.sandbox, self.world.gateway
         self.other = self.world.folder / "other-disk"
+        self.other.mkdir(mode=0o700)
         text = self.gateway.config.read_text()
         self.gateway.config.write_text(text.replace("gateway {", "gateway { " + more, 1))
         self.gateway.settings["standby"] = self.other
@@ -435,12 +436,17 @@ class Standby(Ops):
     def test_a_disk_that_refuses_stops_nothing(self):
         self.start()
         self.sold()
-        shutil.rmtree(self.other)
-        self.other.write_text("no directory")
-        refs = [self.sold(keys=f"2 0701020304 {amount} 1") for amount in (600, 700)]
-        # Its open segment is still there for the process: a new one cannot be made.
         self.gateway.stop()
-        self.assertEqual(len(refs), 2)
+        aside = self.other.rename(self.world.folder / "aside")
+        self.gateway.start()
+        refs = [self.sold(keys=f"2 0701020304 {amount} 1") for amount in (600, 700)]
+        eventually(lambda: any('"what":"standby"' in line for line in self.gateway.process.output), "told")
+        self.assertEqual(self.gateway.metrics()["tama_standby_whole"], 0)
+        # The disk is back: what it missed is in the new base.
+        aside.rename(self.other)
+        self.current()
+        self.gateway.kill()
+        self.assertTrue(set(refs) <= self.restored()[1])
 
 
 if __name__ == "__main__":
