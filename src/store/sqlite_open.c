@@ -243,6 +243,8 @@ int store_sqlite_open(const struct store_config *config, struct store **out, str
 	store->lock_fd = -1;
 	if (mode == DB_WRITER)
 		result = open_files(store, config->dir, path, err);
+	if (result == 0 && mode == DB_WRITER)
+		result = db_rewrite_log(path, err);
 	if (result == 0)
 		result = open_db(store, path, mode, err);
 	if (result != 0) {

@@ -220,6 +220,12 @@ int db_bring_schema(struct db *db, struct err *err);
  * TAMA_EAUTH. */
 int db_check_schema(struct db *db, struct err *err);
 
+/* ---- sqlite_rewrite.c
+ * -------------------------------------------------------------------------------- */
+
+/* Makes the log of a database that nobody has open as durable as it is readable; TAMA_EIO. */
+int db_rewrite_log(const char *path, struct err *err);
+
 /* ---- sqlite_open.c
  * -------------------------------------------------------------------------------- */
 
