@@ -66,6 +66,10 @@ for _, l in ipairs(rows("purchase, posting, line, attempt, book, debit", "ledger
 	postings[l.posting] = postings[l.posting] or { lines = {} }
 	table.insert(postings[l.posting].lines, l)
 end
+local decisions = {}
+for _, d in ipairs(rows("id, state", "decision")) do
+	decisions[d.id] = d
+end
 local inbox = {}
 for _, i in ipairs(rows("id, kind, attempt, verdict, received_ms", "inbox")) do
 	inbox[i.id] = i
@@ -135,7 +139,21 @@ local function begin_next(p, leg, n)
 	end
 end
 
+-- Persons begin a refund where the machine does not, or its own has ended without one: an attempt is born.
+local function replay_birth(p, event)
+	local a = attempts[event.attempt]
+	local before = leg_state(p, a.leg)
+	if a.now or legs[a.leg] ~= "refund" or (before and not model.harmless[before]) or not decisions[event.evidence] then
+		differ(p, "event %d begins attempt %d, and its leg is %s", event.seq, a.id, before or "not begun")
+	end
+	begin(p, a)
+end
+
 local function check_evidence(p, event, from, to)
+	-- What persons decide rests on their decision.
+	if decisions[event.evidence] then
+		return
+	end
 	local row = inbox[event.evidence]
 	if not row then
 		return differ(p, "event %d rests on evidence %d, which is not there", event.seq, event.evidence)
@@ -155,6 +173,9 @@ end
 local function replay_attempt(p, event)
 	local a = attempts[event.attempt]
 	local from, to = model.states[event.from_state], model.states[event.to_state]
+	if event.from_state == 0 then
+		return replay_birth(p, event)
+	end
 	if not a.now then
 		begin(p, a)
 		if a.n > 1 then
