@@ -27,6 +27,7 @@ LIBOBJ   := $(filter-out $(B)/$(MAIN:.c=.o),$(OBJ)) $(B)/gen/embedded.o
 EMBED    := $(wildcard src/dialects/*/*.lua src/lua/*.lua src/store/*.sql)
 UNITOBJ  := $(patsubst %.c,$(B)/%.o,$(wildcard tests/unit/test_*.c))
 SIMOBJ   := $(patsubst %.c,$(B)/%.o,$(wildcard tests/simulation/*.c))
+FAULTS   := $(if $(filter release,$(MODE)),,$(B)/faults/chaos $(B)/faults/shim.so)
 MODELOBJ := $(patsubst %.c,$(B)/%.o,$(wildcard tests/model/*.c))
 UNIT     := $(UNITOBJ:$(B)/tests/%.o=$(B)/%)
 Q        := $(if $(V),,@)
@@ -43,7 +44,7 @@ test: deps-test ## install what the tests need and run them all; ends with a lin
 	$(Q)$(MAKE) --no-print-directory MODE=test all unit
 	$(Q)python3 tests/run.py --build build/test
 
-unit: $(UNIT) $(B)/model/print_machine
+unit: $(UNIT) $(FAULTS) $(B)/model/print_machine
 
 flags: # what scripts/lint.sh compiles with
 	@echo $(DEFS) -DTAMA_TEST $(PKGFLAGS)
@@ -115,6 +116,14 @@ $(B)/unit/%: $(B)/tests/unit/%.o $(LIBOBJ)
 	@mkdir -p $(@D)
 	$(if $(V),,@echo "  LD $@")
 	$(Q)$(CC) $(ALLFLAGS) $(LDFLAGS) $^ $(LIBS) -lcmocka -o $@
+
+# Tools of the tests, not parts of the program: without sanitizers, and without its own malloc rules.
+$(B)/faults/chaos: tests/faults/chaos.c
+	@mkdir -p $(@D)
+	$(Q)$(CC) -std=c17 -D_GNU_SOURCE -O2 -g $(WARN) $< -o $@
+$(B)/faults/shim.so: tests/faults/shim.c
+	@mkdir -p $(@D)
+	$(Q)$(CC) -std=c17 -D_GNU_SOURCE -O2 -g $(WARN) -fPIC -shared -fno-builtin-malloc $< -o $@
 
 $(B)/model/print_machine: $(MODELOBJ) $(addprefix $(B)/src/core/,purchase.o ledger.o classify.o err.o)
 	@mkdir -p $(@D)

@@ -60,10 +60,10 @@ class Gateway:
         self.process = None
         self.log = []
 
-    def start(self, crash=None, wrap=(), ready=True):
+    def start(self, crash=None, wrap=(), ready=True, env=None):
         """crash: a point of crash.h ("K12", "K12:2"). wrap: a program to run it under (strace)."""
         sets = [word for k, v in self.settings.items() for word in ("--set", f"{k}={v}")]
-        env = {"TAMA_CRASH": crash or ""}
+        env = {"TAMA_CRASH": crash or ""} | (env or {})
         self.process = Process(*wrap, TAMA, "serve", "-c", self.config, *sets, env=env)
         self.log.append(self.process.output)
         if ready:
