@@ -4,8 +4,8 @@
  */
 #include "sqlite_priv.h"
 
-#include "tama/mutant.h"
 #include "tama/crash.h"
+#include "tama/mutant.h"
 
 /* Pages in the WAL from which a commit is followed by a checkpoint: about 4 MiB. */
 #define CHECKPOINT_FRAMES 1000
