@@ -154,9 +154,10 @@ account "et-ci" {
   out_of_service = false,
 }
 
--- Ids that the provider calls its services, by operator. CHANGE: both lists are those you get at
--- onboarding. Operators that are not in them are not offered.
+-- Ids that the provider calls its services, by operator. CHANGE: the lists are those you get at
+-- onboarding. Operators that are not in the first two are not offered.
 local cashout = { ["orange-ci"] = "125", ["mtn-ci"] = "121", ["moov-ci"] = "123" }
+local cashin = { ["orange-ci"] = "126", ["mtn-ci"] = "122", ["moov-ci"] = "124" }
 local airtime = { ["orange-ci"] = "225", ["mtn-ci"] = "221", ["moov-ci"] = "223" }
 
 -- What is sold.
@@ -183,6 +184,15 @@ offer "ci-airtime" {
 
   -- Who delivers, by the beneficiary's operator.
   deliver = { account = "et-ci", verb = "airtime", services = airtime },
+
+  -- Who gives the price back to the number that paid, by the payer's operator, once the delivery is
+  -- proven not done: so long after it was refused (news of it may still come), at once where it was
+  -- never sent. Without it two persons decide each refund: tama review.
+  refund = { account = "et-ci", verb = "cashin", services = cashin, delay = "30m" },
+
+  -- A collection that proves done so long after the purchase finds nobody who waits for the goods:
+  -- action = "refund" gives the money back, "deliver" delivers all the same. These are the defaults.
+  late = { after = "24h", action = "refund" },
 
   -- An offer without collect must say whose money it spends:
   -- paid_by = "float:agents",
