@@ -258,13 +258,19 @@ static void count(struct engine *e, const struct attempt_row *attempt)
 	s->refunded += state == ATTEMPT_SUCCEEDED && attempt->leg == LEG_REFUND;
 }
 
-/* A leg about which facts disagree is nobody's to repeat. */
+/*
+ * A leg about which facts disagree is nobody's to repeat; nor is a refund of what persons have
+ * closed meanwhile, which nobody is owed any more.
+ */
 static bool may_start_again(const struct engine_case *c, const struct purchase_legs *legs)
 {
 	enum attempt_state leg = c->attempt.leg == LEG_COLLECT	 ? legs->collect
 				 : c->attempt.leg == LEG_DELIVER ? legs->deliver
 								 : legs->refund;
 
+	if (c->attempt.leg == LEG_REFUND &&
+		(legs->deliver == ATTEMPT_SUCCEEDED || legs->deliver == ATTEMPT_WRITTEN_OFF))
+		return false;
 	return leg == ATTEMPT_NOT_SENT && c->attempt.n < LIMIT_ATTEMPTS;
 }
 

@@ -150,11 +150,18 @@ static enum inbox_verdict verdict_of(const struct attempt_step *step)
 	return VERDICT_IGNORED;
 }
 
-/* A hint proves nothing alone; but what was never sent is held on any news of it. */
+/*
+ * A hint proves nothing alone, and one whose words we do not know may be of an end as well; but
+ * what was never sent is held on any news of it.
+ */
 static bool is_hint(
 	const struct provider_profile *profile, const struct engine_case *c, enum step_kind kind)
 {
-	return profile->ipn_needs_query && kind == STEP_MOVE && c->attempt.state != ATTEMPT_READY;
+	enum attempt_state state = c->attempt.state;
+
+	if (!profile->ipn_needs_query || state == ATTEMPT_READY)
+		return false;
+	return kind == STEP_MOVE || (kind == STEP_STAY && attempt_is_queried(state));
 }
 
 /*
