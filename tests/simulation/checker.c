@@ -204,6 +204,11 @@ static void check_move(
 		a->told = to;
 }
 
+static bool is_by_persons(const char *cause)
+{
+	return strncmp(cause, "decided", 7) == 0 || strcmp(cause, "write_off") == 0;
+}
+
 static void check_events(struct sim *s, struct purchase *p)
 {
 	sqlite3_stmt *row = sim_sql(s, SQL_EVENTS, p->id);
@@ -220,7 +225,7 @@ static void check_events(struct sim *s, struct purchase *p)
 		a = find(p, (uint64_t)sqlite3_column_int64(row, 2));
 		check_move(s, p, a, sqlite3_column_int64(row, 2) != 0, sqlite3_column_int(row, 3),
 			sqlite3_column_int(row, 4));
-		if (a != NULL && strncmp((const char *)sqlite3_column_text(row, 8), "decided", 7) == 0)
+		if (a != NULL && is_by_persons((const char *)sqlite3_column_text(row, 8)))
 			a->is_decided = true;
 	}
 	(void)sqlite3_reset(row);
@@ -295,9 +300,10 @@ static void check_one_alive(struct sim *s, const struct purchase *p)
 		const struct attempt *a = &p->attempts[i];
 
 		alive[a->leg] += !in(a->state, PROVEN_NOT);
-		if (a->leg != 3 && a->state != NOT_SENT && i + 1 < p->attempts_len &&
-			p->attempts[i + 1].leg == a->leg &&
-			!(a->state == CONTRADICTED && p->attempts[i + 1].state == EXPIRED))
+		/* A proof that nothing left may prove false later; persons then choose. */
+		if (a->leg != 3 && !in(a->state, BIT(NOT_SENT) | BIT(CONTRADICTED)) &&
+			!a->is_decided && i + 1 < p->attempts_len &&
+			p->attempts[i + 1].leg == a->leg)
 			broken(s, p, "I2: a leg goes on after what may have executed");
 	}
 	for (int leg = 1; leg <= 3; leg++)

@@ -111,6 +111,7 @@ const char *sim_fault_name(enum fault fault)
 		[FAULT_FOR_EVER] = "for_ever",
 		[FAULT_FAILED] = "failed",
 		[FAULT_TWICE] = "twice",
+		[FAULT_LATER] = "later",
 		[FAULT_IPN_LOST] = "ipn_lost",
 		[FAULT_IPN_TWICE] = "ipn_twice",
 		[FAULT_IPN_FIRST] = "ipn_first",

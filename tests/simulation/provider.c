@@ -177,6 +177,19 @@ static void repeat(struct sim *s, const struct task *task, const struct order *r
 	settle_later(s, order, SIM_MINUTE);
 }
 
+/* F-D18: says that nothing ran, and carries it out all the same. */
+static void accept_later(struct sim *s, const struct task *task, const struct order *read)
+{
+	static const enum answer said[] = {ANSWER_REFUSED, ANSWER_429, ANSWER_401, ANSWER_FALSE};
+	size_t order = order_new(s, task->index, read);
+	uint32_t uid = uid_of(s, &s->orders[order]);
+
+	s->sent[s->orders[order].sent].has_lied = true;
+	s->lies++;
+	settle_later(s, order, 2 * SIM_HOUR);
+	answer(s, task, said[sim_below(s, uid, SIM_ROWS(said))], order, SIM_SECOND);
+}
+
 /* It was taken; what happens to the answer is the fault. */
 static void accept_badly(
 	struct sim *s, const struct task *task, const struct order *read, enum fault fault)
@@ -296,6 +309,8 @@ void provider_arrive(struct sim *s, const struct task *task, const struct http_c
 		note_call(s, &read);
 	if (fault == FAULTS)
 		accept(s, task, &read);
+	else if (fault == FAULT_LATER)
+		accept_later(s, task, &read);
 	else if (is_taken(fault))
 		accept_badly(s, task, &read, fault);
 	else

@@ -86,6 +86,7 @@ enum fault {
 	FAULT_FOR_EVER,
 	FAULT_FAILED,
 	FAULT_TWICE,
+	FAULT_LATER,
 	FAULTS_OF_SUBMIT,
 	FAULT_IPN_LOST = FAULTS_OF_SUBMIT,
 	FAULT_IPN_TWICE,
@@ -413,6 +414,7 @@ enum answer {
 	ANSWER_OTHER, /* of another order */
 	ANSWER_FAILED,
 	ANSWER_DUPLICATE,
+	ANSWER_FALSE, /* FAILED, and it is not */
 };
 
 enum news {
