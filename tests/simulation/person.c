@@ -90,6 +90,6 @@ void person_looks(struct sim *s)
 	look_at(s, "SELECT id FROM hold WHERE released_ms IS NULL ORDER BY id", DECIDE_RELEASE);
 	look_at(s,
 		"SELECT id FROM inbox WHERE verdict IN (4, 5, 6, 9, 10) AND dismissed = 0 ORDER BY id"
-		" LIMIT 20",
+		" LIMIT 5",
 		DECIDE_DISMISS);
 }

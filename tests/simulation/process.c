@@ -422,7 +422,7 @@ void process_step(struct sim *s)
 		disk_arm(s->disk, DISK_SOUND, 0, 0);
 		s->stops = false;
 	}
-	s->wake_ms = s->now_ms + (wait_ms > 0 ? wait_ms : SIM_TICK_MS);
+	s->wake_ms = sim_tick(s->now_ms + (wait_ms > 0 ? wait_ms : 1));
 	if (wait_ms != TAMA_EIO)
 		check_touched(s);
 	s->touched_len = wait_ms == TAMA_EIO ? s->touched_len : 0;
@@ -432,7 +432,7 @@ void process_open(struct sim *s)
 {
 	char dir[96];
 
-	if (sim_below(s, 0, 4) == 0 || s->plan->images != NULL) {
+	if (sim_below(s, 0, 6) == 0 || s->plan->images != NULL) {
 		s->report->disk_worlds++;
 		(void)snprintf(dir, sizeof(dir), "%s/world", s->shared->dir);
 		s->disk = disk_new(s->shared->disks, dir);

@@ -24,8 +24,8 @@
 #include "tama/limits.h"
 
 #define SIM_EPOCH INT64_C(1767225600000)
-#define SIM_TICK_MS 50 /* everything happens on this grid, so that events meet in a batch */
-#define SIM_WORLD 400 /* presses of one world: it checks them all at its end */
+#define SIM_TICK_MS 250 /* everything happens on this grid, so that events meet in a batch */
+#define SIM_WORLD 500 /* presses of one world: it checks them all at its end */
 #define SIM_TEXT 40
 #define SIM_KEY "0123456789abcdef0123456789abcdef"
 #define SIM_ROWS(table) (sizeof(table) / sizeof((table)[0]))
@@ -320,6 +320,8 @@ struct sim_run {
 bool sim_run(const struct sim_shared *shared, const struct sim_run *run, struct sim_report *out);
 void sim_report_add(struct sim_report *to, const struct sim_report *from);
 
+/* The next moment on the grid, not before that one. */
+int64_t sim_tick(int64_t at_ms);
 void sim_later(struct sim *s, int64_t in_ms, struct task task);
 void sim_trace(struct sim *s, uint64_t a, uint64_t b);
 /* Notes the first thing that broke. */

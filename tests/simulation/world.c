@@ -66,9 +66,14 @@ static void push_task(struct sim *s, struct task task)
 	s->heap[at] = task;
 }
 
+int64_t sim_tick(int64_t at_ms)
+{
+	return (at_ms + SIM_TICK_MS - 1) / SIM_TICK_MS * SIM_TICK_MS;
+}
+
 void sim_later(struct sim *s, int64_t in_ms, struct task task)
 {
-	task.at_ms = (s->now_ms + in_ms + SIM_TICK_MS) / SIM_TICK_MS * SIM_TICK_MS;
+	task.at_ms = sim_tick(s->now_ms + in_ms + 1);
 	push_task(s, task);
 }
 
