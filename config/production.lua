@@ -21,6 +21,11 @@ gateway {
   -- The database, the session log and the socket of `tama` commands. On a disk of this machine.
   data = "/var/lib/tama",
 
+  -- How far the store had come when money last left because of it, so that a restored backup or a
+  -- cloned machine is noticed and sends nothing. Better on another disk, and never in the backup.
+  -- The folder must exist and be ours; without this line it is DATA.mark beside the data.
+  mark = "/var/lib/tama-mark/mark",
+
   -- Where the proxy finds us: an address and a port. TLS ends at the proxy, so stay on loopback or
   -- a private network.
   listen = "127.0.0.1:8080",

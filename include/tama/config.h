@@ -180,6 +180,7 @@ struct channel {
 struct config {
 	struct str file;
 	struct str data_dir;
+	struct str mark; /* path of the store's mark (mark.h): beside data_dir unless said */
 	struct str listen_address;
 	uint16_t listen_port;
 	struct str admin_address;

@@ -217,7 +217,7 @@ struct engine_stats {
 	uint64_t ipns, ipn_duplicates, orphans, contradictions, mismatches;
 	uint64_t refunded, paid_and_refunded, decisions;
 	uint64_t polls, sms_rows, sms_sent;
-	uint64_t lanes_held; /* accounts held now */
+	uint64_t lanes_held; /* holds that stand now; one of '*' is of the whole node */
 };
 
 /*
@@ -231,6 +231,8 @@ void engine_free(struct engine **engine);
 
 /* A reload: the engine takes its own reference. */
 void engine_set_config(struct engine *engine, const struct config *config);
+/* The one it works by; borrowed until the next set. */
+const struct config *engine_config(const struct engine *engine);
 
 /*
  * One group commit: the events (a list by ->next, at most LIMIT_ENGINE_BATCH), then whatever fell
@@ -240,6 +242,10 @@ void engine_set_config(struct engine *engine, const struct config *config);
  * more.
  */
 int64_t engine_step(struct engine *engine, struct engine_event *events);
+
+/* Whether an account takes new purchases now, so that a menu can close politely before anything is
+ * confirmed. By the engine's thread, between steps. */
+bool engine_account_sells(const struct engine *engine, const struct account *account);
 
 void engine_stats(const struct engine *engine, struct engine_stats *out);
 

@@ -71,6 +71,7 @@
 #define LIMIT_ENGINE_QUEUE 8192
 #define LIMIT_ENGINE_BATCH 256
 #define LIMIT_OUTBOX_BATCH 256
+#define LIMIT_MARK_MS 1000 /* so old the store's mark may be while there is traffic */
 #define LIMIT_ATTEMPTS 250 /* of one leg: only NOT_SENT ones can be many */
 
 /* A purchase in time (reliability 2.7), milliseconds. */

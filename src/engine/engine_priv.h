@@ -18,7 +18,6 @@ enum effect_kind {
 	EFFECT_QUERY,
 	EFFECT_SMS,
 	EFFECT_ALARM,
-	EFFECT_HOLD, /* wire.account */
 };
 
 struct effect {
@@ -29,6 +28,12 @@ struct effect {
 	const char *what; /* ALARM */
 	struct str ref;
 	const char *detail;
+};
+
+/* A row of `hold`; '*' of partner 0 is the whole node. */
+struct engine_hold {
+	uint32_t partner;
+	char account[64];
 };
 
 struct engine {
@@ -42,8 +47,12 @@ struct engine {
 	struct effect *effects, **effects_end;
 	bool has_recovered; /* no orphan of an earlier incarnation is left, and that is durable */
 	bool is_dead;
-	char held[LANES_HELD_MAX][64]; /* names of accounts */
-	size_t held_len;
+	struct engine_hold holds[LANES_HELD_MAX];
+	size_t holds_len;
+	bool lanes_touched; /* by this step: read anew should it not be kept */
+	bool is_unmarked; /* the mark could not be written: nothing new is sent */
+	bool is_accepting; /* this step freezes the last of an untrusted store */
+	uint64_t frozen_id; /* purchases up to it are of a life that this store may not remember */
 	struct engine_stats stats;
 };
 
@@ -129,10 +138,22 @@ int pause_end(struct engine *e, const struct attempt_row *attempt);
 
 /* ---- lane.c ---- */
 
+/* Reads the holds that stand. 0, TAMA_EIO. */
+int lanes_load(struct engine *e);
 /* Whether requests may go out for this account now; NULL: gone from the configuration. */
 bool lane_is_open(const struct engine *e, const struct account *account);
-/* No more of them until the process starts again. Run as an effect: after the commit. */
-void lane_hold(struct engine *e, struct str account);
+/* No more of them, in the commit of this event, until lane_release. 0 also when held already. */
+int lane_hold(struct engine *e, uint32_t partner, struct str account, const char *reason);
+/* Ends a hold by its id, in the commit of the decision; TAMA_ENOTFOUND when none stands. */
+int lane_release(struct engine *e, uint32_t partner, uint64_t hold);
+
+/* The store may be older than what was sent: the whole node is held. */
+int lanes_distrust(struct engine *e, enum mark_verdict verdict);
+/* Whether what is READY of this purchase may have been sent by a life that the store forgot. */
+bool lane_is_frozen(const struct engine *e, uint64_t purchase);
+/* READY to REVIEW. The second loads the case of an attempt_row. */
+int lane_freeze_case(struct engine *e, struct engine_case *c);
+int lane_freeze_one(struct engine *e, void *row);
 
 /* ---- handlers ---- */
 

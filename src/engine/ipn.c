@@ -155,14 +155,10 @@ static bool is_hint(
 /* 2.6, first row: store, alarm, hold the lane; the attempt itself goes to REVIEW. */
 static int hold_lane(struct engine *e, const struct engine_case *c)
 {
-	struct effect *effect = engine_effect(e, EFFECT_HOLD);
-
-	if (effect == NULL)
-		return TAMA_ENOMEM;
-	effect->wire.account = arena_str(&e->arena, c->attempt.account);
 	engine_alarm(e, "never_sent", c->purchase.ref,
 		"news of a request that was not sent: restored store or forgery; account held");
-	return 0;
+	return lane_hold(e, c->attempt.partner, c->attempt.account,
+		"news of a request that was never sent");
 }
 
 static int apply(struct engine *e, struct engine_case *c, const struct engine_ipn *ipn)

@@ -26,6 +26,8 @@ int due_send(struct engine *e, const struct outbox_row *row)
 		return rc;
 	if (c.attempt.state != ATTEMPT_READY)
 		return STORE(e, outbox_done, row->partner, row->id);
+	if (lane_is_frozen(e, c.purchase.id))
+		return lane_freeze_case(e, &c);
 	if (e->now_ms >= attempt_expires_ms(&c.attempt))
 		return expire(e, &c);
 	account = engine_account(e, &c.attempt);
@@ -85,7 +87,7 @@ static int try_claim(struct engine *e, struct engine_case *c, const struct engin
 	if (rc != 0)
 		return rc;
 	if (!lane_is_open(e, account) || free_ms > e->now_ms ||
-		e->now_ms >= attempt_expires_ms(&c->attempt))
+		lane_is_frozen(e, c->purchase.id) || e->now_ms >= attempt_expires_ms(&c->attempt))
 		return drop(e, p);
 	return claim(e, c, p);
 }

@@ -105,7 +105,7 @@ struct pairs {
 
 struct decl_gateway {
 	struct decl decl;
-	struct str data, listen, admin, master_key;
+	struct str data, mark, listen, admin, master_key;
 	struct texts proxies;
 	int64_t workers, connections;
 	bool allow_loopback, allow_http;

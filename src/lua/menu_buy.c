@@ -130,7 +130,7 @@ static void refuse_politely(lua_State *L, const struct buy_intent *quote)
 	}
 	if (is_behind_us(run))
 		return;
-	if (quote->operator_->out_of_service || !offer_is_in_service(quote->offer))
+	if (quote->operator_->out_of_service || !offer_is_in_service(run, quote->offer))
 		(void)menu_stop_not_sold(L, quote->operator_);
 	if (wallet != NULL && wallet->out_of_service)
 		(void)menu_stop_not_sold(L, wallet);

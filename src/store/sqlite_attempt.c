@@ -188,6 +188,15 @@ int sqlite_attempt_orphans(
 	return read_many(&query, arena, out, max);
 }
 
+int sqlite_attempt_unsent(
+	struct store *base, struct arena *arena, struct attempt_row *out, size_t max)
+{
+	struct query query = query_begin(&sqlite_store_of(base)->db, ST_ATTEMPT_UNSENT);
+
+	query_i64(&query, ":max", (int64_t)max);
+	return read_many(&query, arena, out, max);
+}
+
 int sqlite_attempt_update(struct store *base, const struct attempt_row *row)
 {
 	struct db *db = &sqlite_store_of(base)->db;

@@ -10,6 +10,10 @@
 
 #include "tama/store.h"
 
+#include <limits.h>
+
+#define BOOT_ID_MAX 63
+
 enum statement {
 	ST_BEGIN,
 	ST_COMMIT,
@@ -17,6 +21,7 @@ enum statement {
 	ST_SAVEPOINT,
 	ST_RELEASE,
 	ST_ROLLBACK_TO,
+	ST_META_RAISE,
 
 	ST_PERSON_FIND,
 	ST_PERSON_INSERT,
@@ -37,6 +42,7 @@ enum statement {
 	ST_ATTEMPT_BY_PROVIDER_ID,
 	ST_ATTEMPT_LIST,
 	ST_ATTEMPT_ORPHANS,
+	ST_ATTEMPT_UNSENT,
 	ST_ATTEMPT_LIVE,
 	ST_ATTEMPT_CONTRADICTED,
 	ST_ATTEMPT_EXISTS,
@@ -106,6 +112,20 @@ struct person_cache {
 	bool has_new; /* since the transaction began; savepoints do not reset it */
 };
 
+/* sqlite_mark.c */
+struct store_mark {
+	char path[PATH_MAX]; /* empty: none is kept */
+	char boot_id[BOOT_ID_MAX + 1];
+	struct mark now; /* as the last commit left the store */
+	struct store_past past;
+	uint64_t passed; /* a generation that the mark had and the store may not have had */
+	uint64_t raising; /* by the transaction under way; 0: not */
+	uint64_t raising_last_id, raising_frozen_id;
+	int64_t raising_boot_ms, raised_boot_ms;
+	bool is_raised; /* in this life */
+	bool is_owed; /* raised durably, and not written yet */
+};
+
 struct sqlite_store {
 	struct store base;
 	struct db db;
@@ -113,6 +133,8 @@ struct sqlite_store {
 	uint64_t incarnation;
 	unsigned depth; /* of savepoints */
 	int wal_frames; /* after the last commit */
+	int changes_at_begin; /* rows, of the transaction under way */
+	struct store_mark mark;
 	bool is_in_doubt; /* a commit was: nothing more until the store is opened anew */
 	bool is_disk_suspect; /* a checkpoint failed: the kernel may have dropped pages it could not
 				 write */
@@ -235,6 +257,16 @@ int person_intern(struct sqlite_store *store, uint32_t partner, struct str numbe
 int person_find(struct db *db, uint32_t partner, struct str number, int64_t *id_out);
 void person_cache_rollback(struct person_cache *cache);
 
+/* ---- sqlite_mark.c
+ * -------------------------------------------------------------------------------- */
+
+/* Compares the store as found with its mark. 0; TAMA_EIO, TAMA_EINVAL. Changes nothing. */
+int mark_open(struct sqlite_store *store, const struct store_config *config, struct err *err);
+/* A new incarnation, larger than any that store or mark have seen, in a commit of its own. */
+int mark_begin_life(struct sqlite_store *store, struct err *err);
+/* At a close that is not a crash: the last raise. */
+void mark_end_life(struct sqlite_store *store);
+
 /* ---- the verbs, by file
  * ---------------------------------------------------------------------------- */
 
@@ -273,6 +305,9 @@ int sqlite_attempt_update(struct store *store, const struct attempt_row *row);
 int sqlite_attempt_orphans(
 	struct store *store, struct arena *arena, struct attempt_row *out, size_t max);
 
+int sqlite_attempt_unsent(
+	struct store *store, struct arena *arena, struct attempt_row *out, size_t max);
+
 int sqlite_outbox_insert(struct store *store, const struct outbox_row *row);
 int sqlite_outbox_due(struct store *store, int64_t now_ms, struct arena *arena,
 	struct outbox_row *out, size_t max);
@@ -299,6 +334,9 @@ int sqlite_spacing_get(struct store *store, uint32_t partner, struct str account
 int sqlite_spacing_set(struct store *store, uint32_t partner, struct str account, struct str number,
 	int64_t amount, const struct spacing *spacing);
 
+void sqlite_past(const struct store *store, struct store_past *out);
+int sqlite_mark_raise(struct store *store, const struct store_moment *moment, bool is_accepted);
+int sqlite_mark_write(struct store *store, struct err *err);
 int sqlite_inbox_dismiss(struct store *store, uint32_t partner, uint64_t id);
 int sqlite_decision_insert(struct store *store, const struct decision_row *row);
 int sqlite_decision_open(struct store *store, const struct decision_row *like, struct arena *arena,

@@ -37,6 +37,9 @@ static const char *const texts[STATEMENTS] = {
 	[ST_SAVEPOINT] = "SAVEPOINT one",
 	[ST_RELEASE] = "RELEASE one",
 	[ST_ROLLBACK_TO] = "ROLLBACK TO one",
+	[ST_META_RAISE] = "UPDATE meta SET generation = :generation, clock_ms = :clock_ms,"
+			  " boot_ms = :boot_ms, boot_id = :boot_id,"
+			  " frozen_id = max(frozen_id, :frozen_id)",
 
 	[ST_PERSON_FIND] = "SELECT id FROM person WHERE partner = :partner AND hash = :hash",
 	[ST_PERSON_INSERT] = "INSERT INTO person (partner, hash, number)"
@@ -88,6 +91,9 @@ static const char *const texts[STATEMENTS] = {
 	[ST_ATTEMPT_ORPHANS] =
 		ATTEMPT "WHERE a.state = 2 AND (a.state < 5 OR a.state = 9 OR a.state = 10)"
 			" AND a.owner_incarnation < :incarnation"
+			" ORDER BY a.id LIMIT :max",
+	[ST_ATTEMPT_UNSENT] =
+		ATTEMPT "WHERE a.state = 1 AND (a.state < 5 OR a.state = 9 OR a.state = 10)"
 			" ORDER BY a.id LIMIT :max",
 	[ST_ATTEMPT_LIVE] =
 		"SELECT 1 FROM attempt WHERE partner = :partner AND purchase = :purchase"

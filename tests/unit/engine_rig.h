@@ -278,6 +278,24 @@ static inline void rig_crash(struct rig *r)
 	rig_boot_engine(r);
 }
 
+/* Persons have looked: every hold is released, and a new life finds none. */
+static inline void rig_release_holds(struct rig *r)
+{
+	struct hold_row rows[8];
+	struct err err = ERR_INIT;
+	int n;
+
+	arena_reset(&r->arena);
+	n = r->real->hold_list(r->fx.store, &r->arena, rows, ROWS(rows));
+	assert_int_equal(r->real->begin(r->fx.store, &err), 0);
+	for (int i = 0; i < n; i++)
+		assert_int_equal(
+			r->real->hold_release(r->fx.store, rows[i].partner, rows[i].id, r->now_ms),
+			0);
+	assert_int_equal(r->real->commit(r->fx.store, &err), 0);
+	rig_crash(r);
+}
+
 /* ---- events ------------------------------------------------------------------------------------
  */
 
