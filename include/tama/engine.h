@@ -217,6 +217,7 @@ struct engine_stats {
 	uint64_t ipns, ipn_duplicates, orphans, contradictions, mismatches;
 	uint64_t refunded, paid_and_refunded, decisions;
 	uint64_t polls, sms_rows, sms_sent;
+	uint64_t lanes_stopped; /* by their breaker, now */
 	uint64_t lanes_held; /* holds that stand now; one of '*' is of the whole node */
 };
 

@@ -74,6 +74,13 @@
 #define LIMIT_MARK_MS 1000 /* so old the store's mark may be while there is traffic */
 #define LIMIT_ATTEMPTS 250 /* of one leg: only NOT_SENT ones can be many */
 
+/* An account's circuit breaker (reliability 2.7). */
+#define LIMIT_LANE_SENDS 20 /* the last so many are looked at */
+#define LIMIT_LANE_DOUBTS 5 /* so many of them in doubt stop the lane */
+#define LIMIT_LANE_PAUSE_MS (60 * 1000) /* before one may try, doubling */
+#define LIMIT_LANE_PAUSE_MAX_MS (15 * 60 * 1000)
+#define LIMIT_LANE_LOOK_MS (3600 * 1000) /* sends of so long ago count after a restart */
+
 /* A purchase in time (reliability 2.7), milliseconds. */
 #define LIMIT_LEASE_MS (60 * 1000) /* an effect handed out is handed out again after this */
 #define LIMIT_READY_MS (10 * 60 * 1000) /* never sent by then: expired */

@@ -297,6 +297,9 @@ struct store_ops {
 	/* Writes state, owner, epoch, hash, provider_id, polls, times where version still is
 	 * row->version, and raises it by one; TAMA_ECONFLICT. */
 	int (*attempt_update)(struct store *, const struct attempt_row *);
+	/* What the account sent last, by id, those after `since` only; newest first. */
+	int (*attempt_recent)(struct store *, uint32_t partner, struct str account, uint64_t since,
+		struct arena *, struct attempt_row *, size_t max);
 	/* Attempts READY, of every partner; at most max, oldest first. */
 	int (*attempt_unsent)(struct store *, struct arena *, struct attempt_row *, size_t max);
 	/* Attempts SENDING under an older incarnation; at most max, oldest first. */

@@ -393,6 +393,7 @@ static int move(struct engine *e, struct engine_case *c, enum attempt_state next
 	if (rc == 0)
 		rc = settle(e, c, &after, cause);
 	count(e, next);
+	lane_note(e, &c->attempt, next);
 	return rc;
 }
 

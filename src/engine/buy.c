@@ -175,6 +175,8 @@ static int buy_new(struct engine *e, struct engine_event *event)
 	rc = insert_rows(e, buy, &p, &a, first_due(e, buy->intent, p.has_collect));
 	if (rc != 0)
 		return rc;
+	lane_note_sale(e, buy->intent->offer->collect.account);
+	lane_note_sale(e, buy->intent->offer->deliver.account);
 	buy->purchase = p.id;
 	event->outcome = ENGINE_DONE;
 	e->stats.bought++;

@@ -169,6 +169,7 @@ static int guarded(struct engine *e, int (*work)(struct engine *, void *), void 
 {
 	struct engine_stats stats = e->stats;
 	struct effect **mark = e->effects_end;
+	const struct lane_undo *undo = e->undo;
 	int rc = e->store->ops->savepoint(e->store);
 
 	if (rc != 0)
@@ -178,6 +179,7 @@ static int guarded(struct engine *e, int (*work)(struct engine *, void *), void 
 		return e->store->ops->release(e->store);
 	*mark = NULL;
 	e->effects_end = mark;
+	lanes_undo(e, undo);
 	e->stats = stats;
 	if (e->store->ops->rollback_to(e->store) != 0)
 		return TAMA_EIO;
@@ -421,8 +423,11 @@ int64_t engine_step(struct engine *e, struct engine_event *events)
 	e->effects_end = &e->effects;
 	e->lanes_touched = e->is_accepting = false;
 	rc = work(e, events, &more);
-	if (rc != 0)
+	if (rc != 0) {
+		lanes_undo(e, NULL);
 		e->stats = stats;
+	}
+	e->undo = NULL;
 	if (rc != 0 && rc != TAMA_EDOUBT && e->lanes_touched && lanes_load(e) != 0)
 		e->is_unmarked = true;
 	if (rc == TAMA_EDOUBT) {
@@ -475,9 +480,11 @@ int engine_new(const struct engine_world *world, struct store *store, const stru
 	e->frozen_id = past.frozen_id;
 	arena_init(&e->arena, STEP_BYTES);
 	rc = lanes_load(e);
+	if (rc == 0)
+		rc = lanes_meet(e);
 	if (rc != 0) {
 		engine_free(&e);
-		return err_set(err, rc, "the holds cannot be read");
+		return err_set(err, rc, "the lanes cannot be read");
 	}
 	*out = e;
 	return 0;
@@ -488,6 +495,9 @@ void engine_set_config(struct engine *e, const struct config *config)
 	const struct config *old = e->config;
 
 	e->config = config_ref(config);
+	/* A lane that cannot be read begins without a past. */
+	if (lanes_meet(e) != 0)
+		e->world.alarm(e->world.ctx, "lanes", STR(""), "the store does not answer");
 	config_unref(&old);
 }
 

@@ -185,7 +185,9 @@ static int apply(struct engine *e, struct engine_case *c, const struct engine_ip
 	}
 	if (has_id && step.kind == STEP_MOVE)
 		c->attempt.provider_id = ipn->facts.id;
-	return case_apply(e, c, what, evidence, &step);
+	rc = case_apply(e, c, what, evidence, &step);
+	lane_note_refusal(e, &c->attempt, &ipn->facts);
+	return rc;
 }
 
 static int park(struct engine *e, struct engine_event *event, struct engine_case *c, unsigned bits)

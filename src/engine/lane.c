@@ -1,8 +1,9 @@
 /*
  * A lane is an account's way to its provider. It neither sells nor sends while the account is
- * switched off, gone, or held; queries and IPNs go on. A hold is a row, made in the commit of what
- * gave the reason: news of a request that was never sent (reliability.md 2.6, first row), a store
- * older than its mark (mark.h), a send address that is not there (2.4). Only persons release it.
+ * switched off, gone, held or stopped; queries and IPNs go on. A hold is a row, made in the commit
+ * of what gave the reason: news of a request that was never sent (reliability.md 2.6, first row), a
+ * store older than its mark (mark.h), a send address that is not there (2.4). Only persons release
+ * it. What stops by itself and goes on by itself is the breaker (breaker.c).
  */
 #include "engine_priv.h"
 
@@ -22,15 +23,11 @@ static bool is_held(const struct engine *e, uint32_t partner, struct str account
 	return e->holds_len == LANES_HELD_MAX;
 }
 
-bool lane_is_open(const struct engine *e, const struct account *account)
+/* Neither switched off nor held: the breaker aside. */
+bool lane_is_in_service(const struct engine *e, const struct account *account)
 {
 	return account != NULL && !account->out_of_service && !e->is_unmarked &&
 	       !is_held(e, account->partner->id, account->name);
-}
-
-bool engine_account_sells(const struct engine *e, const struct account *account)
-{
-	return lane_is_open(e, account);
 }
 
 int lanes_load(struct engine *e)

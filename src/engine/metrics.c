@@ -84,8 +84,10 @@ static void add_purchases(struct gateway *g, struct buf *out)
 			buf_printf(out, "tama_attempts{state=\"%s\"} %llu\n",
 				attempt_state_name((enum attempt_state)i),
 				(unsigned long long)c.attempts[i]);
-	gauge(out, "tama_accounts_held", "Accounts held after news of what was never sent.",
+	gauge(out, "tama_accounts_held", "Holds that stand: accounts, or the whole node.",
 		s.lanes_held);
+	gauge(out, "tama_accounts_stopped", "Accounts stopped by their circuit breaker.",
+		s.lanes_stopped);
 	gauge(out, "tama_inbox_parked", "Evidence that a person must look at.", c.parked);
 	gauge(out, "tama_refund_due", "Purchases paid and not delivered.", c.refund_due);
 	gauge(out, "tama_outbox", "What is still owed to the outside.", c.outbox_due);

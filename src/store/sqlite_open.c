@@ -169,6 +169,7 @@ static const struct store_ops sqlite_ops = {
 	.attempt_list = sqlite_attempt_list,
 	.attempt_update = sqlite_attempt_update,
 	.attempt_orphans = sqlite_attempt_orphans,
+	.attempt_recent = sqlite_attempt_recent,
 	.attempt_unsent = sqlite_attempt_unsent,
 	.outbox_insert = sqlite_outbox_insert,
 	.outbox_due = sqlite_outbox_due,

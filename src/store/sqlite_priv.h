@@ -43,6 +43,7 @@ enum statement {
 	ST_ATTEMPT_LIST,
 	ST_ATTEMPT_ORPHANS,
 	ST_ATTEMPT_UNSENT,
+	ST_ATTEMPT_RECENT,
 	ST_ATTEMPT_LIVE,
 	ST_ATTEMPT_CONTRADICTED,
 	ST_ATTEMPT_EXISTS,
@@ -305,6 +306,8 @@ int sqlite_attempt_update(struct store *store, const struct attempt_row *row);
 int sqlite_attempt_orphans(
 	struct store *store, struct arena *arena, struct attempt_row *out, size_t max);
 
+int sqlite_attempt_recent(struct store *store, uint32_t partner, struct str account, uint64_t since,
+	struct arena *arena, struct attempt_row *out, size_t max);
 int sqlite_attempt_unsent(
 	struct store *store, struct arena *arena, struct attempt_row *out, size_t max);
 

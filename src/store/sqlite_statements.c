@@ -95,6 +95,9 @@ static const char *const texts[STATEMENTS] = {
 	[ST_ATTEMPT_UNSENT] =
 		ATTEMPT "WHERE a.state = 1 AND (a.state < 5 OR a.state = 9 OR a.state = 10)"
 			" ORDER BY a.id LIMIT :max",
+	[ST_ATTEMPT_RECENT] = ATTEMPT "WHERE a.id > :since AND +a.partner = :partner"
+				      " AND +a.account = :account AND a.epoch > 0"
+				      " ORDER BY a.id DESC LIMIT :max",
 	[ST_ATTEMPT_LIVE] =
 		"SELECT 1 FROM attempt WHERE partner = :partner AND purchase = :purchase"
 		" AND leg = :leg AND state <> 5 AND state <> 7"

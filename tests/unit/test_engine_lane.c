@@ -246,6 +246,239 @@ static void without_its_mark_nothing_new_is_sent(void **state)
 	assert_int_equal(rig_buy(r, "ci-payment", MOOV2, MOOV2, 4), ENGINE_DONE);
 }
 
+/* ---- the breaker --------------------------------------------------------------------------------
+ */
+
+static enum engine_outcome buy_number(struct rig *r, unsigned i)
+{
+	char payer[] = "2250101020000";
+
+	payer[11] = (char)('0' + i / 10);
+	payer[12] = (char)('0' + i % 10);
+	return rig_buy(r, "ci-payment", payer, payer, 100 + i);
+}
+
+/* One more send; in doubt, or answered with the word. */
+static struct attempt_row send_number(struct rig *r, unsigned i, const char *word)
+{
+	struct attempt_row a;
+
+	assert_int_equal(buy_number(r, i), ENGINE_DONE);
+	a = rig_send(r);
+	if (word == NULL)
+		rig_broken(r, &a, TRANSFER_TIMEOUT, 100);
+	else
+		rig_reply(r, &a, word, "T");
+	return rig_attempt(r, 0);
+}
+
+static void stop_lane(struct rig *r)
+{
+	for (unsigned i = 0; i < LIMIT_LANE_DOUBTS; i++)
+		(void)send_number(r, i, NULL);
+	assert_int_equal(rig_stats(r).lanes_stopped, 1);
+}
+
+static void five_doubts_of_twenty_stop_a_lane(void **state)
+{
+	struct rig *r = *state;
+	struct attempt_row ready;
+	unsigned i;
+
+	for (i = 0; i < 4; i++)
+		(void)send_number(r, i, NULL);
+	/* Sixteen that went well push none of the four out; the next doubt is the fifth of twenty.
+	 */
+	for (; i < 19; i++)
+		(void)send_number(r, i, "SUCCESSFUL");
+	assert_true(sells(r, "et-ci"));
+	assert_int_equal(buy_number(r, 30), ENGINE_DONE);
+	ready = rig_attempt(r, 0);
+	(void)send_number(r, 19, NULL);
+	assert_int_equal(rig_stats(r).lanes_stopped, 1);
+	assert_int_equal(rig_count(r, SAID_ALARM, "lane_stopped"), 1);
+	assert_false(sells(r, "et-ci"));
+	assert_true(sells(r, "xente-ug"));
+	assert_int_equal(buy_number(r, 31), ENGINE_CLOSED);
+	/* What was prepared meanwhile stays here. */
+	rig_forget(r);
+	(void)rig_post_prepared(r, &ready, PREPARED_OK);
+	rig_wait(r, 50 * 1000);
+	assert_int_equal(rig_count(r, SAID_GO, NULL), 0);
+}
+
+static void old_doubts_do_not_count(void **state)
+{
+	struct rig *r = *state;
+	unsigned i;
+
+	for (i = 0; i < 4; i++)
+		(void)send_number(r, i, NULL);
+	for (; i < 24; i++)
+		(void)send_number(r, i, "SUCCESSFUL");
+	(void)send_number(r, i, NULL);
+	assert_int_equal(rig_stats(r).lanes_stopped, 0);
+}
+
+static void one_tries_and_a_proven_answer_opens(void **state)
+{
+	struct rig *r = *state;
+	struct attempt_row a;
+
+	stop_lane(r);
+	rig_wait(r, 61 * 1000);
+	assert_true(sells(r, "et-ci"));
+	assert_int_equal(buy_number(r, 10), ENGINE_DONE);
+	a = rig_attempt(r, 0);
+	/* One, and no second with it. */
+	assert_int_equal(buy_number(r, 11), ENGINE_CLOSED);
+	r->purchase = a.purchase;
+	a = rig_send(r);
+	rig_wait(r, 70 * 1000);
+	assert_int_equal(buy_number(r, 12), ENGINE_CLOSED);
+	rig_reply(r, &a, "PENDING", "T");
+	assert_int_equal(rig_count(r, SAID_ALARM, "lane_open"), 1);
+	assert_int_equal(rig_stats(r).lanes_stopped, 0);
+	(void)send_number(r, 13, "SUCCESSFUL");
+	(void)send_number(r, 14, "SUCCESSFUL");
+}
+
+static void each_doubt_more_doubles_the_pause(void **state)
+{
+	static const int64_t pauses_s[] = {60, 120, 240, 480, 900, 900};
+	struct rig *r = *state;
+
+	stop_lane(r);
+	r->is_lax = true;
+	for (unsigned i = 0; i < ROWS(pauses_s); i++) {
+		rig_wait(r, pauses_s[i] * 1000 - 1000);
+		assert_int_equal(buy_number(r, 40 + i), ENGINE_CLOSED);
+		rig_wait(r, 2000);
+		(void)send_number(r, 20 + i, NULL);
+	}
+}
+
+/* What never left says nothing of the provider: the next may try, after the same pause. */
+static void a_try_that_never_left_is_tried_again(void **state)
+{
+	struct rig *r = *state;
+	struct attempt_row a;
+
+	stop_lane(r);
+	rig_wait(r, 61 * 1000);
+	assert_int_equal(buy_number(r, 10), ENGINE_DONE);
+	a = rig_send(r);
+	rig_broken(r, &a, TRANSFER_CONNECT, 0);
+	assert_int_equal(rig_stats(r).lanes_stopped, 1);
+	rig_forget(r);
+	rig_wait(r, 50 * 1000);
+	assert_int_equal(rig_count(r, SAID_PREPARE, NULL), 0);
+	rig_wait(r, 90 * 1000);
+	a = rig_send(r);
+	rig_reply(r, &a, "SUCCESSFUL", "T");
+	assert_int_equal(rig_stats(r).lanes_stopped, 0);
+}
+
+static void ipns_that_settle_all_doubts_open_a_lane(void **state)
+{
+	struct rig *r = *state;
+	uint64_t bought[LIMIT_LANE_DOUBTS];
+	struct attempt_row a;
+
+	for (unsigned i = 0; i < LIMIT_LANE_DOUBTS; i++) {
+		(void)send_number(r, i, NULL);
+		bought[i] = r->purchase;
+	}
+	for (unsigned i = 0; i < LIMIT_LANE_DOUBTS; i++) {
+		assert_false(sells(r, "et-ci"));
+		r->purchase = bought[i];
+		a = rig_attempt(r, 0);
+		(void)rig_ipn(r, &a, "SUCCESSFUL", i == 0 ? "TA" : "TB");
+	}
+	assert_true(sells(r, "et-ci"));
+}
+
+static void a_crash_forgets_no_stop(void **state)
+{
+	struct rig *r = *state;
+
+	stop_lane(r);
+	rig_crash(r);
+	assert_int_equal(rig_stats(r).lanes_stopped, 1);
+	assert_int_equal(buy_number(r, 10), ENGINE_CLOSED);
+	rig_wait(r, 61 * 1000);
+	assert_int_equal(buy_number(r, 11), ENGINE_DONE);
+}
+
+/* Undone with the step that stopped it. */
+static void a_stop_that_was_not_kept_is_none(void **state)
+{
+	struct rig *r = *state;
+	struct attempt_row a;
+
+	for (unsigned i = 0; i < LIMIT_LANE_DOUBTS - 1; i++)
+		(void)send_number(r, i, NULL);
+	assert_int_equal(buy_number(r, 9), ENGINE_DONE);
+	a = rig_send(r);
+	r->commit_answers = TAMA_EIO;
+	rig_broken(r, &a, TRANSFER_TIMEOUT, 100);
+	r->commit_answers = 0;
+	assert_int_equal(rig_stats(r).lanes_stopped, 0);
+	assert_true(sells(r, "et-ci"));
+	rig_broken(r, &a, TRANSFER_TIMEOUT, 100);
+	assert_false(sells(r, "et-ci"));
+}
+
+/* F-D26: our float, on a leg that pays out; the same words about a customer's wallet stop nothing.
+ */
+static void want_of_float_stops_a_lane(void **state)
+{
+	struct rig *r = *state;
+	struct attempt_row a;
+	struct engine_result *result;
+
+	for (int leg = LEG_COLLECT; leg <= LEG_DELIVER; leg++) {
+		(void)rig_buy(
+			r, "ci-airtime", leg == LEG_COLLECT ? MOOV : MTN, MOOV2, (uint64_t)leg);
+		rig_wait(r, 6000);
+		a = rig_send(r);
+		if (leg == LEG_DELIVER) {
+			rig_reply(r, &a, "SUCCESSFUL", "T1");
+			rig_wait(r, 1000);
+			a = rig_send(r);
+			assert_int_equal(a.leg, LEG_DELIVER);
+		}
+		result = rig_post_result(r, &a, PROVIDER_SUBMIT, NULL, NULL);
+		result->facts = (struct facts){.is_valid = true, .code = STR("Solde insuffisant")};
+		rig_step(r);
+		assert_int_equal(rig_stats(r).lanes_stopped, leg == LEG_DELIVER);
+	}
+	rig_wait(r, 14 * MINUTE);
+	assert_false(sells(r, "et-ci"));
+	rig_wait(r, 2 * MINUTE);
+	assert_true(sells(r, "et-ci"));
+}
+
+static void an_address_that_is_not_there_holds_the_account(void **state)
+{
+	struct rig *r = *state;
+	struct attempt_row a;
+
+	assert_int_equal(buy_number(r, 1), ENGINE_DONE);
+	a = rig_send(r);
+	rig_post_result(r, &a, PROVIDER_SUBMIT, NULL, NULL)->transfer.status = 404;
+	rig_step(r);
+	assert_int_equal(rig_attempt(r, 0).state, ATTEMPT_UNKNOWN);
+	assert_int_equal(rig_stats(r).lanes_held, 1);
+	assert_int_equal(buy_number(r, 2), ENGINE_CLOSED);
+	/* A query's 404 is an answer about one transaction. */
+	rig_release_holds(r);
+	a = send_number(r, 3, "PENDING");
+	rig_post_result(r, &a, PROVIDER_STATUS, NULL, NULL)->transfer.status = 404;
+	rig_step(r);
+	assert_int_equal(rig_stats(r).lanes_held, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -259,6 +492,16 @@ int main(void)
 		RIG_TEST(what_a_forgotten_life_may_have_gone_on_with_stays_frozen),
 		RIG_TEST(freezing_goes_on_after_a_crash),
 		RIG_TEST(without_its_mark_nothing_new_is_sent),
+		RIG_TEST(five_doubts_of_twenty_stop_a_lane),
+		RIG_TEST(old_doubts_do_not_count),
+		RIG_TEST(one_tries_and_a_proven_answer_opens),
+		RIG_TEST(each_doubt_more_doubles_the_pause),
+		RIG_TEST(a_try_that_never_left_is_tried_again),
+		RIG_TEST(ipns_that_settle_all_doubts_open_a_lane),
+		RIG_TEST(a_crash_forgets_no_stop),
+		RIG_TEST(a_stop_that_was_not_kept_is_none),
+		RIG_TEST(want_of_float_stops_a_lane),
+		RIG_TEST(an_address_that_is_not_there_holds_the_account),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
