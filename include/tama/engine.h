@@ -77,7 +77,7 @@ struct engine_buy {
 	struct str repeat_reply;
 	struct str repeat_ref;
 	uint64_t purchase;
-	int64_t until_ms;
+	int64_t until_ms; /* by the wall clock: for people */
 };
 
 struct engine_prepared {
@@ -217,6 +217,7 @@ struct engine_stats {
 	uint64_t ipns, ipn_duplicates, orphans, contradictions, mismatches;
 	uint64_t refunded, paid_and_refunded, decisions;
 	uint64_t polls, sms_rows, sms_sent;
+	int64_t clock_off_ms; /* the wall clock's lead over the engine's */
 	uint64_t lanes_stopped; /* by their breaker, now */
 	uint64_t lanes_held; /* holds that stand now; one of '*' is of the whole node */
 };

@@ -74,6 +74,10 @@
 #define LIMIT_MARK_MS 1000 /* so old the store's mark may be while there is traffic */
 #define LIMIT_ATTEMPTS 250 /* of one leg: only NOT_SENT ones can be many */
 
+/* The engine's clock. */
+#define LIMIT_CLOCK_AHEAD_MS (30 * 24 * 3600 * (int64_t)1000) /* over a boot; more is cut */
+#define LIMIT_CLOCK_OFF_MS (60 * 1000) /* off the wall clock: told */
+
 /* An account's circuit breaker (reliability 2.7). */
 #define LIMIT_LANE_SENDS 20 /* the last so many are looked at */
 #define LIMIT_LANE_DOUBTS 5 /* so many of them in doubt stop the lane */

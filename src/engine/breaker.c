@@ -214,9 +214,9 @@ static int meet(struct engine *e, const struct account *account)
 {
 	struct lane *lane = &e->lanes[e->lanes_len];
 	struct attempt_row rows[LIMIT_LANE_SENDS];
-	int64_t now_ms = e->now_ms != 0 ? e->now_ms : e->world.wall_ms(e->world.ctx);
 	int n = STORE(e, attempt_recent, account->partner->id, account->name,
-		(uint64_t)(now_ms - LIMIT_LANE_LOOK_MS) << 20, &e->arena, rows, LIMIT_LANE_SENDS);
+		(uint64_t)(e->now_ms - LIMIT_LANE_LOOK_MS) << 20, &e->arena, rows,
+		LIMIT_LANE_SENDS);
 
 	if (n < 0)
 		return n;
@@ -231,7 +231,7 @@ static int meet(struct engine *e, const struct account *account)
 	/* A crash forgets no stop. */
 	lane->is_stopped = true;
 	lane->pause_ms = LIMIT_LANE_PAUSE_MS;
-	lane->until_ms = lane->sold_ms = now_ms + lane->pause_ms;
+	lane->until_ms = lane->sold_ms = e->now_ms + lane->pause_ms;
 	e->stats.lanes_stopped++;
 	return 0;
 }

@@ -161,7 +161,7 @@ static int buy_new(struct engine *e, struct engine_event *event)
 		return rc;
 	if (free_ms > e->now_ms) {
 		event->outcome = ENGINE_SPACED;
-		buy->until_ms = free_ms;
+		buy->until_ms = e->wall_ms + (free_ms - e->now_ms);
 		e->stats.spaced++;
 		return 0;
 	}

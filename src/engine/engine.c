@@ -397,6 +397,23 @@ static int64_t next_due(struct engine *e, bool more)
 	return due_ms > e->now_ms ? due_ms - e->now_ms : 0;
 }
 
+static void look_at_clocks(struct engine *e)
+{
+	int64_t off_ms;
+	bool is_off;
+
+	e->boot_ms = e->world.boot_ms(e->world.ctx);
+	e->wall_ms = e->world.wall_ms(e->world.ctx);
+	e->now_ms = clock_now_ms(&e->clock, e->boot_ms);
+	off_ms = e->wall_ms - e->now_ms;
+	e->stats.clock_off_ms = off_ms;
+	is_off = off_ms > LIMIT_CLOCK_OFF_MS || off_ms < -LIMIT_CLOCK_OFF_MS;
+	if (is_off && !e->is_off)
+		e->world.alarm(e->world.ctx, "clock", STR(""),
+			"the wall clock was set: deadlines keep to the time that has passed");
+	e->is_off = is_off;
+}
+
 /* Before what this commit covers is sent. */
 static void keep_mark(struct engine *e)
 {
@@ -415,9 +432,7 @@ int64_t engine_step(struct engine *e, struct engine_event *events)
 	int rc;
 
 	tama_assert(!e->is_dead);
-	e->now_ms = e->world.wall_ms(e->world.ctx);
-	e->boot_ms =
-		e->world.boot_ms(e->world.ctx); /* a claim's age counts from before its commit */
+	look_at_clocks(e); /* a claim's age counts from before its commit */
 	arena_reset(&e->arena);
 	e->effects = NULL;
 	e->effects_end = &e->effects;
@@ -462,6 +477,18 @@ void engine_free(struct engine **engine)
 	*engine = NULL;
 }
 
+static void begin_clock(struct engine *e, const struct store_past *past)
+{
+	const struct clock_kept kept = {past->clock_ms, past->boot_ms, past->is_same_boot};
+	int64_t boot_ms = e->world.boot_ms(e->world.ctx);
+	const char *text = clock_start_text(
+		clock_begin(&e->clock, &kept, e->world.wall_ms(e->world.ctx), boot_ms));
+
+	e->now_ms = clock_now_ms(&e->clock, boot_ms);
+	if (text != NULL)
+		e->world.alarm(e->world.ctx, "clock", STR(""), text);
+}
+
 int engine_new(const struct engine_world *world, struct store *store, const struct config *config,
 	struct engine **out, struct err *err)
 {
@@ -476,6 +503,7 @@ int engine_new(const struct engine_world *world, struct store *store, const stru
 	e->config = config_ref(config);
 	e->incarnation = store->ops->incarnation(store);
 	store->ops->past(store, &past);
+	begin_clock(e, &past);
 	e->last_id = past.last_id;
 	e->frozen_id = past.frozen_id;
 	arena_init(&e->arena, STEP_BYTES);

@@ -6,6 +6,7 @@
 #ifndef TAMA_ENGINE_PRIV_H
 #define TAMA_ENGINE_PRIV_H
 
+#include "tama/clock.h"
 #include "tama/engine.h"
 #include "tama/limits.h"
 
@@ -65,7 +66,10 @@ struct engine {
 	const struct config *config;
 	uint64_t incarnation;
 	uint64_t last_id;
-	int64_t now_ms, boot_ms; /* of this step */
+	struct engine_clock clock;
+	int64_t now_ms, boot_ms; /* of this step; now by the engine's clock */
+	int64_t wall_ms; /* for what people read */
+	bool is_off; /* the clocks differ, and that has been told */
 	struct arena arena;
 	struct effect *effects, **effects_end;
 	bool has_recovered; /* no orphan of an earlier incarnation is left, and that is durable */

@@ -86,6 +86,8 @@ static void add_purchases(struct gateway *g, struct buf *out)
 				(unsigned long long)c.attempts[i]);
 	gauge(out, "tama_accounts_held", "Holds that stand: accounts, or the whole node.",
 		s.lanes_held);
+	gauge(out, "tama_clock_off_ms", "Between the engine's clock and the wall clock.",
+		(uint64_t)(s.clock_off_ms < 0 ? -s.clock_off_ms : s.clock_off_ms));
 	gauge(out, "tama_accounts_stopped", "Accounts stopped by their circuit breaker.",
 		s.lanes_stopped);
 	gauge(out, "tama_inbox_parked", "Evidence that a person must look at.", c.parked);

@@ -154,6 +154,7 @@ int sqlite_mark_raise(struct store *base, const struct store_moment *moment, boo
 	query_str(&query, ":boot_id", str_c(m->boot_id));
 	query_i64(&query, ":frozen_id", (int64_t)moment->frozen_id);
 	m->raising_boot_ms = moment->boot_ms;
+	m->raising_clock_ms = moment->clock_ms;
 	m->raising_frozen_id = moment->frozen_id;
 	m->raising_last_id = moment->last_id;
 	return query_run(&query, NULL);
@@ -175,6 +176,8 @@ int sqlite_mark_write(struct store *base, struct err *err)
 		if (!mark_is_trusted(m->past.mark))
 			m->past.mark = MARK_FITS;
 		m->past.frozen_id = m->raising_frozen_id;
+		m->past.clock_ms = m->raising_clock_ms;
+		m->past.boot_ms = m->raising_boot_ms;
 	}
 	if (m->is_owed)
 		result = mark_write(m->path, &m->now, err);

@@ -122,7 +122,7 @@ struct store_mark {
 	uint64_t passed; /* a generation that the mark had and the store may not have had */
 	uint64_t raising; /* by the transaction under way; 0: not */
 	uint64_t raising_last_id, raising_frozen_id;
-	int64_t raising_boot_ms, raised_boot_ms;
+	int64_t raising_clock_ms, raising_boot_ms, raised_boot_ms;
 	bool is_raised; /* in this life */
 	bool is_owed; /* raised durably, and not written yet */
 };

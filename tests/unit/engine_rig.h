@@ -38,6 +38,7 @@ struct rig {
 	struct engine *engine;
 	struct arena arena;
 	int64_t now_ms;
+	int64_t wall_off_ms; /* somebody set the wall clock */
 	uint64_t chance;
 	struct said said[SAID_MAX];
 	size_t said_len;
@@ -142,7 +143,7 @@ static inline struct said *rig_said(void *ctx, enum said_kind kind, uint64_t id)
 
 static inline int64_t rig_wall(void *ctx)
 {
-	return ((struct rig *)ctx)->now_ms;
+	return ((struct rig *)ctx)->now_ms + ((struct rig *)ctx)->wall_off_ms;
 }
 
 static inline int64_t rig_boot(void *ctx)
