@@ -96,6 +96,7 @@
 #define LIMIT_POLL_MS (7 * 24 * 3600 * (int64_t)1000)
 #define LIMIT_REFUND_DELAY_MS (30 * 60 * 1000) /* a contradiction may still come */
 #define LIMIT_PROGRESS_MS (3 * 60 * 1000)
+#define LIMIT_REPEAT_MS (3 * 60 * 1000) /* the same again within this: asked about (F-G3) */
 #define LIMIT_SMS_MS (24 * 3600 * 1000)
 #define LIMIT_ORPHAN_MS (15 * 60 * 1000) /* so long a provider is asked to come again */
 

@@ -273,6 +273,10 @@ struct store_ops {
 	/* The newest of a payer; TAMA_ENOTFOUND. */
 	int (*purchase_last)(struct store *, uint32_t partner, struct str payer, struct arena *,
 		struct purchase_row *);
+	/* The newest since a moment with this one's payer, beneficiary, offer and face value that was
+	 * not called off (CANCELLED, EXPIRED, REFUNDED): its reference; TAMA_ENOTFOUND. */
+	int (*purchase_repeated)(struct store *, const struct purchase_row *like, int64_t since_ms,
+		struct arena *, struct str *ref_out);
 	/* What its attempts make of the legs; the has_ fields are left as they are. */
 	int (*purchase_legs)(
 		struct store *, uint32_t partner, uint64_t id, struct purchase_legs *out);

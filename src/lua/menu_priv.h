@@ -207,6 +207,7 @@ enum question_kind {
 	QUESTION_OFFER,
 	QUESTION_CONFIRM,
 	QUESTION_SECRET,
+	QUESTION_AGAIN,
 	EFFECT, /* shares the numbers: an effect is no answer */
 };
 

@@ -160,6 +160,7 @@ static const struct store_ops sqlite_ops = {
 	.purchase_get = sqlite_purchase_get,
 	.purchase_by_key = sqlite_purchase_by_key,
 	.purchase_last = sqlite_purchase_last,
+	.purchase_repeated = sqlite_purchase_repeated,
 	.purchase_legs = sqlite_purchase_legs,
 	.purchase_set_state = sqlite_purchase_set_state,
 	.attempt_insert = sqlite_attempt_insert,

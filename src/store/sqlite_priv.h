@@ -31,6 +31,7 @@ enum statement {
 	ST_PURCHASE_BY_KEY,
 	ST_PURCHASE_BY_REF,
 	ST_PURCHASE_LAST,
+	ST_PURCHASE_REPEATED,
 	ST_PURCHASE_ID,
 	ST_PURCHASE_EXISTS,
 	ST_PURCHASE_LEGS,
@@ -288,6 +289,8 @@ int sqlite_purchase_by_key(struct store *store, uint32_t partner, const unsigned
 	uint8_t ordinal, struct arena *arena, struct purchase_row *out);
 int sqlite_purchase_last(struct store *store, uint32_t partner, struct str payer,
 	struct arena *arena, struct purchase_row *out);
+int sqlite_purchase_repeated(struct store *store, const struct purchase_row *like, int64_t since_ms,
+	struct arena *arena, struct str *ref_out);
 int sqlite_purchase_legs(
 	struct store *store, uint32_t partner, uint64_t id, struct purchase_legs *out);
 int sqlite_purchase_set_state(struct store *store, uint32_t partner, uint64_t id, uint32_t version,

@@ -60,6 +60,12 @@ static const char *const texts[STATEMENTS] = {
 	[ST_PURCHASE_BY_KEY] = PURCHASE "AND q.uid = :uid AND q.ordinal = :ordinal",
 	[ST_PURCHASE_BY_REF] = PURCHASE "AND q.ref = :ref",
 	[ST_PURCHASE_LAST] = PURCHASE "AND q.payer = :payer ORDER BY q.id DESC LIMIT 1",
+	/* An id begins with the milliseconds at which it was made; the payer's index has it behind. */
+	[ST_PURCHASE_REPEATED] = "SELECT ref FROM purchase WHERE payer = :payer"
+				 " AND id > (:since << 20) AND +partner = :partner"
+				 " AND +beneficiary = :beneficiary AND offer = :offer"
+				 " AND face_value = :face_value AND state NOT IN (6, 7, 11)"
+				 " ORDER BY id DESC LIMIT 1",
 	[ST_PURCHASE_ID] = "SELECT id FROM purchase"
 			   " WHERE partner = :partner AND uid = :uid AND ordinal = :ordinal",
 	[ST_PURCHASE_EXISTS] = "SELECT 1 FROM purchase WHERE partner = :partner AND id = :id",
