@@ -30,6 +30,19 @@ include "countries/ug.lua"
 
 partner "demo" { id = 1, title = "Tama Demo" }
 
+-- Generous, so that nobody who plays meets them soon.
+limits "demo-xof" {
+  partner = "demo",
+  currency = "XOF",
+  payer = {
+    ten_minutes = { count = setting("payer_count", 50), value = 2000000 },
+    day = { count = 500, value = 10000000 },
+    month = { count = 5000, value = 50000000 },
+  },
+  beneficiary = { ten_minutes = { count = 100, value = 5000000 }, day = { value = 20000000 } },
+  all = { day = { value = 1000000000 } },
+}
+
 -- ---- accounts at providers -----------------------------------------------------------------------
 
 account "et-ci" {
@@ -41,6 +54,7 @@ account "et-ci" {
   currency = "XOF",
   -- At least 15 minutes between two calls for one number and amount (easytransfert.md 1.12).
   spacing = setting("spacing", "15m"),
+  cap = { ten_minutes = { value = 500000000 } },
   polls = { "15m", "30m", "1h", "4h", "12h" },
 }
 
@@ -62,9 +76,10 @@ account "xente-ug" {
 
 -- ---- offers --------------------------------------------------------------------------------------
 
--- The service ids of collect are those of the provider's glossary (easytransfert.md 1.6). Which
+-- The service ids of collect and refund are those of the provider's glossary (easytransfert.md 1.6). Which
 -- ids sell airtime comes from onboarding: 225, 221 and 223 below are invented for the sandbox.
 local ci_cashout = { ["orange-ci"] = "125", ["mtn-ci"] = "121", ["moov-ci"] = "123" }
+local ci_cashin = { ["orange-ci"] = "126", ["mtn-ci"] = "122", ["moov-ci"] = "124" }
 local ci_airtime = { ["orange-ci"] = "225", ["mtn-ci"] = "221", ["moov-ci"] = "223" }
 
 offer "ci-airtime" {
@@ -78,6 +93,13 @@ offer "ci-airtime" {
   cost_permille = 20,
   collect = { account = "et-ci", verb = "cashout", services = ci_cashout },
   deliver = { account = "et-ci", verb = "airtime", services = ci_airtime },
+  -- What was paid and not delivered goes back to the wallet that paid.
+  refund = {
+    account = "et-ci",
+    verb = "cashin",
+    services = ci_cashin,
+    delay = setting("refund_delay", "30m"),
+  },
 }
 
 -- Collects only: the partner hands out the goods and is told of the payment.
@@ -112,6 +134,15 @@ offer "ug-airtime" {
       ["mtn-ug"] = "MTNAIRTIMEUG/MTNAIRTIMEUG_MTNAIRTIMEUG",
       ["airtel-ug"] = "AIRTELAIRTIMEUG/AIRTELAIRTIMEUG_AIRTELAIRTIMEUG",
     },
+  },
+  refund = {
+    account = "xente-ug",
+    verb = "payout",
+    services = {
+      ["mtn-ug"] = "MTNMOBILEMONEYPAYOUTUG/MTNMOBILEMONEYPAYOUTUG_MTNMOBILEMONEYPAYOUTUG",
+      ["airtel-ug"] = "AIRTELMOBILEMONEYPAYOUTUG/AIRTELMOBILEMONEYPAYOUTUG_AIRTELMOBILEMONEYPAYOUTUG",
+    },
+    delay = setting("refund_delay", "30m"),
   },
 }
 

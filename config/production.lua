@@ -9,7 +9,15 @@
 -- are whole units of the country's currency. Durations are "500ms", "5s", "15m", "1h" or "7d".
 --
 -- A secret is a file of its own, readable by the gateway's user alone (chmod 600, or 640 with a
--- group of its own). A newline at its end is dropped.
+-- group of its own). A newline at its end is dropped. credential "name" reads the one that systemd
+-- has put into $CREDENTIALS_DIRECTORY under that name (LoadCredential= in tama.service).
+--
+-- Secrets in addresses and signatures may be two while they are changed: the new one and the one
+-- before it, both accepted.
+--
+--   secret = { secret_file(keys .. "/at-ci.path.new"), secret_file(keys .. "/at-ci.path") }
+--
+-- Reload, have the other side change to the new one, take the old one out, reload.
 
 local keys = setting("keys", "/etc/tama/keys")
 local menus = setting("menus", "/usr/local/share/tama/menus")
@@ -25,6 +33,17 @@ gateway {
   -- cloned machine is noticed and sends nothing. Better on another disk, and never in the backup.
   -- The folder must exist and be ours; without this line it is DATA.mark beside the data.
   mark = "/var/lib/tama-mark/mark",
+
+  -- The socket of `tama purchases`, `review` and the others, mode 0660. By default it is in the data
+  -- directory, which is closed to all but its owner; elsewhere a group can be let in, whose members
+  -- then decide cases two by two (docs/operations.md).
+  -- socket = "/run/tama/tama.sock",
+
+  -- A directory on another disk, in which a copy of the store is kept current.
+  -- standby = "/srv/standby/tama",
+
+  -- How often the gateway checks every invariant of its own store.
+  verify = "1h",
 
   -- Where the proxy finds us: an address and a port. TLS ends at the proxy, so stay on loopback or
   -- a private network.
@@ -67,6 +86,33 @@ partner "acme" { -- CHANGE
   title = "Acme Telecom",
 }
 
+-- What may be bought within ten minutes, a day or a month (thirty days): how often (count), for how
+-- much (value, in whole units of the currency), or both; what is not said has no limit. A purchase
+-- beyond it is refused before anything is taken, and the person is told from when it works again.
+-- Purchases that were cancelled or never sent do not count. One declaration for a partner and a
+-- currency. CHANGE: begin low.
+limits "acme-xof" {
+  partner = "acme",
+  currency = "XOF",
+
+  -- Each number that pays,
+  payer = {
+    ten_minutes = { count = 5, value = 100000 },
+    day = { count = 20, value = 300000 },
+    month = { count = 200, value = 2000000 },
+  },
+
+  -- each number that is paid for, by prices without the fee,
+  beneficiary = {
+    ten_minutes = { count = 5, value = 100000 },
+    day = { count = 20, value = 300000 },
+    month = { count = 200, value = 2000000 },
+  },
+
+  -- and all of the partner's purchases together.
+  all = { day = { count = 20000, value = 50000000 } },
+}
+
 -- An account of a partner at a provider.
 account "et-ci" {
   partner = "acme",
@@ -95,6 +141,11 @@ account "et-ci" {
   -- refused. Ask the provider for it (easytransfert.md 1.12).
   signature_secret = secret_file(keys .. "/et-ci.hmac"),
 
+  -- How many requests, and for how much, may go out through the account: what is at stake when a
+  -- provider does not tell the truth. Purchases are refused beyond it; what has been paid for is
+  -- delivered all the same.
+  cap = { ten_minutes = { count = 2000, value = 5000000 }, day = { value = 100000000 } },
+
   -- Addresses IPNs may come from; without the list, any.
   sources = { "41.207.2.10", "102.67.211.210" },
 
@@ -108,9 +159,10 @@ account "et-ci" {
   out_of_service = false,
 }
 
--- Ids that the provider calls its services, by operator. CHANGE: both lists are those you get at
--- onboarding. Operators that are not in them are not offered.
+-- Ids that the provider calls its services, by operator. CHANGE: the lists are those you get at
+-- onboarding. Operators that are not in the first two are not offered.
 local cashout = { ["orange-ci"] = "125", ["mtn-ci"] = "121", ["moov-ci"] = "123" }
+local cashin = { ["orange-ci"] = "126", ["mtn-ci"] = "122", ["moov-ci"] = "124" }
 local airtime = { ["orange-ci"] = "225", ["mtn-ci"] = "221", ["moov-ci"] = "223" }
 
 -- What is sold.
@@ -138,6 +190,15 @@ offer "ci-airtime" {
   -- Who delivers, by the beneficiary's operator.
   deliver = { account = "et-ci", verb = "airtime", services = airtime },
 
+  -- Who gives the price back to the number that paid, by the payer's operator, once the delivery is
+  -- proven not done: so long after it was refused (news of it may still come), at once where it was
+  -- never sent. Without it two persons decide each refund: tama review.
+  refund = { account = "et-ci", verb = "cashin", services = cashin, delay = "30m" },
+
+  -- A collection that proves done so long after the purchase finds nobody who waits for the goods:
+  -- action = "refund" gives the money back, "deliver" delivers all the same. These are the defaults.
+  late = { after = "24h", action = "refund" },
+
   -- An offer without collect must say whose money it spends:
   -- paid_by = "float:agents",
 
@@ -163,6 +224,9 @@ channel "at-ci" {
   -- What the aggregator's address ends with, 16 to 128 letters and digits. Whoever knows it can
   -- pretend to be any phone. Only `open = true` allows a channel without one.
   secret = secret_file(keys .. "/at-ci.path"),
+
+  -- Addresses the aggregator may call from; without the list, any.
+  -- sources = { "198.51.100.20", "198.51.100.21" },
 
   -- CHANGE: what people dial. A partner has each code once in a country.
   codes = { "*384*22#" },

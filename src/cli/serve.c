@@ -2,6 +2,7 @@
 #include "cli.h"
 #include "settings.h"
 
+#include "tama/dialect.h"
 #include "tama/gateway.h"
 #include "tama/http_out.h"
 
@@ -120,6 +121,7 @@ static void keep_memory_private(void)
 
 	(void)setrlimit(RLIMIT_CORE, &none);
 	(void)prctl(PR_SET_DUMPABLE, 0);
+	dialect_wipe_freed();
 }
 
 int cmd_serve(int argc, char **argv)

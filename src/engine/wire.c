@@ -3,6 +3,8 @@
 
 #include "tama/limits.h"
 
+#include "tama/mutant.h"
+
 #include <sodium.h>
 #include <time.h>
 
@@ -21,7 +23,7 @@ int64_t clock_boot_ms(void)
 {
 	struct timespec ts;
 
-	(void)clock_gettime(CLOCK_BOOTTIME, &ts);
+	(void)clock_gettime(MUTANT(MONOTONIC_CLOCK) ? CLOCK_MONOTONIC : CLOCK_BOOTTIME, &ts);
 	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
@@ -259,6 +261,7 @@ bool wire_query(void *wire, const struct wire_attempt *attempt)
 {
 	struct job *job = job_new(JOB_QUERY);
 
+	job->claimed_boot_ms = clock_boot_ms();
 	copy_attempt(job, attempt);
 	return push(wire, job);
 }

@@ -11,6 +11,7 @@
 #define HOUR (60 * MINUTE)
 #define DAY (24 * HOUR)
 #define AMOUNT_MAX 1000000000
+#define VALUE_MAX 1000000000000 /* of many amounts together */
 
 /* ---- what is a right text
  * ------------------------------------------------------------------------ */
@@ -88,6 +89,11 @@ static bool is_confirm(struct str s)
 	       str_eq(s, STR("none"));
 }
 
+static bool is_late_action(struct str s)
+{
+	return str_eq(s, STR("refund")) || str_eq(s, STR("deliver"));
+}
+
 static bool is_channel_kind(struct str s)
 {
 	return str_eq(s, STR("ussd")) || str_eq(s, STR("sms"));
@@ -101,6 +107,17 @@ static bool is_ip(struct str s)
 		return false;
 	(void)snprintf(text, sizeof(text), "%.*s", STR_ARG(s));
 	return inet_pton(AF_INET, text, address) == 1 || inet_pton(AF_INET6, text, address) == 1;
+}
+
+/* An address, or a network such as "192.0.2.0/24". */
+static bool is_source(struct str s)
+{
+	struct str rest = s, network = str_cut(&rest, '/');
+	int64_t bits = 0;
+	if (rest.p == NULL)
+		return is_ip(s);
+	return is_ip(network) && rest.n <= 3 && config_is_digits(rest) && str_to_i64(rest, &bits) &&
+	       bits > 0 && bits <= (str_find(network, ':') >= 0 ? 128 : 32);
 }
 
 static bool is_float(struct str s)
@@ -131,8 +148,12 @@ static const struct field gateway_fields[] = {
 	{"mark", FIELD_TEXT, AT(decl_gateway, mark)},
 	{"listen", FIELD_TEXT, AT(decl_gateway, listen)},
 	{"admin", FIELD_TEXT, AT(decl_gateway, admin)},
-	{"proxies", FIELD_TEXTS, AT(decl_gateway, proxies), .is_right = is_ip,
-		.want = "an IP address"},
+	{"socket", FIELD_TEXT, AT(decl_gateway, socket)},
+	{"standby", FIELD_TEXT, AT(decl_gateway, standby)},
+	{"verify", FIELD_DURATION, AT(decl_gateway, verify), .min = SECOND, .max = DAY,
+		.def = HOUR},
+	{"proxies", FIELD_TEXTS, AT(decl_gateway, proxies), .is_right = is_source,
+		.want = "an IP address or a network such as \"192.0.2.0/24\""},
 	{"workers", FIELD_NUMBER, AT(decl_gateway, workers), .max = LIMIT_HTTP_WORKERS},
 	{"connections", FIELD_NUMBER, AT(decl_gateway, connections), .min = 1,
 		.max = LIMIT_HTTP_CONNECTIONS, .def = 1024},
@@ -188,16 +209,46 @@ static const struct field partner_fields[] = {
 	END,
 };
 
+static const struct field window_fields[] = {
+	{"count", FIELD_NUMBER, AT(decl_window, count), .min = 1, .max = AMOUNT_MAX},
+	{"value", FIELD_NUMBER, AT(decl_window, value), .min = 1, .max = VALUE_MAX},
+	END,
+};
+
+#define WINDOW(name, which)                                                                        \
+	{                                                                                          \
+		name, FIELD_TABLE, AT(decl_velocity, windows[which]),                              \
+			.fields = window_fields, .want = "count = ..., value = ... or both"        \
+	}
+
+static const struct field velocity_fields[] = {
+	WINDOW("ten_minutes", VELOCITY_TEN_MINUTES),
+	WINDOW("day", VELOCITY_DAY),
+	WINDOW("month", VELOCITY_MONTH),
+	END,
+};
+
+static const struct field limits_fields[] = {
+	{"partner", FIELD_TEXT, AT(decl_limits, partner), NEEDED, NAME_OF("a partner")},
+	{"currency", FIELD_TEXT, AT(decl_limits, currency), NEEDED, .is_right = is_currency,
+		.want = "the code of a known currency such as \"XOF\" or \"UGX\""},
+	{"payer", FIELD_TABLE, AT(decl_limits, payer), .fields = velocity_fields},
+	{"beneficiary", FIELD_TABLE, AT(decl_limits, beneficiary), .fields = velocity_fields},
+	{"all", FIELD_TABLE, AT(decl_limits, all), .fields = velocity_fields},
+	END,
+};
+
 static const struct field account_fields[] = {
 	{"partner", FIELD_TEXT, AT(decl_account, partner), NEEDED, NAME_OF("a partner")},
 	{"provider", FIELD_TEXT, AT(decl_account, provider), NEEDED, NAME_OF("a provider")},
 	{"base_url", FIELD_TEXT, AT(decl_account, base_url), NEEDED},
 	{"ipn_base", FIELD_TEXT, AT(decl_account, ipn_base), NEEDED},
 	{"fields", FIELD_SECRETS, AT(decl_account, fields)},
-	{"ipn_secret", FIELD_SECRET, AT(decl_account, ipn_secret), SEGMENT},
-	{"signature_secret", FIELD_SECRET, AT(decl_account, signature_secret)},
-	{"sources", FIELD_TEXTS, AT(decl_account, sources), .is_right = is_ip,
-		.want = "an IP address"},
+	{"ipn_secret", FIELD_SECRETS_IN_TURN, AT(decl_account, ipn_secret), SEGMENT},
+	{"signature_secret", FIELD_SECRETS_IN_TURN, AT(decl_account, signature_secret)},
+	{"cap", FIELD_TABLE, AT(decl_account, cap), .fields = velocity_fields},
+	{"sources", FIELD_TEXTS, AT(decl_account, sources), .is_right = is_source,
+		.want = "an IP address or a network such as \"192.0.2.0/24\""},
 	{"currency", FIELD_TEXT, AT(decl_account, currency), NEEDED, .is_right = is_currency,
 		.want = "the code of a known currency such as \"XOF\" or \"UGX\""},
 	{"spacing", FIELD_DURATION, AT(decl_account, spacing), .max = DAY, .def = -1},
@@ -228,6 +279,22 @@ static const struct field leg_fields[] = {
 	END,
 };
 
+static const struct field refund_fields[] = {
+	{"account", FIELD_TEXT, AT(decl_refund, leg.account), NEEDED, NAME_OF("an account")},
+	{"verb", FIELD_TEXT, AT(decl_refund, leg.verb), NEEDED, NAME_OF("what the provider does")},
+	{"services", FIELD_PAIRS, AT(decl_refund, leg.services), NEEDED},
+	{"delay", FIELD_DURATION, AT(decl_refund, delay), .max = DAY, .def = LIMIT_REFUND_DELAY_MS},
+	END,
+};
+
+static const struct field late_fields[] = {
+	{"after", FIELD_DURATION, AT(decl_late, after), .min = LIMIT_READY_MS, .max = 7 * DAY,
+		.def = LIMIT_LATE_MS},
+	{"action", FIELD_TEXT, AT(decl_late, action), NEEDED, .is_right = is_late_action,
+		.want = "\"refund\" or \"deliver\""},
+	END,
+};
+
 static const struct field offer_fields[] = {
 	{"partner", FIELD_TEXT, AT(decl_offer, partner), NEEDED, NAME_OF("a partner")},
 	{"kind", FIELD_TEXT, AT(decl_offer, kind), NEEDED, NAME_OF("what menus ask for")},
@@ -238,6 +305,8 @@ static const struct field offer_fields[] = {
 	{"cost_permille", FIELD_NUMBER, AT(decl_offer, cost_permille), .max = 1000},
 	{"collect", FIELD_TABLE, AT(decl_offer, collect), .fields = leg_fields},
 	{"deliver", FIELD_TABLE, AT(decl_offer, deliver), .fields = leg_fields},
+	{"refund", FIELD_TABLE, AT(decl_offer, refund), .fields = refund_fields},
+	{"late", FIELD_TABLE, AT(decl_offer, late), .fields = late_fields},
 	{"paid_by", FIELD_TEXT, AT(decl_offer, paid_by), .is_right = is_float,
 		.want = "a funded account such as \"float:agents\""},
 	{"out_of_service", FIELD_BOOL, AT(decl_offer, out_of_service)},
@@ -258,7 +327,9 @@ static const struct field channel_fields[] = {
 	{"country", FIELD_TEXT, AT(decl_channel, country), NEEDED, .is_right = is_iso,
 		.want = "a country such as \"CI\""},
 	{"service", FIELD_TEXT, AT(decl_channel, service), NEEDED, NAME_OF("a service")},
-	{"secret", FIELD_SECRET, AT(decl_channel, secret), .may_be_text = true, SEGMENT},
+	{"secret", FIELD_SECRETS_IN_TURN, AT(decl_channel, secret), .may_be_text = true, SEGMENT},
+	{"sources", FIELD_TEXTS, AT(decl_channel, sources), .is_right = is_source,
+		.want = "an IP address or a network such as \"192.0.2.0/24\""},
 	{"open", FIELD_BOOL, AT(decl_channel, open)},
 	{"codes", FIELD_TEXTS, AT(decl_channel, codes), NEEDED},
 	{"keywords", FIELD_PAIRS, AT(decl_channel, keywords)},
@@ -286,6 +357,7 @@ const struct decl_type decl_types[DECL_KINDS] = {
 	[DECL_OPERATOR] = {"operator", sizeof(struct decl_operator), operator_fields, PLAIN_NAME},
 	[DECL_PARTNER] = {"partner", sizeof(struct decl_partner), partner_fields, PLAIN_NAME},
 	[DECL_ACCOUNT] = {"account", sizeof(struct decl_account), account_fields, PLAIN_NAME},
+	[DECL_LIMITS] = {"limits", sizeof(struct decl_limits), limits_fields, PLAIN_NAME},
 	[DECL_OFFER] = {"offer", sizeof(struct decl_offer), offer_fields, PLAIN_NAME},
 	[DECL_SERVICE] = {"service", sizeof(struct decl_service), service_fields, PLAIN_NAME},
 	[DECL_CHANNEL] = {"channel", sizeof(struct decl_channel), channel_fields, PLAIN_NAME},

@@ -219,49 +219,6 @@ static void read_bool(struct reader *r, bool *out)
 		wrong(r, "must be true or false, not %s", type_name(L));
 }
 
-/* A wrong secret leaves the empty text, an absent one NULL: then only the absence is worth a word.
- */
-static void read_secret(struct reader *r, const struct field *field, struct str *out)
-{
-	struct loader *loader = r->loader;
-	const struct config_secret *secret =
-		lua_islightuserdata(loader->L, -1)
-			? config_secret_of(loader, lua_touserdata(loader->L, -1))
-			: NULL;
-	struct str text = STR("");
-	*out = STR("");
-	if (secret != NULL)
-		text = config_secret_text(secret);
-	else if (field->may_be_text && lua_type(loader->L, -1) == LUA_TSTRING)
-		text = config_secret_keep(loader, top_text(loader->L));
-	else
-		wrong(r, "must be secret_file \"path\", not %s", type_name(loader->L));
-	if (text.n == 0)
-		return;
-	if (field->is_right != NULL ? !field->is_right(text) : !str_is_clean_utf8(text))
-		wrong(r, "must be %s", field->want != NULL ? field->want : "one line of text");
-	else
-		*out = text;
-}
-
-static void read_key(struct reader *r, struct str *out)
-{
-	struct loader *loader = r->loader;
-	const struct config_secret *secret =
-		lua_islightuserdata(loader->L, -1)
-			? config_secret_of(loader, lua_touserdata(loader->L, -1))
-			: NULL;
-	if (secret == NULL)
-		wrong(r, "must be secret_file \"path\", not %s", type_name(loader->L));
-	else if (secret->raw.n > 0)
-		*out = config_secret_key(loader, secret);
-	if (secret != NULL && secret->raw.n > 0 && out->n == 0)
-		wrong(r, "must be 32 random bytes, or 64 hexadecimal digits");
-}
-
-/* ---- lists and maps: the table on top of the stack. [-0, +0, e]
- * ---------------------------------- */
-
 /* The length of a list; 0, with a problem noted, when it is none. */
 static size_t list_len(struct reader *r, const struct field *field)
 {
@@ -283,6 +240,82 @@ static size_t list_len(struct reader *r, const struct field *field)
 		return n;
 	return 0;
 }
+
+static unsigned field_line(const struct reader *r)
+{
+	return config_source_line(r->decl->source, r->decl->line, r->path);
+}
+
+/* A wrong secret leaves the empty text, an absent one NULL: then only the absence is worth a word.
+ */
+static void read_secret(struct reader *r, const struct field *field, struct str *out)
+{
+	struct loader *loader = r->loader;
+	const struct config_secret *secret =
+		lua_islightuserdata(loader->L, -1)
+			? config_secret_of(loader, lua_touserdata(loader->L, -1))
+			: NULL;
+	struct str text = STR("");
+	*out = STR("");
+	if (secret != NULL)
+		text = config_secret_text(secret);
+	else if (field->may_be_text && lua_type(loader->L, -1) == LUA_TSTRING)
+		text = config_secret_demo(
+			loader, r->decl->source, field_line(r), top_text(loader->L))
+			       ->raw;
+	else
+		wrong(r, "must be secret_file \"path\", not %s", type_name(loader->L));
+	if (text.n == 0)
+		return;
+	if (field->is_right != NULL ? !field->is_right(text) : !str_is_clean_utf8(text))
+		wrong(r, "must be %s", field->want != NULL ? field->want : "one line of text");
+	else
+		*out = text;
+}
+
+/* One, or a list of the new one and the one before it. */
+static void read_secrets_in_turn(
+	struct reader *r, const struct field *field, struct secrets_in_turn *out)
+{
+	lua_State *L = r->loader->L;
+	if (!lua_istable(L, -1)) {
+		read_secret(r, field, &out->now);
+		return;
+	}
+	out->now = STR("");
+	if (list_len(r, field) != 2) {
+		wrong(r, "must be one secret, or { the new one, the one before it }");
+		return;
+	}
+	struct str *both[] = {&out->now, &out->old};
+	for (lua_Integer i = 0; i < 2; i++) {
+		size_t before = path_enter_item(r, (size_t)i + 1);
+		lua_rawgeti(L, -1, i + 1);
+		read_secret(r, field, both[i]);
+		lua_pop(L, 1);
+		path_leave(r, before);
+	}
+	if (out->now.n > 0 && str_eq(out->now, out->old))
+		wrong(r, "has the same secret twice");
+}
+
+static void read_key(struct reader *r, struct str *out)
+{
+	struct loader *loader = r->loader;
+	const struct config_secret *secret =
+		lua_islightuserdata(loader->L, -1)
+			? config_secret_of(loader, lua_touserdata(loader->L, -1))
+			: NULL;
+	if (secret == NULL)
+		wrong(r, "must be secret_file \"path\", not %s", type_name(loader->L));
+	else if (secret->raw.n > 0)
+		*out = config_secret_key(loader, secret);
+	if (secret != NULL && secret->raw.n > 0 && out->n == 0)
+		wrong(r, "must be 32 random bytes, or 64 hexadecimal digits");
+}
+
+/* ---- lists and maps: the table on top of the stack. [-0, +0, e]
+ * ---------------------------------- */
 
 static void read_texts(struct reader *r, const struct field *field, struct texts *out)
 {
@@ -388,6 +421,18 @@ static void read_pairs(struct reader *r, const struct field *field, struct pairs
 
 static void read_table(struct reader *r, const struct field *fields, char *base);
 
+/* [-0, +0, e] */
+static bool is_empty_table(lua_State *L)
+{
+	if (!lua_istable(L, -1))
+		return false;
+	lua_pushnil(L);
+	if (lua_next(L, -2) == 0)
+		return true;
+	lua_pop(L, 2);
+	return false;
+}
+
 static void read_value(struct reader *r, const struct field *field, char *base)
 {
 	void *out = base + field->offset;
@@ -414,6 +459,9 @@ static void read_value(struct reader *r, const struct field *field, char *base)
 	case FIELD_SECRET:
 		read_secret(r, field, out);
 		break;
+	case FIELD_SECRETS_IN_TURN:
+		read_secrets_in_turn(r, field, out);
+		break;
 	case FIELD_KEY:
 		read_key(r, out);
 		break;
@@ -423,6 +471,8 @@ static void read_value(struct reader *r, const struct field *field, char *base)
 		break;
 	case FIELD_TABLE:
 		*(bool *)out = true;
+		if (field->want != NULL && is_empty_table(r->loader->L))
+			wrong(r, "must have %s", field->want);
 		read_table(r, field->fields, out);
 		break;
 	}

@@ -63,8 +63,8 @@ static void check_demo_secrets(struct loader *loader)
 	for (const struct config_secret *s = loader->secrets; s != NULL; s = s->next)
 		if (s->is_demo && !loader->box->config.allow_loopback)
 			config_problem_at(loader, s->source, s->line,
-				"demo_secret is for demo and tests (allow_loopback = true): use "
-				"secret_file \"path\"");
+				"a secret in the configuration itself is for demo and tests "
+				"(allow_loopback = true): use secret_file \"path\"");
 }
 
 /* ---- gateway
@@ -84,6 +84,15 @@ static struct str mark_path(
 	return config_str(loader, str_c(path));
 }
 
+/* A path of the gateway's own, relative to its file; empty stays empty. */
+static struct str place(
+	struct loader *loader, const struct decl_gateway *gateway, struct str path)
+{
+	if (path.n == 0)
+		return path;
+	return config_str(loader, config_path(loader, gateway->decl.source->path, path));
+}
+
 /* First of all: what it allows decides about the others. */
 static void resolve_gateway(struct loader *loader)
 {
@@ -101,6 +110,9 @@ static void resolve_gateway(struct loader *loader)
 		config->data_dir = config_str(
 			loader, config_path(loader, gateway->decl.source->path, gateway->data));
 	config->mark = mark_path(loader, gateway, config->data_dir);
+	config->socket = place(loader, gateway, gateway->socket);
+	config->standby = place(loader, gateway, gateway->standby);
+	config->verify_ms = gateway->verify;
 	config->proxies = gateway->proxies.p;
 	config->proxies_len = gateway->proxies.n;
 	config->workers = (unsigned)gateway->workers;
@@ -338,7 +350,8 @@ static void check_account(
 			STR_ARG(a->provider));
 	/* Without a secret for each request, one for the account is all that keeps forgeries out.
 	 */
-	if (account->profile != NULL && !account->profile->ref_in_path && a->ipn_secret.p == NULL)
+	if (account->profile != NULL && !account->profile->ref_in_path &&
+		a->ipn_secret.now.p == NULL)
 		config_problem(loader, &a->decl, "ipn_secret",
 			"%s has one IPN address for the account, so it needs an ipn_secret",
 			account->profile->name);
@@ -358,8 +371,10 @@ static void resolve_account(
 		.ipn_base = a->ipn_base,
 		.fields = a->fields.p,
 		.fields_len = a->fields.n,
-		.ipn_secret = a->ipn_secret,
-		.signature_secret = a->signature_secret,
+		.ipn_secret = a->ipn_secret.now,
+		.ipn_secret_old = a->ipn_secret.old,
+		.signature_secret = a->signature_secret.now,
+		.signature_secret_old = a->signature_secret.old,
 		.sources = a->sources.p,
 		.sources_len = a->sources.n,
 		.currency = currency_find(a->currency),
@@ -370,6 +385,7 @@ static void resolve_account(
 	else if (out->profile != NULL)
 		out->spacing_ms = out->profile->spacing_ms;
 	resolve_polls(loader, a, out);
+	out->cap = config_velocity(loader, &a->decl, "cap", &a->cap, out->currency);
 	check_account(loader, a, out);
 }
 
@@ -395,6 +411,7 @@ void config_resolve(struct loader *loader)
 	resolve_operators(loader);
 	resolve_partners(loader);
 	resolve_accounts(loader);
+	config_resolve_limits(loader);
 	config_resolve_offers(loader);
 	config_resolve_services(loader);
 	config_resolve_channels(loader);

@@ -71,6 +71,7 @@ struct turn {
 	bool was_handled; /* the handler saw it, so `done` is owed */
 	bool is_chunked;
 	const char *target_at; /* where the library keeps the request target */
+	struct str head; /* and the head, once that is whole */
 	struct str target; /* our copy of it, before the library cut it up */
 	char *body;
 	size_t body_cap;

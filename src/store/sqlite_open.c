@@ -80,6 +80,26 @@ int db_path(struct str dir, char *out, struct err *err)
 	return 0;
 }
 
+int store_lock(struct str dir, int *fd_out, struct err *err)
+{
+	char path[PATH_MAX];
+	int dir_fd, rc = db_path(dir, path, err);
+
+	if (rc != 0)
+		return rc;
+	(void)snprintf(path, sizeof(path), "%.*s", STR_ARG(dir));
+	dir_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (dir_fd < 0)
+		return err_set(err, TAMA_EIO, "%s: %s", path, strerror(errno));
+	rc = take_lock(dir_fd, fd_out, err);
+	(void)close(dir_fd);
+	if (rc != 0 && *fd_out >= 0) {
+		(void)close(*fd_out);
+		*fd_out = -1;
+	}
+	return rc;
+}
+
 static int open_files(struct sqlite_store *store, struct str dir, char *path, struct err *err)
 {
 	char dir_path[PATH_MAX];
@@ -173,6 +193,7 @@ static const struct store_ops sqlite_ops = {
 	.attempt_recent = sqlite_attempt_recent,
 	.attempt_unsent = sqlite_attempt_unsent,
 	.outbox_insert = sqlite_outbox_insert,
+	.outbox_message = sqlite_outbox_message,
 	.outbox_due = sqlite_outbox_due,
 	.outbox_next_due = sqlite_outbox_next_due,
 	.outbox_get = sqlite_outbox_get,
@@ -183,6 +204,7 @@ static const struct store_ops sqlite_ops = {
 	.outbox_set_dlr = sqlite_outbox_set_dlr,
 	.inbox_insert = sqlite_inbox_insert,
 	.inbox_repeat = sqlite_inbox_repeat,
+	.inbox_replies = sqlite_inbox_replies,
 	.inbox_dismiss = sqlite_inbox_dismiss,
 	.decision_insert = sqlite_decision_insert,
 	.decision_open = sqlite_decision_open,
@@ -194,6 +216,7 @@ static const struct store_ops sqlite_ops = {
 	.ledger_post = sqlite_ledger_post,
 	.hop_insert = sqlite_hop_insert,
 	.hop_get = sqlite_hop_get,
+	.velocity_over = sqlite_velocity_over,
 	.spacing_get = sqlite_spacing_get,
 	.spacing_set = sqlite_spacing_set,
 	.counts = sqlite_counts,
@@ -237,6 +260,8 @@ int store_sqlite_open(const struct store_config *config, struct store **out, str
 	store->lock_fd = -1;
 	if (!config->in_memory)
 		result = open_files(store, config->dir, path, err);
+	if (result == 0 && !config->in_memory)
+		result = db_rewrite_log(path, err);
 	if (result == 0)
 		result = open_db(store, path, config, err);
 	if (result != 0) {

@@ -11,6 +11,7 @@
 #include "tama/store.h"
 
 #include <limits.h>
+#include <stdatomic.h>
 
 #define BOOT_ID_MAX 63
 
@@ -51,6 +52,7 @@ enum statement {
 	ST_ATTEMPT_UPDATE,
 
 	ST_OUTBOX_INSERT,
+	ST_OUTBOX_MESSAGE,
 	ST_OUTBOX_DUE,
 	ST_OUTBOX_NEXT_DUE,
 	ST_OUTBOX_GET,
@@ -63,6 +65,7 @@ enum statement {
 
 	ST_INBOX_INSERT,
 	ST_INBOX_REPEAT,
+	ST_INBOX_REPLIES,
 	ST_INBOX_DISMISS,
 
 	ST_DECISION_INSERT,
@@ -80,6 +83,11 @@ enum statement {
 	ST_HOP_GET,
 	ST_SPACING_GET,
 	ST_SPACING_SET,
+	ST_VELOCITY_PAYER,
+	ST_VELOCITY_BENEFICIARY,
+	ST_TALLY_ADD,
+	ST_TALLY_DROP,
+	ST_VELOCITY_TALLY,
 
 	ST_COUNT_ATTEMPTS,
 	ST_COUNT_PARKED,
@@ -128,6 +136,18 @@ struct store_mark {
 	bool is_owed; /* raised durably, and not written yet */
 };
 
+struct ship_pages;
+
+/* Where each commit's pages go (sqlite_ship.h); take is NULL for nobody. */
+struct ship {
+	void (*take)(void *ctx, struct ship_pages *pages);
+	void *ctx;
+	unsigned char salt[8]; /* of the WAL whose frames were taken */
+	int taken;
+	uint32_t page_size;
+	atomic_uint turn; /* odd from before a commit until it has been handed over */
+};
+
 struct sqlite_store {
 	struct store base;
 	struct db db;
@@ -140,6 +160,7 @@ struct sqlite_store {
 	bool is_in_doubt; /* a commit was: nothing more until the store is opened anew */
 	bool is_disk_suspect; /* a checkpoint failed: the kernel may have dropped pages it could not
 				 write */
+	struct ship ship;
 	struct person_cache persons;
 };
 
@@ -178,6 +199,13 @@ struct seal {
 struct seal seal_of(enum vault_purpose purpose, char table, uint32_t partner, uint64_t id);
 /* A person's number is bound to the person's hash. */
 struct seal seal_of_person(const unsigned char hash[static VAULT_HASH_LEN]);
+
+struct tally_key {
+	uint32_t partner;
+	enum velocity_of of;
+	struct str key;
+	int64_t at_ms;
+};
 
 struct query query_begin(struct db *db, enum statement statement);
 void query_i64(struct query *query, const char *name, int64_t value);
@@ -231,6 +259,22 @@ int db_bring_schema(struct db *db, struct err *err);
 /* For whoever cannot bring it: TAMA_EINVAL when the schema is not exactly this program's,
  * TAMA_EAUTH. */
 int db_check_schema(struct db *db, struct err *err);
+
+/* ---- sqlite_view.c ------------------------------------------------------------------------------
+ */
+
+struct store_reader {
+	struct db db;
+	sqlite3_stmt *views[STORE_VIEWS]; /* prepared when first asked for */
+};
+
+void views_close(struct store_reader *reader);
+
+/* ---- sqlite_rewrite.c
+ * -------------------------------------------------------------------------------- */
+
+/* Makes the log of a database that nobody has open as durable as it is readable; TAMA_EIO. */
+int db_rewrite_log(const char *path, struct err *err);
 
 /* ---- sqlite_open.c
  * -------------------------------------------------------------------------------- */
@@ -315,6 +359,8 @@ int sqlite_attempt_unsent(
 	struct store *store, struct arena *arena, struct attempt_row *out, size_t max);
 
 int sqlite_outbox_insert(struct store *store, const struct outbox_row *row);
+int sqlite_outbox_message(struct store *store, uint32_t partner, uint64_t purchase, uint32_t seq,
+	struct arena *arena, struct outbox_row *out);
 int sqlite_outbox_due(struct store *store, int64_t now_ms, struct arena *arena,
 	struct outbox_row *out, size_t max);
 int sqlite_outbox_next_due(struct store *store, int64_t after_ms, int64_t *due_ms_out);
@@ -335,6 +381,10 @@ int sqlite_inbox_repeat(struct store *store, uint32_t partner, struct str accoun
 int sqlite_hop_insert(struct store *store, const struct hop_row *row);
 int sqlite_hop_get(struct store *store, uint32_t partner, const unsigned char uid[UID_LEN],
 	uint8_t ordinal, struct arena *arena, struct hop_row *out);
+/* One more, of that value. */
+int tally_add(struct db *db, const struct tally_key *key, int64_t value);
+int sqlite_velocity_over(
+	struct store *store, const struct velocity_count *ask, int64_t *over_ms_out);
 int sqlite_spacing_get(struct store *store, uint32_t partner, struct str account, struct str number,
 	int64_t amount, struct spacing *out);
 int sqlite_spacing_set(struct store *store, uint32_t partner, struct str account, struct str number,
@@ -343,6 +393,7 @@ int sqlite_spacing_set(struct store *store, uint32_t partner, struct str account
 void sqlite_past(const struct store *store, struct store_past *out);
 int sqlite_mark_raise(struct store *store, const struct store_moment *moment, bool is_accepted);
 int sqlite_mark_write(struct store *store, struct err *err);
+int sqlite_inbox_replies(struct store *store, uint32_t partner, uint64_t attempt);
 int sqlite_inbox_dismiss(struct store *store, uint32_t partner, uint64_t id);
 int sqlite_decision_insert(struct store *store, const struct decision_row *row);
 int sqlite_decision_open(struct store *store, const struct decision_row *like, struct arena *arena,

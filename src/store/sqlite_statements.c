@@ -124,6 +124,8 @@ static const char *const texts[STATEMENTS] = {
 		" channel, person, body, dlr) VALUES (:id, :partner, :kind, :purchase, :attempt, "
 		":seq,"
 		" :due_ms, :tries, :channel, :person, :body, :dlr)",
+	[ST_OUTBOX_MESSAGE] = OUTBOX "WHERE +o.partner = :partner AND o.purchase = :purchase"
+				     " AND o.kind = 3 AND o.seq = :seq",
 	[ST_OUTBOX_DUE] = OUTBOX "WHERE o.is_done = 0 AND o.due_ms <= :now"
 				 " ORDER BY o.due_ms, o.id LIMIT :max",
 	[ST_OUTBOX_NEXT_DUE] =
@@ -157,6 +159,8 @@ static const char *const texts[STATEMENTS] = {
 			    " WHERE partner = :partner AND account = :account AND digest = :digest"
 			    " RETURNING received_ms, verdict",
 
+	[ST_INBOX_REPLIES] = "SELECT count(*) FROM inbox WHERE attempt = :attempt"
+			     " AND +partner = :partner AND kind = 2",
 	[ST_INBOX_DISMISS] = "UPDATE inbox SET dismissed = 1"
 			     " WHERE id = :id AND partner = :partner AND dismissed = 0",
 
@@ -207,6 +211,26 @@ static const char *const texts[STATEMENTS] = {
 			   " VALUES (:partner, :account, :person, :amount, :free_ms, :keeper)"
 			   " ON CONFLICT DO UPDATE SET free_ms = excluded.free_ms,"
 			   " keeper = excluded.keeper",
+	/* An id begins with its milliseconds, and every index ends with it: no other is needed. */
+	[ST_VELOCITY_PAYER] = "SELECT created_ms, 1, price FROM purchase"
+			      " WHERE payer = :person AND id > (:since << 20)"
+			      " AND created_ms > :since AND +partner = :partner"
+			      " AND currency = :currency AND state <> 6 AND state <> 7"
+			      " ORDER BY id DESC",
+	[ST_VELOCITY_BENEFICIARY] = "SELECT created_ms, 1, face_value FROM purchase"
+				    " WHERE beneficiary = :person AND id > (:since << 20)"
+				    " AND created_ms > :since AND +partner = :partner"
+				    " AND currency = :currency AND state <> 6 AND state <> 7"
+				    " ORDER BY id DESC",
+	[ST_TALLY_ADD] = "INSERT INTO tally VALUES"
+			 " (:partner, :of, :key, :span, :at - :at % :span, 1, :value)"
+			 " ON CONFLICT DO UPDATE SET count = count + 1, value = value + :value",
+	[ST_TALLY_DROP] = "DELETE FROM tally WHERE partner = :partner AND of = :of"
+			  " AND key = :key AND span_ms = :span AND start_ms < :before",
+	[ST_VELOCITY_TALLY] = "SELECT start_ms, count, value FROM tally"
+			      " WHERE partner = :partner AND of = :of AND key = :key"
+			      " AND span_ms = :span AND start_ms > :since"
+			      " ORDER BY start_ms DESC",
 
 	[ST_COUNT_ATTEMPTS] = "SELECT state, count(*) FROM attempt"
 			      " WHERE state < 5 OR state = 9 OR state = 10 GROUP BY state",
@@ -226,7 +250,7 @@ _Static_assert(ATTEMPT_READY == 1 && ATTEMPT_SENDING == 2 && ATTEMPT_ACCEPTED ==
 		       LEDGER_BOOKS == 9 && DECIDE_DISMISS == 5 && DECISION_APPLIED == 2,
 	"states are stored as these numbers");
 _Static_assert(VERDICT_MISMATCH == 4 && VERDICT_CONTRADICTION == 5 && VERDICT_ORPHAN == 6 &&
-		       VERDICT_IMPOSSIBLE == 9 && VERDICT_PROPOSAL == 10 && OUTBOX_SMS == 3,
+		       VERDICT_IMPOSSIBLE == 9 && VERDICT_PROPOSAL == 10 && OUTBOX_SMS == 3 && INBOX_REPLY == 2,
 	"verdicts and kinds are stored as these numbers");
 
 int db_prepare(struct db *db, struct err *err)
