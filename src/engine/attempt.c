@@ -347,6 +347,7 @@ static int move(struct engine *e, struct engine_case *c, enum attempt_state next
 	if (rc == 0 && next == ATTEMPT_NOT_SENT && c->purchase.state == PURCHASE_CONTRADICTED)
 		rc = end_unsent(e, c, AEV_EXPIRE, evidence);
 	count(e, &c->attempt);
+	lane_note(e, &c->attempt, next);
 	return rc;
 }
 
