@@ -177,8 +177,10 @@ static void check_canaries(struct sim *s)
 
 static void check_nothing(struct sim *s, const char *text, const char *what)
 {
-	if (number(s, text, 0) != 0)
-		sim_break(s, &s->report->unexplained, "%s", what);
+	int64_t found = number(s, text, 0);
+
+	if (found != 0)
+		sim_break(s, &s->report->unexplained, "%s (%lld)", what, (long long)found);
 }
 
 /* Whatever the last life was sending has met a fault: its own death. */
@@ -190,6 +192,27 @@ static void mark_orphans(struct sim *s)
 			    &row, NULL) == SQLITE_OK);
 	while (sqlite3_step(row) == SQLITE_ROW)
 		sim_mark(s, sim_sent_of(s, (uint64_t)sqlite3_column_int64(row, 0))->press);
+	(void)sqlite3_finalize(row);
+}
+
+/* What is still due for it, and what is held. */
+static void tell_rows(struct sim *s, uint32_t uid, FILE *out)
+{
+	sqlite3_stmt *row = NULL;
+
+	tama_assert(sqlite3_prepare_v2(sim_handle(s),
+			    "SELECT 'due, kind', kind, due_ms - ?2, tries FROM outbox o JOIN purchase p"
+			    " ON p.id = o.purchase WHERE p.ref = printf('R%07d', ?1) AND is_done = 0"
+			    " UNION ALL SELECT 'held ' || account || ' for ' || reason, partner,"
+			    " since_ms - ?2, released_ms IS NULL FROM hold",
+			    -1, &row, NULL) == SQLITE_OK);
+	(void)sqlite3_bind_int64(row, 1, uid);
+	(void)sqlite3_bind_int64(row, 2, SIM_EPOCH);
+	while (sqlite3_step(row) == SQLITE_ROW)
+		(void)fprintf(out, "%9.3f s  %s %d, %d\n",
+			(double)sqlite3_column_int64(row, 2) / 1000,
+			(const char *)sqlite3_column_text(row, 0), sqlite3_column_int(row, 1),
+			sqlite3_column_int(row, 3));
 	(void)sqlite3_finalize(row);
 }
 
@@ -213,6 +236,7 @@ void check_tell(struct sim *s, uint32_t uid, FILE *out)
 			(const char *)sqlite3_column_text(row, 7),
 			(const char *)sqlite3_column_text(row, 6));
 	(void)sqlite3_finalize(row);
+	tell_rows(s, uid, out);
 }
 
 void check_image(struct sim *s)
@@ -266,8 +290,10 @@ void check_end(struct sim *s)
 		check_nothing(s, "SELECT integrity_check <> 'ok' FROM pragma_integrity_check",
 			"F-B2: integrity_check");
 	}
-	check_nothing(s, "SELECT count(*) FROM attempt WHERE state < 5",
-		"X5: a purchase has no end after 48 hours");
+	check_nothing(s,
+		"SELECT max(CAST(substr(p.ref, 2) AS INTEGER)) FROM attempt a JOIN purchase p ON"
+		" p.id = a.purchase WHERE a.state < 5",
+		"X5: the purchase of a press has no end after 48 hours");
 	check_nothing(s, "SELECT count(*) FROM outbox WHERE kind = 3 AND is_done = 0",
 		"X5: a message is still owed after 48 hours");
 	check_nothing(s, "SELECT count(*) FROM outbox WHERE is_done = 0 AND kind NOT IN (2, 3)",

@@ -370,7 +370,9 @@ static bool draw_fate(struct sim *s)
 			s->commit_answers = TAMA_EDOUBT;
 			s->commit_happens = sim_below(s, 0, 2) == 0;
 		}
-	} else if (sim_strikes(s, FAULT_PAUSE, 0))
+	} else if (s->disk != NULL && sim_strikes(s, FAULT_CLOCK, 0))
+		s->wall_ms = ((int64_t)sim_below(s, 0, 7) - 3) * 24 * SIM_HOUR;
+	else if (sim_strikes(s, FAULT_PAUSE, 0))
 		s->paused_until_ms = s->now_ms + (int64_t)sim_below(s, 0, 10 * SIM_MINUTE);
 	return by_power;
 }

@@ -48,6 +48,7 @@ enum task_kind {
 	TASK_SMS,
 	TASK_RESTART,
 	TASK_PERSON,
+	TASK_RELEASE,
 };
 
 struct task {
@@ -442,8 +443,9 @@ struct str provider_login(struct sim *s, const struct http_call *call, struct ar
 
 /* ---- person.c ---- */
 
-/* Two users go through what waits for them. */
+/* Two users go through what waits for them; accounts that are held they look at more often. */
 void person_looks(struct sim *s);
+void person_releases(struct sim *s);
 void person_answered(struct sim *s, const struct engine_event *event, size_t user);
 
 /* ---- speech.c ---- */

@@ -263,8 +263,9 @@ static const struct operator_cfg *operator_of(const struct sim *s, const struct 
 
 static void draw_press(struct sim *s, struct press *p, uint32_t uid)
 {
-	static const char *const offers[] = {"ci-airtime", "ci-refund", "ci-refund", "ci-payment",
-		"agent-airtime", "ug-airtime", "ug-refund", "ui-airtime"};
+	static const char *const offers[] = {"ci-airtime", "ci-refund", "ci-payment", "ci-payment",
+		"agent-airtime", "agent-airtime", "agent-airtime", "ug-airtime", "ug-refund",
+		"ui-airtime"};
 	static const char *const prefixes[] = {"01", "05", "07"};
 	uint64_t state = s->seed ^ (uint64_t)uid << 32;
 	/* One in twenty is somebody who was here already: the pause is met. */
@@ -357,6 +358,10 @@ static void run_task(struct sim *s, const struct task *task)
 	case TASK_PERSON:
 		person_looks(s);
 		break;
+	case TASK_RELEASE:
+		person_releases(s);
+		sim_later(s, s->has_faults ? 2 * SIM_MINUTE : SIM_HOUR, *task);
+		break;
 	case TASK_PREPARED:
 	case TASK_GO:
 	case TASK_ARRIVE:
@@ -435,6 +440,7 @@ static void open_world(struct sim *s, size_t presses)
 	}
 	for (size_t i = 0; i < SIM_ROWS(nights_ms); i++)
 		sim_later(s, nights_ms[i], (struct task){.kind = TASK_PERSON});
+	sim_later(s, SIM_MINUTE, (struct task){.kind = TASK_RELEASE});
 	process_open(s);
 }
 
