@@ -76,9 +76,12 @@ static void look_at(struct sim *s, const char *sql, enum decision_kind kind)
 	(void)sqlite3_finalize(row);
 }
 
+/* After a copy was put back every case is looked at before anything goes out again. */
 void person_releases(struct sim *s)
 {
-	if (s->is_up)
+	bool has_looked = s->restored_ms == 0 || s->now_ms - s->restored_ms > 12 * SIM_HOUR;
+
+	if (s->is_up && has_looked)
 		look_at(s, "SELECT id, partner FROM hold WHERE released_ms IS NULL ORDER BY id",
 			DECIDE_RELEASE);
 }

@@ -220,12 +220,15 @@ static void leave_store(struct sim *s)
 
 static bool open_store(struct sim *s)
 {
-	char dir[96];
+	char dir[96], mark[96];
 	struct store_config config = {.vault = s->shared->vault, .in_memory = s->disk == NULL};
 	struct err err = ERR_INIT;
 
 	(void)snprintf(dir, sizeof(dir), "%s/world", s->shared->dir);
+	(void)snprintf(mark, sizeof(mark), "%s/mark", s->shared->dir);
 	config.dir = str_c(dir);
+	if (s->disk != NULL)
+		config.mark = str_c(mark);
 	if (store_sqlite_open(&config, &s->store, &err) != 0) {
 		if (s->disk == NULL || !disk_struck(s->disk))
 			sim_break(s, &s->report->lost, "F-B2: the store does not open: %s",
@@ -305,6 +308,25 @@ static void mark_sending(struct sim *s)
 	}
 }
 
+/* F-C5, F-K3: last night's copy is put in the place of what there was. */
+static void maybe_restore(struct sim *s)
+{
+	if (s->backup_ms == 0 || s->restored_ms != 0 || !sim_strikes(s, FAULT_RESTORE, 0))
+		return;
+	disk_copy(s->backup, s->disk);
+	s->restored_ms = s->now_ms;
+	s->report->restored++;
+}
+
+static void maybe_copy(struct sim *s)
+{
+	if (s->backup == NULL || s->backup_ms != 0 || !s->has_faults || sim_below(s, 0, 60) != 0)
+		return;
+	disk_copy(s->disk, s->backup);
+	s->backup_ms = s->now_ms;
+	s->acknowledged_at_backup = s->acknowledged_len;
+}
+
 /* What was in memory is gone; on disk is what the disk kept. */
 static void kill_process(struct sim *s, bool by_power)
 {
@@ -332,6 +354,7 @@ static void kill_process(struct sim *s, bool by_power)
 		} else
 			disk_kill(s->disk);
 		leave_store(s);
+		maybe_restore(s);
 	}
 	s->stops = false;
 	s->is_dying = false;
@@ -428,6 +451,7 @@ void process_step(struct sim *s)
 	if (wait_ms != TAMA_EIO)
 		check_touched(s);
 	s->touched_len = wait_ms == TAMA_EIO ? s->touched_len : 0;
+	maybe_copy(s);
 }
 
 void process_open(struct sim *s)
@@ -438,6 +462,10 @@ void process_open(struct sim *s)
 		s->report->disk_worlds++;
 		(void)snprintf(dir, sizeof(dir), "%s/world", s->shared->dir);
 		s->disk = disk_new(s->shared->disks, dir);
+		(void)snprintf(dir, sizeof(dir), "%s/backup", s->shared->dir);
+		s->backup = disk_new(s->shared->disks, dir);
+		(void)snprintf(dir, sizeof(dir), "%s/mark", s->shared->dir);
+		(void)unlink(dir);
 		if (s->plan->images != NULL)
 			images_watch(s->plan->images, s);
 	} else if (!open_store(s))
@@ -451,8 +479,10 @@ void process_close(struct sim *s)
 		engine_free(&s->engine);
 	if (s->store != NULL)
 		leave_store(s);
-	if (s->disk != NULL)
+	if (s->disk != NULL) {
 		disk_free(&s->disk);
+		disk_free(&s->backup);
+	}
 	if (s->plan->images != NULL)
 		images_leave(s->plan->images);
 }

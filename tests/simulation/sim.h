@@ -195,6 +195,7 @@ struct press {
 	const char *offer;
 	bool is_acknowledged, is_refused, was_in_doubt, is_faulted;
 	uint64_t purchase; /* 0: unknown to the customer */
+	int64_t acknowledged_ms;
 	char reply[48]; /* that came with the acknowledgement */
 	unsigned tries;
 	uint64_t chance;
@@ -217,7 +218,7 @@ struct call {
 struct sim_report {
 	uint64_t worlds, purchases, faulted, reviews, refunds, steps, events, crashes, executions,
 		checks, disk_worlds, power_losses, decisions,
-		honoured;
+		honoured, restored, forgotten;
 	uint64_t faults[FAULTS];
 	uint64_t states[32]; /* purchases at the end */
 	uint64_t cells[SIM_STATES][SIM_EVENTS]; /* of the machine, looked up: twice where it moves */
@@ -260,6 +261,9 @@ struct sim {
 	const struct store_ops *real;
 	struct store_ops ops;
 	struct disk *disk; /* NULL: the store is in memory */
+	struct disk *backup; /* a copy of it, made at backup_ms; 0: not yet */
+	int64_t backup_ms, restored_ms; /* when the copy was put back; 0: never */
+	size_t acknowledged_at_backup;
 	unsigned life; /* of the process, from 1 */
 	bool is_up, has_faults, is_dying;
 	bool stops; /* the disk is armed to end the process */
@@ -468,6 +472,8 @@ void check_purchase(struct sim *s, uint64_t purchase);
 void check_execution(struct sim *s, const struct order *order);
 /* I3, the moment the first byte leaves. */
 void check_departure(struct sim *s, const struct request *r);
+/* Whether this press belongs to a life that a restored copy knows nothing of. */
+bool is_forgotten(const struct sim *s, const struct press *p);
 /* Right after a process came up again. */
 void check_restart(struct sim *s);
 /* What a loss of power left: whole, and all that was acknowledged is there. */

@@ -369,7 +369,7 @@ static void world_alarm(void *ctx, const char *what, struct str ref, const char 
 	struct sim *s = ctx;
 
 	for (size_t i = 0; i < SIM_ROWS(ours); i++)
-		if (strcmp(what, ours[i]) == 0 && !process_is_dying(s))
+		if (strcmp(what, ours[i]) == 0 && !process_is_dying(s) && s->restored_ms == 0)
 			sim_break(s, &s->report->unexplained, "alarm %s: %s", what, detail);
 }
 

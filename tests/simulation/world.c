@@ -140,6 +140,8 @@ static void acknowledged(struct sim *s, struct engine_event *event, struct press
 		sim_break(s, &s->report->unexplained, "I10: a repeated hop got another reply");
 	if (!p->is_acknowledged && event->outcome == ENGINE_REPEATED && !p->was_in_doubt)
 		sim_break(s, &s->report->unexplained, "I10: a repeat of what was never taken");
+	if (!p->is_acknowledged)
+		p->acknowledged_ms = s->now_ms;
 	p->is_acknowledged = true;
 	p->purchase = buy->purchase;
 	(void)snprintf(p->reply, sizeof(p->reply), "%.*s", STR_ARG(reply));
@@ -315,6 +317,8 @@ static void press(struct sim *s, const struct task *task)
 	struct engine_event *event;
 	struct engine_buy *buy;
 
+	if (is_forgotten(s, p))
+		return; /* by persons' hands, from the provider's list */
 	if (!s->is_up) {
 		press_again(s, task->index);
 		return;
@@ -572,7 +576,7 @@ void sim_load(struct sim_shared *out)
 /* The store leaves nothing real behind but its lock and an empty file. */
 static void remove_dir(const char *dir, const char *sub)
 {
-	static const char *const names[] = {"lock", "tama.db"};
+	static const char *const names[] = {"lock", "tama.db", "mark"};
 	char path[256];
 
 	for (size_t i = 0; i < SIM_ROWS(names); i++) {
