@@ -29,6 +29,17 @@ gateway {
   -- The database, the session log and the socket of `tama` commands. On a disk of this machine.
   data = "/var/lib/tama",
 
+  -- The socket of `tama purchases`, `review` and the others, mode 0660. By default it is in the data
+  -- directory, which is closed to all but its owner; elsewhere a group can be let in, whose members
+  -- then decide cases two by two (docs/operations.md).
+  -- socket = "/run/tama/tama.sock",
+
+  -- A directory on another disk, in which a copy of the store is kept current.
+  -- standby = "/srv/standby/tama",
+
+  -- How often the gateway checks every invariant of its own store.
+  verify = "1h",
+
   -- Where the proxy finds us: an address and a port. TLS ends at the proxy, so stay on loopback or
   -- a private network.
   listen = "127.0.0.1:8080",

@@ -318,6 +318,16 @@ static enum attempt_state leg_of(const struct purchase_legs *legs, enum leg_kind
 	return leg == LEG_DELIVER ? legs->deliver : legs->refund;
 }
 
+/* To be made again; but no refund of what persons have closed meanwhile: nobody is owed it any
+ * more. */
+static bool is_left_unsent(const struct attempt_row *a, const struct purchase_legs *legs)
+{
+	bool is_closed = legs->deliver == ATTEMPT_SUCCEEDED || legs->deliver == ATTEMPT_WRITTEN_OFF;
+
+	return a->state != ATTEMPT_EXPIRED && leg_of(legs, a->leg) == ATTEMPT_NOT_SENT &&
+	       !(a->leg == LEG_REFUND && is_closed);
+}
+
 /*
  * A leg whose last attempt proved unsent goes on with another, be it now or when persons have found
  * that an earlier one failed. About one that facts disagree about nobody may; and of a purchase
@@ -351,8 +361,7 @@ static int move(struct engine *e, struct engine_case *c, enum attempt_state next
 		rc = attempt_schedule(e, &c->attempt);
 	if (rc == 0 && next == ATTEMPT_EXPIRED)
 		rc = pause_give_back(e, &c->attempt);
-	is_unsent = rc == 0 && next != ATTEMPT_EXPIRED &&
-		    leg_of(&after, c->attempt.leg) == ATTEMPT_NOT_SENT;
+	is_unsent = rc == 0 && is_left_unsent(&c->attempt, &after);
 	if (is_unsent)
 		rc = repeat_leg(e, c);
 	if (rc == 0)

@@ -7,6 +7,8 @@
  */
 #include "engine_priv.h"
 
+#include "tama/mutant.h"
+
 #define USER_MAX 64
 #define PROOF_MAX 1000
 #define ROWS_OF(list) (sizeof(list) / sizeof((list)[0]))
@@ -40,7 +42,7 @@ static int check_owner(struct engine *e, struct subject *s)
 	const struct attempt_row *a = &s->c.attempt;
 	int n;
 
-	if (a->owner_incarnation < e->incarnation)
+	if (a->owner_incarnation < e->incarnation || MUTANT(OWNER_DEAD_OFF))
 		return 0;
 	n = STORE(e, inbox_replies, a->partner, a->id);
 	if (n >= 0 && (uint32_t)n < a->epoch)

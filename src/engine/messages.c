@@ -3,6 +3,8 @@
 
 #include "tama/limits.h"
 
+#include "tama/mutant.h"
+
 /* Each text as a 16-bit length and its bytes, in the order of enum purchase_text. */
 struct str texts_pack(const struct str texts[static PURCHASE_TEXTS], struct arena *arena)
 {
@@ -86,7 +88,7 @@ static int queue(struct engine *e, const struct purchase_row *purchase, enum pur
 
 	if (row.body.n == 0)
 		return 0;
-	rc = STORE(e, outbox_insert, &row);
+	rc = MUTANT(SMS_WITHOUT_ROW) ? 0 : STORE(e, outbox_insert, &row);
 	if (rc != 0)
 		return rc;
 	e->stats.sms_rows++;

@@ -109,6 +109,17 @@ static bool is_ip(struct str s)
 	return inet_pton(AF_INET, text, address) == 1 || inet_pton(AF_INET6, text, address) == 1;
 }
 
+/* An address, or a network such as "192.0.2.0/24". */
+static bool is_source(struct str s)
+{
+	struct str rest = s, network = str_cut(&rest, '/');
+	int64_t bits = 0;
+	if (rest.p == NULL)
+		return is_ip(s);
+	return is_ip(network) && rest.n <= 3 && config_is_digits(rest) && str_to_i64(rest, &bits) &&
+	       bits > 0 && bits <= (str_find(network, ':') >= 0 ? 128 : 32);
+}
+
 static bool is_float(struct str s)
 {
 	return str_has_prefix(s, STR("float:")) && is_name(str_from(s, 6));
@@ -136,8 +147,12 @@ static const struct field gateway_fields[] = {
 	{"data", FIELD_TEXT, AT(decl_gateway, data), NEEDED},
 	{"listen", FIELD_TEXT, AT(decl_gateway, listen)},
 	{"admin", FIELD_TEXT, AT(decl_gateway, admin)},
-	{"proxies", FIELD_TEXTS, AT(decl_gateway, proxies), .is_right = is_ip,
-		.want = "an IP address"},
+	{"socket", FIELD_TEXT, AT(decl_gateway, socket)},
+	{"standby", FIELD_TEXT, AT(decl_gateway, standby)},
+	{"verify", FIELD_DURATION, AT(decl_gateway, verify), .min = SECOND, .max = DAY,
+		.def = HOUR},
+	{"proxies", FIELD_TEXTS, AT(decl_gateway, proxies), .is_right = is_source,
+		.want = "an IP address or a network such as \"192.0.2.0/24\""},
 	{"workers", FIELD_NUMBER, AT(decl_gateway, workers), .max = LIMIT_HTTP_WORKERS},
 	{"connections", FIELD_NUMBER, AT(decl_gateway, connections), .min = 1,
 		.max = LIMIT_HTTP_CONNECTIONS, .def = 1024},
@@ -231,8 +246,8 @@ static const struct field account_fields[] = {
 	{"ipn_secret", FIELD_SECRETS_IN_TURN, AT(decl_account, ipn_secret), SEGMENT},
 	{"signature_secret", FIELD_SECRETS_IN_TURN, AT(decl_account, signature_secret)},
 	{"cap", FIELD_TABLE, AT(decl_account, cap), .fields = velocity_fields},
-	{"sources", FIELD_TEXTS, AT(decl_account, sources), .is_right = is_ip,
-		.want = "an IP address"},
+	{"sources", FIELD_TEXTS, AT(decl_account, sources), .is_right = is_source,
+		.want = "an IP address or a network such as \"192.0.2.0/24\""},
 	{"currency", FIELD_TEXT, AT(decl_account, currency), NEEDED, .is_right = is_currency,
 		.want = "the code of a known currency such as \"XOF\" or \"UGX\""},
 	{"spacing", FIELD_DURATION, AT(decl_account, spacing), .max = DAY, .def = -1},
@@ -312,8 +327,8 @@ static const struct field channel_fields[] = {
 		.want = "a country such as \"CI\""},
 	{"service", FIELD_TEXT, AT(decl_channel, service), NEEDED, NAME_OF("a service")},
 	{"secret", FIELD_SECRETS_IN_TURN, AT(decl_channel, secret), .may_be_text = true, SEGMENT},
-	{"sources", FIELD_TEXTS, AT(decl_channel, sources), .is_right = is_ip,
-		.want = "an IP address"},
+	{"sources", FIELD_TEXTS, AT(decl_channel, sources), .is_right = is_source,
+		.want = "an IP address or a network such as \"192.0.2.0/24\""},
 	{"open", FIELD_BOOL, AT(decl_channel, open)},
 	{"codes", FIELD_TEXTS, AT(decl_channel, codes), NEEDED},
 	{"keywords", FIELD_PAIRS, AT(decl_channel, keywords)},

@@ -324,6 +324,22 @@ static void an_unsent_refund_is_not_made_again_for_a_contradiction(void **state)
 }
 
 /* 2.6, first row, for what expired: the store is behind, or somebody forges. */
+/* Found by the model (tests/model/purchase.pml, RETRY_REGARDLESS): nobody is owed it any more. */
+static void an_unsent_refund_is_not_made_again_for_what_was_written_off(void **state)
+{
+	struct rig *r = *state;
+	struct attempt_row refund = bring_to_refunding(r);
+	struct attempt_row a = deliver_of(r);
+
+	(void)rig_ipn(r, &a, "SUCCESSFUL", "D1");
+	assert_int_equal(rig_decide_both(r, DECIDE_WRITE_OFF, a.id), ENGINE_DONE);
+	rig_broken(r, &refund, TRANSFER_CONNECT, 0);
+	rig_forget(r);
+	rig_wait(r, 2 * HOUR_MS);
+	assert_int_equal(rig_count(r, SAID_PREPARE, NULL), 0);
+	assert_int_equal(rig_attempt(r, LEG_REFUND).state, ATTEMPT_NOT_SENT);
+}
+
 static void news_of_what_expired_holds_the_account_and_the_refund(void **state)
 {
 	struct rig *r = *state;
@@ -447,6 +463,7 @@ int main(void)
 		RIG_TEST(paid_and_refunded_is_told_at_once),
 		RIG_TEST(after_a_refund_the_news_is_a_loss_too),
 		RIG_TEST(an_unsent_refund_is_not_made_again_for_a_contradiction),
+		RIG_TEST(an_unsent_refund_is_not_made_again_for_what_was_written_off),
 		RIG_TEST(news_of_what_expired_holds_the_account_and_the_refund),
 		RIG_TEST(a_hint_puts_the_refund_off_until_it_is_answered),
 		RIG_TEST(a_hint_that_was_wrong_lets_the_refund_go),
