@@ -7,6 +7,7 @@
 
 #include "tama/limits.h"
 #include "tama/msisdn.h"
+#include "tama/mutant.h"
 
 int case_load(struct engine *e, uint32_t partner, uint64_t attempt, struct engine_case *out)
 {
@@ -268,7 +269,7 @@ static bool may_start_again(const struct engine_case *c, const struct purchase_l
 				 : c->attempt.leg == LEG_DELIVER ? legs->deliver
 								 : legs->refund;
 
-	if (c->attempt.leg == LEG_REFUND &&
+	if (c->attempt.leg == LEG_REFUND && !MUTANT(REFUND_OF_THE_CLOSED) &&
 		(legs->deliver == ATTEMPT_SUCCEEDED || legs->deliver == ATTEMPT_WRITTEN_OFF))
 		return false;
 	return leg == ATTEMPT_NOT_SENT && c->attempt.n < LIMIT_ATTEMPTS;
@@ -376,6 +377,8 @@ static int contradict(
 	engine_alarm(e, "contradiction", c->purchase.ref, "two trustworthy facts disagree");
 	if (rc == 0)
 		rc = tell_loss(e, c);
+	if (MUTANT(CONTRADICTION_KEEPS_REFUND))
+		return rc;
 	return rc == 0 ? end_unsent(e, c, AEV_EXPIRE, evidence) : rc;
 }
 
