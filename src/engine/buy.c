@@ -3,6 +3,7 @@
 
 #include "tama/crash.h"
 #include "tama/limits.h"
+#include "tama/mutant.h"
 
 static void fill_purchase(struct engine *e, const struct engine_buy *buy, struct purchase_row *p)
 {
@@ -223,9 +224,9 @@ int handle_buy(struct engine *e, struct engine_event *event)
 		return 0;
 	}
 	rc = STORE(e, purchase_by_key, buy->partner, buy->uid, buy->ordinal, &e->arena, &p);
-	if (rc == 0)
+	if (rc == 0 && !MUTANT(REPEAT_IS_NEW))
 		return repeat(e, event, &p);
-	if (rc != TAMA_ENOTFOUND)
+	if (rc != TAMA_ENOTFOUND && rc != 0)
 		return rc;
 	if (is_closed(e, buy)) {
 		event->outcome = ENGINE_CLOSED;

@@ -3,6 +3,7 @@
 
 #include "tama/crash.h"
 #include "tama/limits.h"
+#include "tama/mutant.h"
 
 /* A step's rows, answers aside: a full batch of events with bodies of 64 KiB each fits. */
 #define STEP_BYTES ((size_t)64 * 1024 * 1024)
@@ -175,7 +176,7 @@ static int guarded(struct engine *e, int (*work)(struct engine *, void *), void 
 	if (rc != 0)
 		return rc;
 	rc = work(e, what);
-	if (rc == 0)
+	if (rc == 0 || MUTANT(HALF_AN_EVENT))
 		return e->store->ops->release(e->store);
 	*mark = NULL;
 	e->effects_end = mark;
@@ -261,7 +262,8 @@ static int recover_one(struct engine *e, void *what)
 	int rc = case_load(e, row->partner, row->id, &c);
 
 	if (rc == 0)
-		rc = case_apply(e, &c, AEV_DOUBT, 0, &step);
+		rc = case_apply(
+			e, &c, MUTANT(CRASH_IS_NOT_SENT) ? AEV_NOT_SENT : AEV_DOUBT, 0, &step);
 	if (rc == 0)
 		engine_alarm(
 			e, "owner_dead", c.purchase.ref, "was being sent when the process died");
@@ -339,6 +341,15 @@ static void finish_events(struct engine_event *events, enum engine_outcome outco
 	}
 }
 
+/* What was decided and is durable goes out. */
+static void run_effects(struct engine *e)
+{
+	for (const struct effect *effect = e->effects; effect != NULL; effect = effect->next)
+		effect_run(e, effect);
+	e->effects = NULL;
+	e->effects_end = &e->effects;
+}
+
 static int work(struct engine *e, struct engine_event *events, bool *more_out)
 {
 	struct err err = ERR_INIT;
@@ -375,6 +386,8 @@ static int work(struct engine *e, struct engine_event *events, bool *more_out)
 		e->store->ops->rollback(e->store);
 		return TAMA_EIO;
 	}
+	if (MUTANT(SENT_BEFORE_COMMIT))
+		run_effects(e);
 	rc = e->store->ops->commit(e->store, &err);
 	if (rc != 0)
 		e->world.alarm(e->world.ctx, "commit", STR(""), err.text);
@@ -451,7 +464,8 @@ int64_t engine_step(struct engine *e, struct engine_event *events)
 		return TAMA_EDOUBT;
 	}
 	if (rc != 0) {
-		finish_events(events, ENGINE_NOT_DONE);
+		finish_events(
+			events, MUTANT(ANSWERED_WITHOUT_COMMIT) ? ENGINE_PENDING : ENGINE_NOT_DONE);
 		return e->is_dead ? TAMA_EDOUBT : TAMA_EIO;
 	}
 	if (events != NULL)
@@ -460,8 +474,7 @@ int64_t engine_step(struct engine *e, struct engine_event *events)
 	/* Answers first: a phone waits for them, the provider does not. */
 	finish_events(events, ENGINE_PENDING);
 	keep_mark(e);
-	for (const struct effect *effect = e->effects; effect != NULL; effect = effect->next)
-		effect_run(e, effect);
+	run_effects(e);
 	return next_due(e, more);
 }
 
