@@ -21,7 +21,7 @@ static const int64_t SPAN_MS[VELOCITY_WINDOWS] = {
 /* What is asked of one limit, and what has been found so far. */
 struct look {
 	struct velocity_count count; /* partner, what and whose */
-	int64_t value; /* of the purchase that is asked for */
+	int64_t n, value; /* what the purchase that is asked for would add */
 	bool is_over;
 	bool is_never; /* no time is known from which it would work */
 	int64_t until_ms;
@@ -34,13 +34,14 @@ static int look_in(
 	int64_t over_ms = 0;
 	int rc;
 
-	if (rule->value > 0 && look->value > rule->value) {
+	if ((rule->value > 0 && look->value > rule->value) ||
+		(rule->count > 0 && look->n > rule->count)) {
 		look->is_over = look->is_never = true;
 		return 0;
 	}
 	look->count.span_ms = is_by_number ? 0 : SPAN_MS[window];
 	look->count.since_ms = e->now_ms - WINDOW_MS[window] - look->count.span_ms;
-	look->count.count_max = rule->count > 0 ? (int64_t)rule->count - 1 : INT64_MAX;
+	look->count.count_max = rule->count > 0 ? (int64_t)rule->count - look->n : INT64_MAX;
 	look->count.value_max = rule->value > 0 ? rule->value - look->value : INT64_MAX;
 	rc = STORE(e, velocity_over, &look->count, &over_ms);
 	if (rc != 0 || over_ms == 0)
@@ -67,18 +68,32 @@ static int look_at(struct engine *e, struct look *look, const struct velocity *l
 	return rc;
 }
 
-static int look_at_account(
-	struct engine *e, struct look *look, const struct offer_leg *leg, int64_t amount)
+static int look_at_account(struct engine *e, struct look *look, const struct account *account)
 {
-	const struct account *account =
-		leg->account != NULL ? config_account(e->config, leg->account->name) : NULL;
-
+	/* The engine's configuration may be newer than the one that the menu was walked with. */
+	account = account != NULL ? config_account(e->config, account->name) : NULL;
 	if (account == NULL)
 		return 0;
 	look->count.of = VELOCITY_OF_ACCOUNT;
 	look->count.key = account->name;
-	look->value = amount;
 	return look_at(e, look, &account->cap);
+}
+
+/* Both legs' requests, also where one account carries both. */
+static int look_at_legs(struct engine *e, struct look *look, const struct purchase_row *p,
+	const struct offer *offer)
+{
+	const struct account *collect = offer->collect.account, *deliver = offer->deliver.account;
+	bool is_one = collect != NULL && collect == deliver;
+	int rc;
+
+	look->n = is_one ? 2 : 1;
+	look->value = p->price + (is_one ? p->face_value : 0);
+	rc = look_at_account(e, look, collect);
+	if (rc != 0 || is_one)
+		return rc;
+	look->value = p->face_value;
+	return look_at_account(e, look, deliver);
 }
 
 static int look_at_purchase(
@@ -108,13 +123,11 @@ int velocity_check(struct engine *e, const struct purchase_row *p, const struct 
 	bool *is_over_out, int64_t *until_ms_out)
 {
 	const struct limits *own = config_limits(e->config, p->partner, p->currency);
-	struct look look = {.count = {.partner = p->partner, .currency = p->currency}};
+	struct look look = {.count = {.partner = p->partner, .currency = p->currency}, .n = 1};
 	int rc = own != NULL ? look_at_purchase(e, &look, p, own) : 0;
 
 	if (rc == 0)
-		rc = look_at_account(e, &look, &offer->collect, p->price);
-	if (rc == 0)
-		rc = look_at_account(e, &look, &offer->deliver, p->face_value);
+		rc = look_at_legs(e, &look, p, offer);
 	if (rc != 0)
 		return rc;
 	*is_over_out = look.is_over;

@@ -51,6 +51,14 @@ class Velocity(unittest.TestCase):
         self.g.restart("kill")
         self.assertIn("Limite d'achats atteinte", self.buy(3000))
 
+    def test_by_message(self):
+        for i in range(5):
+            self.assertIn("Demande recue", self.buy(500 + 100 * i))
+        reply = self.g.mo("m1", "CREDIT 4000", CALLER[4:])
+        nonce = re.search(r"OUI (\d{4})", reply)[1]
+        self.assertIn("Limite d'achats atteinte. Rien n'a été débité.", self.g.mo("m2", f"OUI {nonce}", CALLER[4:]))
+        self.g.expect_purchases(5)
+
     def test_english(self):
         self.g.edit('currency = "XOF",\n  payer', 'currency = "UGX",\n  payer')
         self.g.reload()
@@ -66,6 +74,15 @@ class Velocity(unittest.TestCase):
         self.assertEqual(self.buy(5000), "END Limite d'achats atteinte. Rien n'a été débité. "
                                          "Réessayez plus tard ou avec un montant plus petit.")
         self.assertIn("Demande recue", self.buy(600))
+
+    def test_a_cap_stops_selling_and_rings(self):
+        self.g.edit("cap = { ten_minutes = { value = 500000000 } }", "cap = { ten_minutes = { count = 3 } }")
+        self.g.reload()
+        for i in range(2):
+            self.assertIn("Demande recue", self.buy(500, f"+22505011111{i:02d}"))
+        self.assertIn("Limite d'achats atteinte", self.buy(500, "+2250501222222"))
+        (alarm,) = self.g.events("limit")
+        self.assertEqual((alarm["level"], alarm["ref"]), ("alarm", "et-ci"))
 
     def test_a_storm_of_redials(self):
         """F-G12: one number, 50 a second, each dialling all at once and confirming."""
