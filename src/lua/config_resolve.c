@@ -381,8 +381,8 @@ void config_resolve(struct loader *loader)
 	resolve_operators(loader);
 	resolve_partners(loader);
 	resolve_accounts(loader);
-	config_resolve_limits(loader);
 	config_resolve_offers(loader);
+	config_resolve_limits(loader);
 	config_resolve_services(loader);
 	config_resolve_channels(loader);
 }
