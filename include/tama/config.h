@@ -150,6 +150,9 @@ struct offer {
 	struct offer_leg collect;
 	struct offer_leg deliver;
 	struct offer_leg refund; /* gives the price back to the payer; NULL account: persons do */
+	int64_t refund_delay_ms; /* after a delivery is proven to have failed */
+	int64_t late_ms; /* a collection that proves done so long after the purchase is late: ... */
+	bool late_delivers; /* ... the goods go out all the same; else the money goes back */
 	struct str paid_by; /* who pays where there is no collect leg: "float:NAME" */
 	bool out_of_service;
 };
@@ -214,6 +217,9 @@ struct channel {
 struct config {
 	struct str file;
 	struct str data_dir;
+	struct str socket; /* for the operator's commands; empty: DATA/tama.sock */
+	int64_t verify_ms; /* between two looks of the gateway at its own store */
+	struct str standby; /* a directory on another disk; empty: no copy is kept */
 	struct str listen_address;
 	uint16_t listen_port;
 	struct str admin_address;

@@ -73,6 +73,14 @@
 #define LIMIT_OUTBOX_BATCH 256
 #define LIMIT_ATTEMPTS 250 /* of one leg: only NOT_SENT ones can be many */
 
+/* The operator's socket. */
+#define LIMIT_ADMIN_SESSIONS 8
+
+/* The standby copy. */
+#define LIMIT_STANDBY_BYTES ((size_t)64 * 1024 * 1024) /* of pages that wait to be written there */
+#define LIMIT_STANDBY_SEGMENT (16 * 1024 * 1024) /* of the log, before the next file begins */
+#define LIMIT_STANDBY_LOG ((int64_t)256 * 1024 * 1024) /* before a new base cuts it */
+
 /* A purchase in time (reliability 2.7), milliseconds. */
 #define LIMIT_LEASE_MS (60 * 1000) /* an effect handed out is handed out again after this */
 #define LIMIT_READY_MS (10 * 60 * 1000) /* never sent by then: expired */
@@ -82,7 +90,11 @@
 #define LIMIT_REVIEW_BLIND_MS (6 * 3600 * 1000) /* UNKNOWN without the provider's id */
 #define LIMIT_REVIEW_MS (24 * 3600 * 1000) /* UNKNOWN with it */
 #define LIMIT_POLL_MS (7 * 24 * 3600 * (int64_t)1000)
-#define LIMIT_REFUND_DELAY_MS (30 * 60 * 1000) /* a contradiction may still come */
+#define LIMIT_REFUND_DELAY_MS (30 * 60 * 1000) /* unless its offer says: a contradiction may come */
+#define LIMIT_REFUND_READY_MS (24 * 3600 * 1000) /* never sent by then: a person decides */
+#define LIMIT_REFUND_PAUSE_MS (30 * 60 * 1000) /* between its tries, at most */
+#define LIMIT_LATE_MS (24 * 3600 * 1000) /* unless its offer says: goods nobody expects any more */
+#define LIMIT_ASK_TRIES 50 /* queries about one piece of news before a person has to */
 #define LIMIT_PROGRESS_MS (3 * 60 * 1000)
 #define LIMIT_SMS_MS (24 * 3600 * 1000)
 #define LIMIT_ORPHAN_MS (15 * 60 * 1000) /* so long a provider is asked to come again */

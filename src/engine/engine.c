@@ -119,6 +119,9 @@ static void effect_run(struct engine *e, const struct effect *effect)
 	case EFFECT_HOLD:
 		lane_hold(e, effect->wire.account);
 		break;
+	case EFFECT_RELEASE:
+		lane_release(e, effect->wire.account);
+		break;
 	case EFFECT_ALARM:
 		w->alarm(w->ctx, effect->what, effect->ref, effect->detail);
 		break;

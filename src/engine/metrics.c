@@ -13,6 +13,16 @@ static void counter(struct buf *out, const char *name, const char *help, uint64_
 		(unsigned long long)value);
 }
 
+void metrics_gauge(struct buf *out, const char *name, const char *help, uint64_t value)
+{
+	gauge(out, name, help, value);
+}
+
+void metrics_counter(struct buf *out, const char *name, const char *help, uint64_t value)
+{
+	counter(out, name, help, value);
+}
+
 static void add_http(struct gateway *g, struct buf *out)
 {
 	struct http_in_stats s;
@@ -76,6 +86,10 @@ static void add_purchases(struct gateway *g, struct buf *out)
 	counter(out, "tama_ipn_orphans_total", "IPNs for nothing we know.", s.orphans);
 	counter(out, "tama_mismatches_total", "Answers not about their attempt.", s.mismatches);
 	counter(out, "tama_contradictions_total", "Facts that disagree.", s.contradictions);
+	counter(out, "tama_refunded_total", "Refunds proven done.", s.refunded);
+	counter(out, "tama_paid_and_refunded_total", "Delivered, and the refund has left.",
+		s.paid_and_refunded);
+	counter(out, "tama_decisions_total", "Cases closed by persons.", s.decisions);
 	counter(out, "tama_polls_total", "Status queries.", s.polls);
 	counter(out, "tama_sms_total", "Messages taken by a gateway.", s.sms_sent);
 	buf_add_str(out, STR("# HELP tama_attempts Attempts that wait, by state.\n"
@@ -115,6 +129,7 @@ static enum http_verdict metrics(
 	add_hops(g, &out);
 	add_purchases(g, &out);
 	add_wire(g, &out);
+	admin_metrics(g, &out);
 	log_metrics(g->log, &out);
 	*reply = (struct http_reply){.status = 200,
 		.type = STR("text/plain; version=0.0.4"),

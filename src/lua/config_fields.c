@@ -89,6 +89,11 @@ static bool is_confirm(struct str s)
 	       str_eq(s, STR("none"));
 }
 
+static bool is_late_action(struct str s)
+{
+	return str_eq(s, STR("refund")) || str_eq(s, STR("deliver"));
+}
+
 static bool is_channel_kind(struct str s)
 {
 	return str_eq(s, STR("ussd")) || str_eq(s, STR("sms"));
@@ -142,6 +147,10 @@ static const struct field gateway_fields[] = {
 	{"data", FIELD_TEXT, AT(decl_gateway, data), NEEDED},
 	{"listen", FIELD_TEXT, AT(decl_gateway, listen)},
 	{"admin", FIELD_TEXT, AT(decl_gateway, admin)},
+	{"socket", FIELD_TEXT, AT(decl_gateway, socket)},
+	{"standby", FIELD_TEXT, AT(decl_gateway, standby)},
+	{"verify", FIELD_DURATION, AT(decl_gateway, verify), .min = SECOND, .max = DAY,
+		.def = HOUR},
 	{"proxies", FIELD_TEXTS, AT(decl_gateway, proxies), .is_right = is_source,
 		.want = "an IP address or a network such as \"192.0.2.0/24\""},
 	{"workers", FIELD_NUMBER, AT(decl_gateway, workers), .max = LIMIT_HTTP_WORKERS},
@@ -269,6 +278,22 @@ static const struct field leg_fields[] = {
 	END,
 };
 
+static const struct field refund_fields[] = {
+	{"account", FIELD_TEXT, AT(decl_refund, leg.account), NEEDED, NAME_OF("an account")},
+	{"verb", FIELD_TEXT, AT(decl_refund, leg.verb), NEEDED, NAME_OF("what the provider does")},
+	{"services", FIELD_PAIRS, AT(decl_refund, leg.services), NEEDED},
+	{"delay", FIELD_DURATION, AT(decl_refund, delay), .max = DAY, .def = LIMIT_REFUND_DELAY_MS},
+	END,
+};
+
+static const struct field late_fields[] = {
+	{"after", FIELD_DURATION, AT(decl_late, after), .min = LIMIT_READY_MS, .max = 7 * DAY,
+		.def = LIMIT_LATE_MS},
+	{"action", FIELD_TEXT, AT(decl_late, action), NEEDED, .is_right = is_late_action,
+		.want = "\"refund\" or \"deliver\""},
+	END,
+};
+
 static const struct field offer_fields[] = {
 	{"partner", FIELD_TEXT, AT(decl_offer, partner), NEEDED, NAME_OF("a partner")},
 	{"kind", FIELD_TEXT, AT(decl_offer, kind), NEEDED, NAME_OF("what menus ask for")},
@@ -279,6 +304,8 @@ static const struct field offer_fields[] = {
 	{"cost_permille", FIELD_NUMBER, AT(decl_offer, cost_permille), .max = 1000},
 	{"collect", FIELD_TABLE, AT(decl_offer, collect), .fields = leg_fields},
 	{"deliver", FIELD_TABLE, AT(decl_offer, deliver), .fields = leg_fields},
+	{"refund", FIELD_TABLE, AT(decl_offer, refund), .fields = refund_fields},
+	{"late", FIELD_TABLE, AT(decl_offer, late), .fields = late_fields},
 	{"paid_by", FIELD_TEXT, AT(decl_offer, paid_by), .is_right = is_float,
 		.want = "a funded account such as \"float:agents\""},
 	{"out_of_service", FIELD_BOOL, AT(decl_offer, out_of_service)},

@@ -10,6 +10,8 @@
 
 #include "tama/store.h"
 
+#include <stdatomic.h>
+
 enum statement {
 	ST_BEGIN,
 	ST_COMMIT,
@@ -43,6 +45,7 @@ enum statement {
 	ST_ATTEMPT_UPDATE,
 
 	ST_OUTBOX_INSERT,
+	ST_OUTBOX_MESSAGE,
 	ST_OUTBOX_DUE,
 	ST_OUTBOX_NEXT_DUE,
 	ST_OUTBOX_GET,
@@ -55,6 +58,7 @@ enum statement {
 
 	ST_INBOX_INSERT,
 	ST_INBOX_REPEAT,
+	ST_INBOX_REPLIES,
 	ST_INBOX_DISMISS,
 
 	ST_DECISION_INSERT,
@@ -111,6 +115,18 @@ struct person_cache {
 	bool has_new; /* since the transaction began; savepoints do not reset it */
 };
 
+struct ship_pages;
+
+/* Where each commit's pages go (sqlite_ship.h); take is NULL for nobody. */
+struct ship {
+	void (*take)(void *ctx, struct ship_pages *pages);
+	void *ctx;
+	unsigned char salt[8]; /* of the WAL whose frames were taken */
+	int taken;
+	uint32_t page_size;
+	atomic_uint turn; /* odd from before a commit until it has been handed over */
+};
+
 struct sqlite_store {
 	struct store base;
 	struct db db;
@@ -121,6 +137,7 @@ struct sqlite_store {
 	bool is_in_doubt; /* a commit was: nothing more until the store is opened anew */
 	bool is_disk_suspect; /* a checkpoint failed: the kernel may have dropped pages it could not
 				 write */
+	struct ship ship;
 	struct person_cache persons;
 };
 
@@ -220,6 +237,16 @@ int db_bring_schema(struct db *db, struct err *err);
  * TAMA_EAUTH. */
 int db_check_schema(struct db *db, struct err *err);
 
+/* ---- sqlite_view.c ------------------------------------------------------------------------------
+ */
+
+struct store_reader {
+	struct db db;
+	sqlite3_stmt *views[STORE_VIEWS]; /* prepared when first asked for */
+};
+
+void views_close(struct store_reader *reader);
+
 /* ---- sqlite_rewrite.c
  * -------------------------------------------------------------------------------- */
 
@@ -292,6 +319,8 @@ int sqlite_attempt_orphans(
 	struct store *store, struct arena *arena, struct attempt_row *out, size_t max);
 
 int sqlite_outbox_insert(struct store *store, const struct outbox_row *row);
+int sqlite_outbox_message(struct store *store, uint32_t partner, uint64_t purchase, uint32_t seq,
+	struct arena *arena, struct outbox_row *out);
 int sqlite_outbox_due(struct store *store, int64_t now_ms, struct arena *arena,
 	struct outbox_row *out, size_t max);
 int sqlite_outbox_next_due(struct store *store, int64_t after_ms, int64_t *due_ms_out);
@@ -321,6 +350,7 @@ int sqlite_spacing_get(struct store *store, uint32_t partner, struct str account
 int sqlite_spacing_set(struct store *store, uint32_t partner, struct str account, struct str number,
 	int64_t amount, const struct spacing *spacing);
 
+int sqlite_inbox_replies(struct store *store, uint32_t partner, uint64_t attempt);
 int sqlite_inbox_dismiss(struct store *store, uint32_t partner, uint64_t id);
 int sqlite_decision_insert(struct store *store, const struct decision_row *row);
 int sqlite_decision_open(struct store *store, const struct decision_row *like, struct arena *arena,
