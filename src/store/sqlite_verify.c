@@ -60,9 +60,6 @@ static const char *const looks[LOOKS] = {
 		"  FROM event e WHERE e.purchase = q.id AND e.evidence = i.id)),"
 		" (SELECT count(*) FROM decision d WHERE d.partner = q.partner AND d.purchase = "
 		"q.id"
-		"  AND d.kind = 4 AND d.state = 2),"
-		" (SELECT count(*) FROM decision d WHERE d.partner = q.partner AND d.purchase = "
-		"q.id"
 		"  AND " LONELY ") + (SELECT count(*) FROM attempt a JOIN decision d ON d.partner ="
 		"  a.partner AND d.attempt = a.id WHERE a.purchase = q.id AND " LONELY "),"
 		" (SELECT count(*) FROM person p WHERE p.id IN (q.payer, q.beneficiary)"
@@ -88,8 +85,11 @@ static const char *const looks[LOOKS] = {
 	[LOOK_LINES] = "SELECT posting, line, book, debit, currency FROM ledger"
 		       " WHERE purchase = ?1 ORDER BY posting, line",
 	[LOOK_DECIDED] =
-		"SELECT d.attempt, d.kind FROM decision d JOIN attempt a ON a.id = d.attempt"
-		" AND a.partner = d.partner WHERE a.purchase = ?1 AND d.state = 2",
+		"SELECT d.id, ifnull(d.attempt, 0), d.kind FROM purchase q JOIN decision d"
+		" ON d.partner = q.partner AND d.purchase = q.id WHERE q.id = ?1 AND d.state = 2"
+		" UNION SELECT d.id, d.attempt, d.kind FROM attempt a JOIN decision d"
+		" ON d.partner = a.partner AND d.attempt = a.id WHERE a.purchase = ?1 AND d.state "
+		"= 2",
 };
 
 struct verifier {
@@ -133,7 +133,6 @@ static void read_purchase(sqlite3_stmt *stmt, struct v_purchase *p)
 	p->has_hop = sqlite3_column_int64(stmt, c++) != 0;
 	p->finals = sqlite3_column_int64(stmt, c++);
 	p->unmoved = sqlite3_column_int64(stmt, c++);
-	p->decided_refund = sqlite3_column_int64(stmt, c++);
 	p->lonely = sqlite3_column_int64(stmt, c++);
 	p->plain = sqlite3_column_int64(stmt, c++);
 	get_text(stmt, c++, p->currency, sizeof(p->currency));
@@ -191,16 +190,13 @@ static void read_line(sqlite3_stmt *stmt, void *out)
 	get_text(stmt, 4, l->currency, sizeof(l->currency));
 }
 
-struct decided {
-	int64_t attempt, kind;
-};
-
 static void read_decided(sqlite3_stmt *stmt, void *out)
 {
-	struct decided *d = out;
+	struct v_decided *d = out;
 
-	d->attempt = sqlite3_column_int64(stmt, 0);
-	d->kind = sqlite3_column_int64(stmt, 1);
+	d->id = sqlite3_column_int64(stmt, 0);
+	d->attempt = sqlite3_column_int64(stmt, 1);
+	d->kind = sqlite3_column_int64(stmt, 2);
 }
 
 /* All rows of a look as an array of `size` each, malloc'ed. */
@@ -253,8 +249,8 @@ static int load(struct verifier *v, struct v_purchase *p)
 			v, LOOK_LINES, p->id, sizeof(*p->lines), read_line, &lines, &p->lines_len);
 	p->lines = lines;
 	if (rc == 0)
-		rc = read_all(v, LOOK_DECIDED, p->id, sizeof(struct decided), read_decided,
-			&decided, &p->decided_len);
+		rc = read_all(v, LOOK_DECIDED, p->id, sizeof(*p->decided), read_decided, &decided,
+			&p->decided_len);
 	p->decided = decided;
 	return rc;
 }
