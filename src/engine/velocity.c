@@ -1,7 +1,7 @@
 /*
  * Whether the limits of velocity let a purchase through (reliability.md 5.5): of who pays, of who
- * is paid for, of the partner and of each account a leg goes to. Counted from the rows themselves,
- * inside the transaction that would insert one more.
+ * is paid for, of the partner, of the channel and of each account a leg goes to. Counted from the
+ * rows themselves, inside the transaction that would insert one more.
  */
 #include "engine_priv.h"
 
@@ -16,6 +16,12 @@ static const int64_t SPAN_MS[VELOCITY_WINDOWS] = {
 	[VELOCITY_TEN_MINUTES] = 60 * (int64_t)1000,
 	[VELOCITY_DAY] = 3600 * (int64_t)1000,
 	[VELOCITY_MONTH] = 24 * 3600 * (int64_t)1000,
+};
+
+static const char *const REACHED[] = {
+	[VELOCITY_OF_ALL] = "the partner's limit is reached",
+	[VELOCITY_OF_ACCOUNT] = "the account's cap is reached",
+	[VELOCITY_OF_CHANNEL] = "the channel's cap is reached",
 };
 
 /* What is asked of one limit, and what has been found so far. */
@@ -50,9 +56,7 @@ static int look_in(
 	/* When others will have bought less is nobody's business; that nothing is sold is ours. */
 	if (!is_by_number) {
 		look->is_never = true;
-		engine_alarm(e, "limit", look->count.key,
-			look->count.of == VELOCITY_OF_ALL ? "the partner's limit is reached"
-							  : "the account's cap is reached");
+		engine_alarm(e, "limit", look->count.key, REACHED[look->count.of]);
 	} else if (over_ms + WINDOW_MS[window] > look->until_ms)
 		look->until_ms = over_ms + WINDOW_MS[window];
 	return 0;
@@ -119,6 +123,19 @@ static int look_at_purchase(
 	return look_at(e, look, &own->all);
 }
 
+/* What may be taken with a channel's secret, should somebody else have it. */
+static int look_at_channel(struct engine *e, struct look *look, const struct purchase_row *p)
+{
+	const struct channel *channel = config_channel(e->config, p->channel);
+
+	if (channel == NULL)
+		return 0;
+	look->count.of = VELOCITY_OF_CHANNEL;
+	look->count.key = p->channel;
+	look->value = p->price;
+	return look_at(e, look, &channel->cap);
+}
+
 int velocity_check(struct engine *e, const struct purchase_row *p, const struct offer *offer,
 	bool *is_over_out, int64_t *until_ms_out)
 {
@@ -126,6 +143,8 @@ int velocity_check(struct engine *e, const struct purchase_row *p, const struct 
 	struct look look = {.count = {.partner = p->partner, .currency = p->currency}, .n = 1};
 	int rc = own != NULL ? look_at_purchase(e, &look, p, own) : 0;
 
+	if (rc == 0)
+		rc = look_at_channel(e, &look, p);
 	if (rc == 0)
 		rc = look_at_legs(e, &look, p, offer);
 	if (rc != 0)

@@ -82,7 +82,7 @@ class Velocity(unittest.TestCase):
         for i in range(2):
             self.assertIn("Demande recue", self.buy(500, f"+22505011111{i:02d}"))
         self.assertIn("Limite d'achats atteinte", self.buy(500, "+2250501222222"))
-        (alarm,) = self.g.events("limit")
+        (alarm,) = self.g.until(lambda: self.g.events("limit"))
         self.assertEqual((alarm["level"], alarm["ref"]), ("alarm", "et-ci"))
 
     def test_a_storm_of_redials(self):
@@ -117,7 +117,8 @@ class Upgrade(unittest.TestCase):
             db.executescript((ROOT / "tests/fixtures/store/v1.sql").read_text())
             for version in (1, 2):
                 db.executescript((ROOT / f"src/store/upgrade_{version}.sql").read_text())
-            for of, table, value, dead in ((3, "purchase", "price", "6, 7"), (4, "attempt", "amount", "5, 8")):
+            for of, table, value, dead in ((3, "purchase", "price", "6, 7"), (4, "attempt", "amount", "5, 8"),
+                                           (5, "purchase", "price", "6, 7")):
                 rows = db.execute(f"SELECT count(*), sum({value}) FROM {table} WHERE state NOT IN ({dead})").fetchone()
                 self.assertGreater(rows[0], 0)
                 for span in (60000, 3600000, 86400000):
