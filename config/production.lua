@@ -246,6 +246,9 @@ channel "at-ci" {
   -- When our answer must have left, below the aggregator's own limit.
   hop = "5s",
 
+  -- What may be bought through it, as in `limits`: what is at stake when its secret is stolen.
+  cap = { ten_minutes = { count = 1000, value = 5000000 } },
+
   -- Hops of this channel at once; beyond it people are asked to try again.
   in_flight = 256,
 

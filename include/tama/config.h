@@ -209,6 +209,7 @@ struct channel {
 	unsigned resume_ms; /* after that it can be resumed for so long: 600000 */
 	unsigned hop_ms; /* our answer's deadline: 5000 */
 	unsigned in_flight; /* hops of this channel at once */
+	struct velocity cap; /* of what is bought through it */
 	const struct account_field *fields; /* SMS gateway: url, username, password, sender */
 	size_t fields_len;
 	bool out_of_service;

@@ -213,6 +213,7 @@ enum velocity_of {
 	VELOCITY_OF_BENEFICIARY,
 	VELOCITY_OF_ALL, /* the partner's purchases; key: the currency */
 	VELOCITY_OF_ACCOUNT, /* requests that may have left, refunds too; key: the account */
+	VELOCITY_OF_CHANNEL, /* purchases; key: the channel they came by */
 };
 
 /* What has been bought since a time; purchases CANCELLED or EXPIRED do not count. */
@@ -221,7 +222,7 @@ struct velocity_count {
 	uint32_t partner;
 	struct str key, currency;
 	int64_t since_ms; /* exclusive */
-	int64_t span_ms; /* ALL and ACCOUNT: counted in spans of so long, by their beginning */
+	int64_t span_ms; /* all but numbers: counted in spans of so long, by their beginning */
 	int64_t count_max, value_max;
 };
 

@@ -226,6 +226,7 @@ struct decl_channel {
 	struct texts codes, sources;
 	struct pairs keywords, fields;
 	int64_t septets, timeout, resume, hop, in_flight;
+	struct decl_velocity cap;
 	bool open, out_of_service;
 };
 

@@ -126,6 +126,21 @@ static void bind_intent(struct query *query, const struct purchase_row *row)
 	query_i64(query, ":collect_fee", row->collect_fee);
 }
 
+/* Into what limits of velocity are walked by. */
+static int count(struct db *db, const struct purchase_row *row)
+{
+	const struct tally_key of_all = {
+		row->partner, VELOCITY_OF_ALL, row->currency, row->created_ms};
+	const struct tally_key of_channel = {
+		row->partner, VELOCITY_OF_CHANNEL, row->channel, row->created_ms};
+	int result;
+
+	if (row->state == PURCHASE_CANCELLED || row->state == PURCHASE_EXPIRED)
+		return 0;
+	result = tally_add(db, &of_all, row->price);
+	return result == 0 ? tally_add(db, &of_channel, row->price) : result;
+}
+
 int sqlite_purchase_insert(struct store *base, const struct purchase_row *row)
 {
 	struct sqlite_store *store = sqlite_store_of(base);
@@ -145,11 +160,8 @@ int sqlite_purchase_insert(struct store *base, const struct purchase_row *row)
 	query_i64(&query, ":version", row->version);
 	query_i64(&query, ":updated_ms", row->updated_ms);
 	result = query_run(&query, NULL);
-	if (result == 0 && row->state != PURCHASE_CANCELLED && row->state != PURCHASE_EXPIRED)
-		return tally_add(&store->db,
-			&(struct tally_key){
-				row->partner, VELOCITY_OF_ALL, row->currency, row->created_ms},
-			row->price);
+	if (result == 0)
+		return count(&store->db, row);
 	if (result != TAMA_EEXIST)
 		return result;
 	/* SQLite tells of one broken key only, and not in a promised order. */
