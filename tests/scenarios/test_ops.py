@@ -73,6 +73,13 @@ class Purchases(Ops):
         times = [line[:23] for line in text.splitlines() if line[:2] == "20"]
         self.assertEqual(times, sorted(times))
 
+    def test_a_message_that_never_went_out(self):
+        self.start()
+        self.sandbox.fault({"provider": "sms", "op": "send", "do": "status", "status": 400})
+        ref = self.buy()
+        eventually(lambda: 'tama_events_total{what="sms_refused"}' in self.gateway.metrics(), "refused")
+        self.assertRegex(self.ask("purchases", "show", ref), r"sms .* never sent, try 1, report: refused")
+
     def test_numbers_are_masked_unless_a_reason_is_given(self):
         self.start()
         ref = self.sold()
