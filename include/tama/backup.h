@@ -56,8 +56,9 @@ struct restored {
 int store_restore(const char *source, struct str dir, struct restored *out, struct err *err);
 
 /*
- * Holds every account of a restored store (table `hold`, HOLD_ALL), before anything opens it to
- * work. Runs without the key.
+ * Holds every account of a restored store (table `hold`, HOLD_ALL), and sets its generation behind
+ * any mark, before anything opens it to work: what it calls READY or SENDING may have been sent
+ * since, however short the time. Runs without the key.
  */
 int store_hold_all(struct str dir, const char *reason, struct err *err);
 

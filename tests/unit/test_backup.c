@@ -283,6 +283,12 @@ static void a_restored_store_is_held(void **state)
 	struct hold_row holds[4];
 
 	assert_int_equal(store_sqlite_open(&config, &store, NULL), 0);
+	int64_t generation = 0;
+
+	assert_int_equal(db_number(&sqlite_store_of(store)->db, "SELECT generation FROM meta",
+				 &generation, NULL),
+		0);
+	assert_true(generation >= 1);
 	assert_int_equal(store->ops->hold_list(store, &c->kit.arena, holds, 4), 1);
 	assert_true(str_eq(holds[0].account, HOLD_ALL));
 	assert_int_equal(holds[0].partner, 0);
