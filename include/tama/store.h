@@ -434,7 +434,8 @@ enum store_view {
 	VIEW_DECISIONS, /* of persons, about it or its attempts */
 	VIEW_OPEN_CASES, /* attempts in REVIEW or CONTRADICTED, oldest first: after, max */
 	VIEW_PARKED, /* inbox rows that wait for a person: after, max */
-	VIEW_ATTEMPT, /* one, by id in `after` */
+	VIEW_PURCHASE_BY_ID, /* one, by id in `after` */
+	VIEW_ATTEMPT, /* likewise */
 	VIEW_PARKED_ONE, /* likewise */
 	VIEW_HOLD, /* likewise */
 	VIEW_REFUNDS, /* purchases REFUND_DUE whose refund has not begun: after, max */

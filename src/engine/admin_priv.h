@@ -38,6 +38,13 @@ void admin_say(struct admin_turn *turn, json_t *object);
 /* A line in DATA/audit.log, synced, before what it tells of is shown or done. */
 int admin_audit(struct admin_turn *turn, const char *what, struct str ref, struct str reason);
 
+/* ---- admin_purchases.c ---- */
+
+/* Appends at most max purchases that ask is narrowed to, page by page. */
+int admin_list_into(struct admin_turn *turn, struct store_ask *ask, size_t max, json_t *list);
+/* The one purchase of that reference: TAMA_ENOTFOUND, TAMA_ECONFLICT for several partners'. */
+int admin_find_ref(struct admin_turn *turn, const char *word, json_t *list);
+
 /* ---- admin_json.c ---- */
 
 /* Any bytes as a JSON string: what is no UTF-8 becomes '?'. */

@@ -195,7 +195,7 @@ static int hold(struct db *db, const char *reason)
 {
 	static const char sql[] =
 		"INSERT INTO hold (id, partner, account, reason, since_ms)"
-		" SELECT (SELECT ifnull(max(id), 0) + 1 FROM hold), 0, '*', ?1, ?2"
+		" SELECT max(?2 << 20, (SELECT ifnull(max(id), 0) + 1 FROM hold)), 0, '*', ?1, ?2"
 		" WHERE NOT EXISTS (SELECT 1 FROM hold WHERE partner = 0 AND account = '*'"
 		" AND released_ms IS NULL)";
 	sqlite3_stmt *stmt = NULL;

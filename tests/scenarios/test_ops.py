@@ -321,6 +321,27 @@ class Decisions(Ops):
         self.assertEqual(kinds, {("succeeded", "overtaken"), ("write-off", "applied")})
         self.assertEqual(self.ask("verify"), "verified 1 purchases\n")
 
+    def test_a_refund_that_was_refused_is_tried_again(self):
+        """By persons, who may name the purchase by its reference."""
+        self.start(settings={"refund_delay": "2s"})
+        self.sandbox.fault({"op": "submit", "do": "fail", "amount": 500})
+        ref = self.buy()
+        eventually(lambda: self.state(ref) == "REFUND_DUE", "owed")
+        self.assertEqual(self.ask("review"), "nothing waits for a person\n")
+        self.sandbox.fault({"op": "submit", "do": "fail", "amount": 600})
+        eventually(lambda: self.state(ref) == "REVIEW", "the refund was refused")
+        [case] = self.rows("review")
+        self.assertEqual((case["row"], case["ref"]), ("purchase", ref))
+        self.assertIn("refund failed", self.ask("review"))
+        self.assertIn("is no decision about", self.decide(ref, "failed", "no", expect=1))
+        self.assertIn("proposed", self.decide(ref, "refund", "the customer has called"))
+        self.assertIn("applied", self.decide(case["case"], "refund", "right", user=NOBODY))
+        eventually(lambda: self.state(ref) == "REFUNDED", "given back")
+        self.assertEqual(self.ask("verify"), "verified 1 purchases\n")
+        shown = self.ask("purchases", "show", ref)
+        self.assertIn("none -> READY by decided_refund", shown)
+        self.assertIn("refund.2", shown)
+
     def test_one_suffices_to_have_looked(self):
         self.start()
         self.sandbox.fault({"op": "submit", "do": "ipn_wrong_amount"})
