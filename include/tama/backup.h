@@ -85,8 +85,8 @@ struct standby_stats {
 };
 
 /*
- * From here on every commit of the store is handed over. A standby that fails, or whose directory is
- * not there, is told by alarm and begun anew; money never waits for it. TAMA_ECONFLICT, and *out
+ * From here on every commit of the store is handed over. A standby that fails, or whose directory
+ * is not there, is told by alarm and begun anew; money never waits for it. TAMA_ECONFLICT, and *out
  * NULL, when the directory holds another store's standby or a later life of this one.
  */
 int standby_start(const struct standby_config *config, struct standby **out, struct err *err);

@@ -96,8 +96,8 @@ struct outbox_row {
 	struct str channel; /* SMS: the channel it leaves by */
 	struct str to; /* SMS: E.164 digits */
 	struct str body; /* SMS: sealed at rest */
-	struct str dlr; /* SMS: last delivery state told by the gateway: "", "buffered", ...; our own
-			   "refused" and "too_old" where it never went out */
+	struct str dlr; /* SMS: last delivery state told by the gateway: "", "buffered", ...; our
+			   own "refused" and "too_old" where it never went out */
 };
 
 enum inbox_kind {

@@ -35,6 +35,7 @@ const char *admin_text_of(const struct admin_turn *turn, const char *name); /* "
 int64_t admin_number_of(const struct admin_turn *turn, const char *name, int64_t otherwise);
 /* Takes the object over and writes it as a line. */
 void admin_say(struct admin_turn *turn, json_t *object);
+void admin_say_all(struct admin_turn *turn, json_t *list);
 /* A line in DATA/audit.log, synced, before what it tells of is shown or done. */
 int admin_audit(struct admin_turn *turn, const char *what, struct str ref, struct str reason);
 

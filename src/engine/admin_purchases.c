@@ -48,15 +48,6 @@ static int partner_of(struct admin_turn *turn, uint32_t *out)
 	return 0;
 }
 
-static void say_all(struct admin_turn *turn, json_t *list)
-{
-	size_t i;
-	json_t *row;
-
-	json_array_foreach(list, i, row) admin_say(turn, json_incref(row));
-	json_decref(list);
-}
-
 /* Page by page until there are as many as were asked for, each page a transaction of its own. */
 int admin_list_into(struct admin_turn *turn, struct store_ask *ask, size_t max, json_t *list)
 {
@@ -97,7 +88,7 @@ int admin_purchases_list(struct admin_turn *turn)
 		rc = admin_reader(turn);
 	if (rc == 0)
 		rc = admin_list_into(turn, &ask, max_of(turn), list);
-	say_all(turn, list);
+	admin_say_all(turn, list);
 	return rc;
 }
 
@@ -226,7 +217,7 @@ int admin_purchases_find(struct admin_turn *turn)
 		rc = by_provider(turn, word, list);
 	if (rc == 0 && json_array_size(list) == 0)
 		rc = by_number(turn, &partners, word, list);
-	say_all(turn, list);
+	admin_say_all(turn, list);
 	return rc;
 }
 

@@ -74,12 +74,12 @@ static int collect(struct admin_turn *turn, enum store_view view, const char *ki
 static int list_kind(struct admin_turn *turn, const struct case_kind *kind)
 {
 	struct store_ask ask = {0};
-	json_t *list = json_array(), *row;
+	json_t *list = json_array();
 	int rc = collect(turn, kind->list, kind->kind, &ask, list);
-	size_t i;
 
-	json_array_foreach(list, i, row)
-	{
+	for (size_t i = 0; i < json_array_size(list); i++) {
+		json_t *row = json_array_get(list, i);
+
 		name_case(row, kind->letter);
 		(void)json_object_del(row, "raw");
 		admin_say(turn, json_incref(row));
@@ -93,12 +93,10 @@ static int list_kind(struct admin_turn *turn, const struct case_kind *kind)
 static int say_view(struct admin_turn *turn, enum store_view view, const char *kind,
 	const struct store_ask *ask)
 {
-	json_t *list = json_array(), *row;
+	json_t *list = json_array();
 	int rc = collect(turn, view, kind, ask, list);
-	size_t i;
 
-	json_array_foreach(list, i, row) admin_say(turn, json_incref(row));
-	json_decref(list);
+	admin_say_all(turn, list);
 	return rc;
 }
 
@@ -108,13 +106,13 @@ static bool has_failed_refund(struct admin_turn *turn, const json_t *purchase)
 	const struct store_ask ask = {
 		.partner = (uint32_t)json_integer_value(json_object_get(purchase, "partner")),
 		.purchase = (uint64_t)json_integer_value(json_object_get(purchase, "id"))};
-	json_t *list = json_array(), *row;
+	json_t *list = json_array();
 	bool is_over = false;
-	size_t i;
 
 	(void)collect(turn, VIEW_ATTEMPTS, "attempt", &ask, list);
-	json_array_foreach(list, i, row)
-	{
+	for (size_t i = 0; i < json_array_size(list); i++) {
+		json_t *row = json_array_get(list, i);
+
 		const char *leg = json_string_value(json_object_get(row, "leg"));
 		const char *state = json_string_value(json_object_get(row, "state"));
 
@@ -128,12 +126,12 @@ static bool has_failed_refund(struct admin_turn *turn, const json_t *purchase)
 static int list_failed_refunds(struct admin_turn *turn)
 {
 	struct store_ask ask = {.state = PURCHASE_REVIEW};
-	json_t *list = json_array(), *row;
+	json_t *list = json_array();
 	int rc = admin_list_into(turn, &ask, STORE_VIEW_ROWS, list);
-	size_t i;
 
-	json_array_foreach(list, i, row)
-	{
+	for (size_t i = 0; i < json_array_size(list); i++) {
+		json_t *row = json_array_get(list, i);
+
 		if (!has_failed_refund(turn, row))
 			continue;
 		name_case(row, 'r');
@@ -225,12 +223,12 @@ static int find_case(struct admin_turn *turn, struct found_case *out)
 
 static int show_evidence(struct admin_turn *turn, const struct store_ask *ask, uint64_t attempt)
 {
-	json_t *list = json_array(), *row;
+	json_t *list = json_array();
 	int rc = collect(turn, VIEW_INBOX, "inbox", ask, list);
-	size_t i;
 
-	json_array_foreach(list, i, row)
-	{
+	for (size_t i = 0; i < json_array_size(list); i++) {
+		json_t *row = json_array_get(list, i);
+
 		int64_t of = json_integer_value(json_object_get(row, "attempt"));
 
 		if (attempt != 0 && (uint64_t)of != attempt)

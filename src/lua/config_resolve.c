@@ -68,8 +68,7 @@ static void check_demo_secrets(struct loader *loader)
  * -------------------------------------------------------------------------------------- */
 
 /* A path of the gateway's own, relative to its file; empty stays empty. */
-static struct str place(
-	struct loader *loader, const struct decl_gateway *gateway, struct str path)
+static struct str place(struct loader *loader, const struct decl_gateway *gateway, struct str path)
 {
 	if (path.n == 0)
 		return path;
