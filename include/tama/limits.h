@@ -89,7 +89,7 @@
 #define LIMIT_ADMIN_SESSIONS 8
 
 /* The standby copy. */
-#define LIMIT_STANDBY_BYTES ((size_t)64 * 1024 * 1024) /* of pages that wait to be written there */
+#define LIMIT_STANDBY_BYTES ((size_t)64 * 1024 * 1024) /* of pages that wait */
 #define LIMIT_STANDBY_SEGMENT (16 * 1024 * 1024) /* of the log, before the next file begins */
 #define LIMIT_STANDBY_LOG ((int64_t)256 * 1024 * 1024) /* before a new base cuts it */
 

@@ -97,7 +97,8 @@ struct outbox_row {
 	struct str channel; /* SMS: the channel it leaves by */
 	struct str to; /* SMS: E.164 digits */
 	struct str body; /* SMS: sealed at rest */
-	struct str dlr; /* SMS: last delivery state told by the gateway: "", "buffered", ... */
+	struct str dlr; /* SMS: last delivery state told by the gateway: "", "buffered", ...; our
+			   own "refused" and "too_old" where it never went out */
 };
 
 enum inbox_kind {
@@ -474,7 +475,8 @@ enum store_view {
 	VIEW_DECISIONS, /* of persons, about it or its attempts */
 	VIEW_OPEN_CASES, /* attempts in REVIEW or CONTRADICTED, oldest first: after, max */
 	VIEW_PARKED, /* inbox rows that wait for a person: after, max */
-	VIEW_ATTEMPT, /* one, by id in `after` */
+	VIEW_PURCHASE_BY_ID, /* one, by id in `after` */
+	VIEW_ATTEMPT, /* likewise */
 	VIEW_PARKED_ONE, /* likewise */
 	VIEW_HOLD, /* likewise */
 	VIEW_REFUNDS, /* purchases REFUND_DUE whose refund has not begun: after, max */

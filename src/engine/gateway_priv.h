@@ -127,7 +127,7 @@ bool peer_is_one_of(const struct str *list, size_t len, struct str address);
 
 /* ---- admin_gateway.c: the person at night ---- */
 
-/* The standby, before the store is used by anybody else; the socket and the checker, last of all. */
+/* The standby: before anybody else uses the store. The socket and the checker: last of all. */
 int admin_start_standby(struct gateway *gateway, struct err *err);
 int admin_start(struct gateway *gateway, struct err *err);
 /* While the engine still answers. */
