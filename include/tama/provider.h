@@ -58,6 +58,8 @@ struct provider_profile {
 	bool amount_signed; /* a payout's amount is negative in queries (Xente) */
 	uint32_t first_poll_ms; /* no status query before this after the send */
 	uint32_t spacing_ms; /* default between two calls for one number and amount */
+	const char *const *float_words; /* in the code of a refused delivery: our float is empty */
+	const char *list_word; /* the list is asked for executed transactions by this status */
 	const struct leg_verb *verbs; /* what an offer's leg may say */
 };
 
@@ -75,6 +77,9 @@ const struct provider_profile *provider_find(struct str name);
  * id) without word and code is WORD_PENDING. WORD_NONE if !is_valid.
  */
 enum reply_word provider_word(const struct provider_profile *profile, const struct facts *facts);
+
+/* Whether the facts of a delivery or refund say that our own float did not suffice. */
+bool provider_lacks_float(const struct provider_profile *profile, const struct facts *facts);
 
 /* What the attempt was, to compare with. */
 struct attempt_terms {

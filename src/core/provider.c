@@ -36,6 +36,16 @@ static const struct word_meaning easytransfert_codes[] = {
 	{NULL, WORD_NONE},
 };
 
+/*
+ * The partner's own balance where the partner pays (1.1: funds on the partner account): of a
+ * collection the same words mean the customer's.
+ */
+static const char *const easytransfert_float_words[] = {
+	"solde insuffisant",
+	"insufficient funds",
+	NULL,
+};
+
 static const struct leg_verb easytransfert_verbs[] = {
 	{"cashout", true},
 	{"cashin", false},
@@ -66,6 +76,13 @@ static const struct word_meaning xente_codes[] = {
 	{NULL, WORD_NONE},
 };
 
+/* XNT-4001, withdrawn and never replaced (2.7): it stops selling, and proves nothing. */
+static const char *const xente_float_words[] = {
+	"insufficient funds",
+	"insufficient balance",
+	NULL,
+};
+
 static const struct leg_verb xente_verbs[] = {
 	{"collection", true},
 	{"airtime", false},
@@ -86,6 +103,7 @@ static const struct provider_profile profiles[] = {
 		.ref_in_path = true,
 		.first_poll_ms = 15 * 60 * 1000,
 		.spacing_ms = 15 * 60 * 1000,
+		.float_words = easytransfert_float_words,
 		.verbs = easytransfert_verbs,
 	},
 	{
@@ -100,6 +118,8 @@ static const struct provider_profile profiles[] = {
 		.ipn_needs_query = true,
 		.amount_signed = true,
 		.first_poll_ms = 150 * 1000,
+		.float_words = xente_float_words,
+		.list_word = "SUCCESSFULL", /* sic, 2.4 */
 		.verbs = xente_verbs,
 	},
 };
@@ -192,6 +212,16 @@ enum reply_word provider_word(const struct provider_profile *profile, const stru
 	word = word_meaning(profile->words, facts->word);
 	/* A success that names an error is neither. */
 	return word == WORD_SUCCESS && facts->code.n > 0 ? WORD_NONE : word;
+}
+
+bool provider_lacks_float(const struct provider_profile *profile, const struct facts *facts)
+{
+	if (!facts->is_valid)
+		return false;
+	for (size_t i = 0; profile->float_words[i] != NULL; i++)
+		if (contains(facts->code, str_c(profile->float_words[i])))
+			return true;
+	return false;
 }
 
 /* ---- Matching ----------------------------------------------------------------------------------

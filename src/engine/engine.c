@@ -119,6 +119,10 @@ static void effect_run(struct engine *e, const struct effect *effect)
 	case EFFECT_HOLD:
 		lane_hold(e, effect->wire.account);
 		break;
+	case EFFECT_ACCOUNT:
+		if (w->ask_account != NULL)
+			(void)w->ask_account(w->ctx, &effect->account);
+		break;
 	case EFFECT_ALARM:
 		w->alarm(w->ctx, effect->what, effect->ref, effect->detail);
 		break;
@@ -144,6 +148,10 @@ static int handle_event(struct engine *e, void *what)
 		return handle_dlr(e, event);
 	case ENGINE_DECISION:
 		return handle_decision(e, event);
+	case ENGINE_ACCOUNT:
+		return handle_account(e, event);
+	case ENGINE_RECONCILE:
+		return handle_reconcile(e, event);
 	}
 	return TAMA_EINVAL;
 }
@@ -163,6 +171,10 @@ static int work_on_due(struct engine *e, void *what)
 		return due_deadline(e, row);
 	case OUTBOX_PROGRESS:
 		return due_progress(e, row);
+	case OUTBOX_FLOAT:
+		return due_float(e, row);
+	case OUTBOX_RECONCILE:
+		return due_reconcile(e, row);
 	}
 	return TAMA_EINVAL;
 }
@@ -328,6 +340,8 @@ static int work(struct engine *e, struct engine_event *events, bool *more_out)
 	if (!e->has_recovered)
 		rc = recover(e, &more_orphans);
 	if (rc == 0)
+		rc = floats_step(e);
+	if (rc == 0)
 		rc = take_events(e, events);
 	if (rc == 0)
 		rc = take_due(e, &more_due);
@@ -376,8 +390,10 @@ int64_t engine_step(struct engine *e, struct engine_event *events)
 	e->effects = NULL;
 	e->effects_end = &e->effects;
 	rc = work(e, events, &more);
-	if (rc != 0)
+	if (rc != 0) {
 		e->stats = stats;
+		floats_forget(e->floats);
+	}
 	if (rc == TAMA_EDOUBT) {
 		e->is_dead = true;
 		finish_events(events, ENGINE_IN_DOUBT);
@@ -409,6 +425,7 @@ int engine_new(const struct engine_world *world, struct store *store, const stru
 	e->config = config_ref(config);
 	e->incarnation = store->ops->incarnation(store);
 	arena_init(&e->arena, STEP_BYTES);
+	e->floats = floats_new();
 	*out = e;
 	return 0;
 }
@@ -419,6 +436,7 @@ void engine_free(struct engine **engine)
 
 	if (e == NULL)
 		return;
+	floats_free(&e->floats);
 	config_unref(&e->config);
 	arena_fini(&e->arena);
 	free(e);
@@ -430,6 +448,7 @@ void engine_set_config(struct engine *e, const struct config *config)
 	const struct config *old = e->config;
 
 	e->config = config_ref(config);
+	floats_forget(e->floats);
 	config_unref(&old);
 }
 

@@ -145,6 +145,11 @@ static struct hop_answer finish(
 	return answer;
 }
 
+static int64_t float_available(void *ctx, struct str name)
+{
+	return engine_thread_available(((struct gateway *)ctx)->engine, name);
+}
+
 static struct menu_turn menu_turn_of(const struct exchange *x, struct session *s)
 {
 	const struct hop_call *call = x->call;
@@ -165,6 +170,8 @@ static struct menu_turn menu_turn_of(const struct exchange *x, struct session *s
 		.now_ms = (uint64_t)clock_wall_ms(),
 		.secret_keep = keep_secret,
 		.ctx = x->gateway->secrets,
+		.available = float_available,
+		.available_ctx = x->gateway,
 	};
 }
 

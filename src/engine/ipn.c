@@ -228,6 +228,9 @@ static int first_arrival(struct engine *e, struct engine_event *event, struct en
 		return rc;
 	attempt_terms_of(e, &c->attempt, &terms, national);
 	bits = provider_mismatch(profile, &ipn->facts, &terms, profile->ipn_must_match, true);
+	rc = floats_heard(e, c, &ipn->facts);
+	if (rc != 0)
+		return rc;
 	return bits != 0 ? park(e, event, c, bits) : apply(e, c, ipn);
 }
 

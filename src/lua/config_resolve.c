@@ -352,6 +352,7 @@ static void resolve_account(
 	else if (out->profile != NULL)
 		out->spacing_ms = out->profile->spacing_ms;
 	resolve_polls(loader, a, out);
+	config_resolve_account_float(loader, a, out);
 	check_account(loader, a, out);
 }
 
@@ -377,6 +378,7 @@ void config_resolve(struct loader *loader)
 	resolve_operators(loader);
 	resolve_partners(loader);
 	resolve_accounts(loader);
+	config_resolve_floats(loader);
 	config_resolve_offers(loader);
 	config_resolve_services(loader);
 	config_resolve_channels(loader);

@@ -190,6 +190,23 @@ static const struct store_ops sqlite_ops = {
 	.spacing_get = sqlite_spacing_get,
 	.spacing_set = sqlite_spacing_set,
 	.counts = sqlite_counts,
+	.balance_get = sqlite_balance_get,
+	.flow_get = sqlite_flow_get,
+	.flow_trim = sqlite_flow_trim,
+	.doubt_get = sqlite_doubt_get,
+	.promises = sqlite_promises,
+	.observation_insert = sqlite_observation_insert,
+	.observation_last = sqlite_observation_last,
+	.observation_find = sqlite_observation_find,
+	.chore_find = sqlite_chore_find,
+	.chores_wake = sqlite_chores_wake,
+	.reconciliation_get = sqlite_reconciliation_get,
+	.reconciliation_put = sqlite_reconciliation_put,
+	.listing_put = sqlite_listing_put,
+	.listing_of = sqlite_listing_of,
+	.listing_trim = sqlite_listing_trim,
+	.attempts_succeeded = sqlite_attempts_succeeded,
+	.books = sqlite_books,
 };
 
 static int raise_incarnation(struct sqlite_store *store, struct err *err)

@@ -220,7 +220,7 @@ static int world_commit(struct store *store, struct err *err)
 void process_start(struct sim *s)
 {
 	const struct engine_world world = {s, world_wall, world_wall, world_random, world_prepare,
-		world_go, world_drop, world_query, world_sms, world_alarm};
+		world_go, world_drop, world_query, world_sms, world_alarm, NULL};
 
 	if (s->life++ > 0)
 		fx_raise_incarnation(&s->fx);
