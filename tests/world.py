@@ -15,6 +15,7 @@ import re
 import shutil
 import signal
 import sqlite3
+import subprocess
 import tempfile
 import urllib.parse
 
@@ -59,10 +60,10 @@ class Gateway:
         self.process = None
         self.log = []
 
-    def start(self, crash=None, wrap=(), ready=True):
+    def start(self, crash=None, wrap=(), ready=True, env=None):
         """crash: a point of crash.h ("K12", "K12:2"). wrap: a program to run it under (strace)."""
         sets = [word for k, v in self.settings.items() for word in ("--set", f"{k}={v}")]
-        env = {"TAMA_CRASH": crash or ""}
+        env = {"TAMA_CRASH": crash or ""} | (env or {})
         self.process = Process(*wrap, TAMA, "serve", "-c", self.config, *sets, env=env)
         self.log.append(self.process.output)
         if ready:
@@ -162,6 +163,13 @@ def mask(text):
     return re.sub(r"\d(?: ?\d){5,}", "...", text)
 
 
+def replay(store):
+    """Whatever a scenario did, its store must be what the reference model makes of its events."""
+    program = ROOT / "tests" / "model" / "replay.lua"
+    done = subprocess.run(["lua5.4", program, store], capture_output=True, text=True, timeout=60)
+    return "" if done.returncode == 0 else f"the model differs: {done.stdout}{done.stderr}"
+
+
 class World:
     """Keyword arguments are the sandbox's options; settings are the configuration's."""
 
@@ -186,12 +194,15 @@ class World:
         self.gateway.settings.setdefault("sandbox", self.sandbox.url)
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, error=None, *_):
         if self.gateway.is_alive():
             self.gateway.kill()
         if self.sandbox:
             self.sandbox.stop()
+        store = self.gateway.data / "tama.db"
+        difference = replay(store) if store.exists() and not error else ""
         shutil.rmtree(self.folder)
+        assert not difference, difference
 
     def call(self, number, channel="at-ci", code="*384*22#", secret=None):
         return Call(self.gateway, number, channel, secret or f"demo-secret-of-{channel}", code)

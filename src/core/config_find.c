@@ -50,6 +50,16 @@ size_t float_needs(const struct offer *offer, int64_t face_value, int64_t price,
 	return n;
 }
 
+const struct limits *config_limits(
+	const struct config *config, uint32_t partner, struct str currency)
+{
+	for (size_t i = 0; i < config->limits_len; i++)
+		if (config->limits[i].partner->id == partner &&
+			str_eq(str_c(config->limits[i].currency->code), currency))
+			return &config->limits[i];
+	return NULL;
+}
+
 const struct offer *config_offer(const struct config *config, struct str name)
 {
 	for (size_t i = 0; i < config->offers_len; i++)

@@ -2,6 +2,7 @@
 #include "gateway_priv.h"
 
 #include "hop.h"
+#include "tama/crash.h"
 #include "tama/http_out.h"
 #include "tama/limits.h"
 
@@ -211,6 +212,7 @@ int gateway_reload(struct gateway *g, const struct config *config, struct err *e
 	old = g->config;
 	g->config = config_ref(config);
 	(void)pthread_mutex_unlock(&g->lock);
+	CRASH_POINT("K28");
 	atomic_fetch_add(&g->generation, 1);
 	engine_thread_set_config(g->engine, config);
 	wire_set_config(g->wire, config);
@@ -244,6 +246,7 @@ static void drain(struct gateway *g, int64_t wait_ms)
 	atomic_store(&g->is_draining, true);
 	(void)pthread_mutex_unlock(&g->lock);
 	http_in_quiesce(g->public_in);
+	CRASH_POINT("K30");
 	while (hops_wait(g) || (clock_boot_ms() < end_ms && !is_idle(g))) {
 		const struct timespec pause = {0, 5 * 1000 * 1000};
 

@@ -68,6 +68,7 @@ static void add_purchases(struct gateway *g, struct buf *out)
 	counter(out, "tama_observations_total", "Balances told by providers.", s.observations);
 	counter(out, "tama_reconciliations_total", "Days compared with a provider.", s.reconciled);
 	counter(out, "tama_findings_total", "What a provider's list has otherwise.", s.findings);
+	counter(out, "tama_purchases_limited_total", "Refused by a limit of velocity.", s.limited);
 	counter(out, "tama_attempts_sent_total", "Requests to providers.", s.sent);
 	counter(out, "tama_attempts_succeeded_total", "Legs proven done.", s.succeeded);
 	counter(out, "tama_attempts_failed_total", "Legs proven refused.", s.failed);

@@ -1,6 +1,7 @@
 /* What a connection must be set to and what its file must hold: pragmas, schema, upgrades, key. */
 #include "sqlite_priv.h"
 
+#include "tama/crash.h"
 #include "tama/embedded.h"
 
 #define SCHEMA_VERSION 3
@@ -194,6 +195,7 @@ static int upgrade(struct db *db, int64_t version, struct err *err)
 			result = db_exec(db, file->data, err);
 		if (result == 0)
 			result = set_version(db, upgrades[i].from + 1, err);
+		CRASH_POINT("K26");
 		if (result == 0)
 			result = db_exec(db, "COMMIT", err);
 		(void)sqlite3_db_config(db->handle, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);

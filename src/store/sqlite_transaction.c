@@ -4,6 +4,8 @@
  */
 #include "sqlite_priv.h"
 
+#include "tama/crash.h"
+
 /* Pages in the WAL from which a commit is followed by a checkpoint: about 4 MiB. */
 #define CHECKPOINT_FRAMES 1000
 
@@ -108,8 +110,10 @@ static void checkpoint(struct sqlite_store *store)
 {
 	if (store->wal_frames < CHECKPOINT_FRAMES)
 		return;
+	CRASH_POINT("K25");
 	int rc = sqlite3_wal_checkpoint_v2(
 		store->db.handle, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+	CRASH_POINT("K25");
 	if (rc != SQLITE_OK && (rc & 0xff) != SQLITE_BUSY)
 		store->is_disk_suspect = true;
 	store->wal_frames = 0;
