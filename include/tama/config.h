@@ -229,6 +229,9 @@ struct channel {
 struct config {
 	struct str file;
 	struct str data_dir;
+	struct str socket; /* for the operator's commands; empty: DATA/tama.sock */
+	int64_t verify_ms; /* between two looks of the gateway at its own store */
+	struct str standby; /* a directory on another disk; empty: no copy is kept */
 	struct str listen_address;
 	uint16_t listen_port;
 	struct str admin_address;

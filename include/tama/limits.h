@@ -73,6 +73,14 @@
 #define LIMIT_OUTBOX_BATCH 256
 #define LIMIT_ATTEMPTS 250 /* of one leg: only NOT_SENT ones can be many */
 
+/* The operator's socket. */
+#define LIMIT_ADMIN_SESSIONS 8
+
+/* The standby copy. */
+#define LIMIT_STANDBY_BYTES ((size_t)64 * 1024 * 1024) /* of pages that wait to be written there */
+#define LIMIT_STANDBY_SEGMENT (16 * 1024 * 1024) /* of the log, before the next file begins */
+#define LIMIT_STANDBY_LOG ((int64_t)256 * 1024 * 1024) /* before a new base cuts it */
+
 /* A purchase in time (reliability 2.7), milliseconds. */
 #define LIMIT_LEASE_MS (60 * 1000) /* an effect handed out is handed out again after this */
 #define LIMIT_READY_MS (10 * 60 * 1000) /* never sent by then: expired */

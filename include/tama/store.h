@@ -528,6 +528,12 @@ struct store_config {
 int store_sqlite_open(const struct store_config *config, struct store **out, struct err *err);
 
 /*
+ * Takes DIR/lock without opening the store, for whoever reads it while no server runs. The lock is
+ * held until *fd_out is closed. TAMA_ECONFLICT when another process has it, TAMA_EIO.
+ */
+int store_lock(struct str dir, int *fd_out, struct err *err);
+
+/*
  * Read-only look-ups for the reader thread, on a connection of its own that never writes or
  * checkpoints (finding 5).
  */
@@ -541,5 +547,77 @@ int store_reader_purchase_last(struct store_reader *reader, uint32_t partner, st
 	struct arena *arena, struct purchase_row *out);
 int store_reader_purchase_by_ref(struct store_reader *reader, uint32_t partner, struct str ref,
 	struct arena *arena, struct purchase_row *out);
+
+/*
+ * What persons look at: rows of named values, table by table, each look in a transaction of its own
+ * that ends before the call returns (F-B10). Sealed columns are opened; nothing is masked here.
+ */
+enum store_view {
+	VIEW_PARTNERS, /* ids of partners who have purchases */
+	VIEW_PURCHASES, /* newest first: state, since_ms, partner, number, before, max */
+	VIEW_BY_REF, /* purchases by partner and text */
+	VIEW_BY_OUR_REF, /* attempts by text */
+	VIEW_BY_PROVIDER_ID, /* attempts by text */
+	VIEW_PURCHASE, /* and what belongs to one, by partner and purchase: */
+	VIEW_ATTEMPTS,
+	VIEW_EVENTS,
+	VIEW_INBOX,
+	VIEW_LEDGER,
+	VIEW_HOP,
+	VIEW_SMS,
+	VIEW_OWED, /* what it still waits for */
+	VIEW_DECISIONS, /* of persons, about it or its attempts */
+	VIEW_OPEN_CASES, /* attempts in REVIEW or CONTRADICTED, oldest first: after, max */
+	VIEW_PARKED, /* inbox rows that wait for a person: after, max */
+	VIEW_ATTEMPT, /* one, by id in `after` */
+	VIEW_PARKED_ONE, /* likewise */
+	VIEW_HOLD, /* likewise */
+	VIEW_REFUNDS, /* purchases REFUND_DUE whose refund has not begun: after, max */
+	VIEW_HOLDS, /* not released: after, max */
+	VIEW_PROPOSED, /* decisions that want a second person: after, max */
+	VIEW_META, /* the one row about the store */
+	STORE_VIEWS,
+};
+
+struct store_ask {
+	uint32_t partner; /* 0 in PURCHASES: all */
+	uint64_t purchase;
+	uint64_t after; /* ids above this one */
+	uint64_t before; /* ids below this one; 0: from the newest */
+	enum purchase_state state; /* 0: any */
+	int64_t since_ms;
+	struct str number; /* E.164 digits of payer or beneficiary; empty: anybody */
+	struct str text;
+	size_t max; /* rows; 0: STORE_VIEW_ROWS */
+};
+
+#define STORE_VIEW_ROWS 1000
+
+enum store_value_kind {
+	VALUE_NULL,
+	VALUE_NUMBER,
+	VALUE_TEXT,
+	VALUE_SEALED, /* text that rests sealed: what people wrote or were told */
+	VALUE_MSISDN,
+	VALUE_BYTES,
+};
+
+struct store_value {
+	const char *name;
+	enum store_value_kind kind;
+	int64_t number;
+	struct str text; /* until the callback returns */
+};
+
+/* False: enough. */
+typedef bool (*store_row_fn)(void *ctx, const struct store_value *values, size_t n);
+
+/*
+ * Calls fn for each row of the view. How many, or negative. PURCHASES looks at some thousands of
+ * purchases a call at most: *more_out (for the other views NULL will do) is where to go on as
+ * `before`, 0 at the end.
+ */
+int store_reader_view(struct store_reader *reader, enum store_view view,
+	const struct store_ask *ask, store_row_fn fn, void *ctx, uint64_t *more_out);
 
 #endif

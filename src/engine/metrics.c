@@ -13,6 +13,16 @@ static void counter(struct buf *out, const char *name, const char *help, uint64_
 		(unsigned long long)value);
 }
 
+void metrics_gauge(struct buf *out, const char *name, const char *help, uint64_t value)
+{
+	gauge(out, name, help, value);
+}
+
+void metrics_counter(struct buf *out, const char *name, const char *help, uint64_t value)
+{
+	counter(out, name, help, value);
+}
+
 static void add_http(struct gateway *g, struct buf *out)
 {
 	struct http_in_stats s;
@@ -155,6 +165,7 @@ static enum http_verdict metrics(
 	add_purchases(g, &out);
 	add_floats(g, &out);
 	add_wire(g, &out);
+	admin_metrics(g, &out);
 	log_metrics(g->log, &out);
 	*reply = (struct http_reply){.status = 200,
 		.type = STR("text/plain; version=0.0.4"),

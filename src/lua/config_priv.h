@@ -113,6 +113,8 @@ struct secrets_in_turn {
 struct decl_gateway {
 	struct decl decl;
 	struct str data, listen, admin, master_key;
+	struct str socket, standby;
+	int64_t verify;
 	struct texts proxies;
 	int64_t workers, connections;
 	bool allow_loopback, allow_http;

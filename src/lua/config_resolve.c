@@ -67,6 +67,15 @@ static void check_demo_secrets(struct loader *loader)
 /* ---- gateway
  * -------------------------------------------------------------------------------------- */
 
+/* A path of the gateway's own, relative to its file; empty stays empty. */
+static struct str place(
+	struct loader *loader, const struct decl_gateway *gateway, struct str path)
+{
+	if (path.n == 0)
+		return path;
+	return config_str(loader, config_path(loader, gateway->decl.source->path, path));
+}
+
 /* First of all: what it allows decides about the others. */
 static void resolve_gateway(struct loader *loader)
 {
@@ -83,6 +92,9 @@ static void resolve_gateway(struct loader *loader)
 	if (gateway->data.n > 0)
 		config->data_dir = config_str(
 			loader, config_path(loader, gateway->decl.source->path, gateway->data));
+	config->socket = place(loader, gateway, gateway->socket);
+	config->standby = place(loader, gateway, gateway->standby);
+	config->verify_ms = gateway->verify;
 	config->proxies = gateway->proxies.p;
 	config->proxies_len = gateway->proxies.n;
 	config->workers = (unsigned)gateway->workers;

@@ -156,6 +156,7 @@ CREATE TABLE inbox (
 	FOREIGN KEY (partner, attempt) REFERENCES attempt (partner, id)
 ) STRICT;
 
+CREATE INDEX inbox_of_attempt ON inbox (attempt) WHERE attempt IS NOT NULL;
 -- MISMATCH, CONTRADICTION, ORPHAN, IMPOSSIBLE, PROPOSAL: a person has to look.
 CREATE INDEX inbox_parked ON inbox (partner)
 	WHERE (verdict BETWEEN 4 AND 6 OR verdict > 8) AND dismissed = 0;

@@ -80,6 +80,26 @@ int db_path(struct str dir, char *out, struct err *err)
 	return 0;
 }
 
+int store_lock(struct str dir, int *fd_out, struct err *err)
+{
+	char path[PATH_MAX];
+	int dir_fd, rc = db_path(dir, path, err);
+
+	if (rc != 0)
+		return rc;
+	(void)snprintf(path, sizeof(path), "%.*s", STR_ARG(dir));
+	dir_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (dir_fd < 0)
+		return err_set(err, TAMA_EIO, "%s: %s", path, strerror(errno));
+	rc = take_lock(dir_fd, fd_out, err);
+	(void)close(dir_fd);
+	if (rc != 0 && *fd_out >= 0) {
+		(void)close(*fd_out);
+		*fd_out = -1;
+	}
+	return rc;
+}
+
 static int open_files(struct sqlite_store *store, struct str dir, char *path, struct err *err)
 {
 	char dir_path[PATH_MAX];

@@ -10,6 +10,8 @@
 
 #include "tama/store.h"
 
+#include <stdatomic.h>
+
 enum statement {
 	ST_BEGIN,
 	ST_COMMIT,
@@ -134,6 +136,18 @@ struct person_cache {
 	bool has_new; /* since the transaction began; savepoints do not reset it */
 };
 
+struct ship_pages;
+
+/* Where each commit's pages go (sqlite_ship.h); take is NULL for nobody. */
+struct ship {
+	void (*take)(void *ctx, struct ship_pages *pages);
+	void *ctx;
+	unsigned char salt[8]; /* of the WAL whose frames were taken */
+	int taken;
+	uint32_t page_size;
+	atomic_uint turn; /* odd from before a commit until it has been handed over */
+};
+
 struct sqlite_store {
 	struct store base;
 	struct db db;
@@ -144,6 +158,7 @@ struct sqlite_store {
 	bool is_in_doubt; /* a commit was: nothing more until the store is opened anew */
 	bool is_disk_suspect; /* a checkpoint failed: the kernel may have dropped pages it could not
 				 write */
+	struct ship ship;
 	struct person_cache persons;
 };
 
@@ -242,6 +257,16 @@ int db_bring_schema(struct db *db, struct err *err);
 /* For whoever cannot bring it: TAMA_EINVAL when the schema is not exactly this program's,
  * TAMA_EAUTH. */
 int db_check_schema(struct db *db, struct err *err);
+
+/* ---- sqlite_view.c ------------------------------------------------------------------------------
+ */
+
+struct store_reader {
+	struct db db;
+	sqlite3_stmt *views[STORE_VIEWS]; /* prepared when first asked for */
+};
+
+void views_close(struct store_reader *reader);
 
 /* ---- sqlite_rewrite.c
  * -------------------------------------------------------------------------------- */

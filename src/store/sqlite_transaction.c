@@ -2,7 +2,7 @@
  * Begin, savepoints, commit. The commit is where money is lost or not: its error is a doubt unless
  * SQLite proves that it wrote nothing (finding 2).
  */
-#include "sqlite_priv.h"
+#include "sqlite_ship.h"
 
 #include "tama/crash.h"
 
@@ -119,6 +119,17 @@ static void checkpoint(struct sqlite_store *store)
 	store->wal_frames = 0;
 }
 
+/* The turn is odd as long as a commit may be there that nobody has been told of. */
+static int run_commit(struct sqlite_store *store)
+{
+	atomic_fetch_add(&store->ship.turn, 1);
+	int rc = run(&store->db, ST_COMMIT);
+	if (rc == SQLITE_DONE && store->ship.take != NULL)
+		ship_commit(store);
+	atomic_fetch_add(&store->ship.turn, 1);
+	return rc;
+}
+
 int sqlite_commit(struct store *base, struct err *err)
 {
 	struct sqlite_store *store = sqlite_store_of(base);
@@ -131,7 +142,7 @@ int sqlite_commit(struct store *base, struct err *err)
 		sqlite_rollback(base);
 		return TAMA_EIO;
 	}
-	int rc = run(db, ST_COMMIT);
+	int rc = run_commit(store);
 	if (rc == SQLITE_DONE) {
 		db->in_transaction = false;
 		checkpoint(store);

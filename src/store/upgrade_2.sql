@@ -35,6 +35,7 @@ CREATE UNIQUE INDEX attempt_live ON attempt (purchase, leg)
 	WHERE state <> 5 AND state <> 7 AND state <> 8 AND state <> 10;
 DROP INDEX attempt_open;
 CREATE INDEX attempt_open ON attempt (state) WHERE state < 5 OR state = 9 OR state = 10;
+CREATE INDEX inbox_of_attempt ON inbox (attempt) WHERE attempt IS NOT NULL;
 DROP INDEX inbox_parked;
 CREATE INDEX inbox_parked ON inbox (partner)
 	WHERE (verdict BETWEEN 4 AND 6 OR verdict > 8) AND dismissed = 0;
