@@ -504,9 +504,6 @@ struct store_ops {
 	/* SUCCEEDED attempts of the account by rising id, after < id < until. Returns how many. */
 	int (*attempts_succeeded)(struct store *, uint32_t partner, struct str account,
 		uint64_t after, uint64_t until, struct arena *, struct attempt_row *, size_t max);
-	/* Calls fn for at most max rows; partner 0: of all. */
-	int (*books)(struct store *, enum books_view view, uint32_t partner, size_t max,
-		books_fn fn, void *ctx);
 };
 
 struct store {
@@ -619,5 +616,9 @@ typedef bool (*store_row_fn)(void *ctx, const struct store_value *values, size_t
  */
 int store_reader_view(struct store_reader *reader, enum store_view view,
 	const struct store_ask *ask, store_row_fn fn, void *ctx, uint64_t *more_out);
+
+/* Calls fn for at most max rows of the books; partner 0: of all. How many, or negative. */
+int store_reader_books(struct store_reader *reader, enum books_view view, uint32_t partner,
+	size_t max, books_fn fn, void *ctx);
 
 #endif

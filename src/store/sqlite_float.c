@@ -112,8 +112,8 @@ static int observation_read(
 {
 	struct observation_row row = {.partner = partner, .account = account};
 	int64_t id = 0, source = 0;
-	int64_t *const to[] = {
-		&id, &row.at_ms, &source, &row.balance, &row.books, &row.slack_low, &row.slack_high};
+	int64_t *const to[] = {&id, &row.at_ms, &source, &row.balance, &row.books, &row.slack_low,
+		&row.slack_high};
 	int result = read_numbers(query, to, sizeof(to) / sizeof(to[0]));
 
 	if (result != 0)
@@ -180,10 +180,10 @@ int sqlite_reconciliation_get(struct store *base, uint32_t partner, struct str a
 	struct query query = query_begin(&sqlite_store_of(base)->db, ST_RECONCILIATION_GET);
 	struct reconciliation_row row = {.partner = partner, .account = account, .day = day};
 	int64_t state = 0, page = 0, cursor = 0, has_list = 0, has_balances = 0;
-	int64_t *const to[] = {&state, &page, &row.page_mark, &cursor, &row.begun_ms, &row.closed_ms, &has_list,
-		&has_balances, &row.opening, &row.closing, &row.booked, &row.difference,
-		&row.slack_low, &row.slack_high, &row.matched, &row.late, &row.missing,
-		&row.unknown, &row.differing};
+	int64_t *const to[] = {&state, &page, &row.page_mark, &cursor, &row.begun_ms,
+		&row.closed_ms, &has_list, &has_balances, &row.opening, &row.closing, &row.booked,
+		&row.difference, &row.slack_low, &row.slack_high, &row.matched, &row.late,
+		&row.missing, &row.unknown, &row.differing};
 
 	bind_account(&query, partner, account);
 	query_i64(&query, ":day", day);
@@ -327,12 +327,12 @@ static size_t values_read(sqlite3_stmt *stmt, struct books_value *values)
 	return (size_t)n;
 }
 
-int sqlite_books(struct store *base, enum books_view view, uint32_t partner, size_t max,
-	books_fn fn, void *ctx)
+int store_reader_books(struct store_reader *reader, enum books_view view, uint32_t partner,
+	size_t max, books_fn fn, void *ctx)
 {
 	static const enum statement statements[BOOKS_VIEWS] = {
 		ST_BOOKS_BALANCES, ST_BOOKS_FLOATS, ST_BOOKS_RECONCILIATIONS, ST_BOOKS_FINDINGS};
-	struct query query = query_begin(&sqlite_store_of(base)->db, statements[view]);
+	struct query query = query_begin(&reader->db, statements[view]);
 	struct books_value values[COLUMNS_MAX];
 	int result, n = 0;
 

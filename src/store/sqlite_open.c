@@ -227,7 +227,6 @@ static const struct store_ops sqlite_ops = {
 	.listing_of = sqlite_listing_of,
 	.listing_trim = sqlite_listing_trim,
 	.attempts_succeeded = sqlite_attempts_succeeded,
-	.books = sqlite_books,
 };
 
 static int raise_incarnation(struct sqlite_store *store, struct err *err)

@@ -408,8 +408,6 @@ int sqlite_listing_of(struct store *store, uint32_t partner, uint64_t attempt, i
 int sqlite_listing_trim(struct store *store, uint32_t partner, struct str account, int64_t day);
 int sqlite_attempts_succeeded(struct store *store, uint32_t partner, struct str account,
 	uint64_t after, uint64_t until, struct arena *arena, struct attempt_row *out, size_t max);
-int sqlite_books(struct store *store, enum books_view view, uint32_t partner, size_t max,
-	books_fn fn, void *ctx);
 /* The columns of ATTEMPT in sqlite_statements.c. */
 int attempts_read(struct query *query, struct arena *arena, struct attempt_row *out, size_t max);
 
