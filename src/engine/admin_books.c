@@ -37,12 +37,6 @@ static const char *word_of(const struct books_value *v)
 	return NULL;
 }
 
-static bool is_code(const char *name)
-{
-	return strcmp(name, "item") == 0 || strcmp(name, "our_ref") == 0 ||
-	       strcmp(name, "ref") == 0;
-}
-
 static json_t *value_json(const struct books_value *v)
 {
 	const char *word = v->is_number ? word_of(v) : NULL;
@@ -51,7 +45,7 @@ static json_t *value_json(const struct books_value *v)
 		return json_null();
 	if (word != NULL)
 		return json_string(word);
-	return v->is_number && !is_code(v->name) ? json_integer(v->number) : admin_string(v->text);
+	return v->is_number ? json_integer(v->number) : admin_string(v->text);
 }
 
 struct books_rows {

@@ -345,6 +345,8 @@ static int work(struct engine *e, struct engine_event *events, bool *more_out)
 		rc = take_events(e, events);
 	if (rc == 0)
 		rc = take_due(e, &more_due);
+	if (rc == 0)
+		rc = floats_step(e);
 	if (rc == 0 && arena_overflowed(&e->arena))
 		rc = TAMA_ENOMEM;
 	if (rc != 0) {

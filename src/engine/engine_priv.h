@@ -174,6 +174,8 @@ int due_float(struct engine *e, const struct outbox_row *row);
 int due_reconcile(struct engine *e, const struct outbox_row *row);
 /* The next day's row, should the account have none. */
 int reconcile_plan(struct engine *e, const struct account *account);
+/* A balance has come: a day that waited for it goes on. */
+int reconcile_observed(struct engine *e, const struct account *account);
 int handle_list(struct engine *e, struct engine_event *event, const struct account *account);
 int handle_account(struct engine *e, struct engine_event *event);
 int handle_reconcile(struct engine *e, struct engine_event *event);

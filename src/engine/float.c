@@ -494,6 +494,8 @@ int handle_account(struct engine *e, struct engine_event *event)
 	if (told->call == PROVIDER_LIST)
 		return handle_list(e, event, account);
 	rc = take_balance(e, told, account);
+	if (rc == 0)
+		rc = reconcile_observed(e, account);
 	if (rc == 0 && account->float_every_ms > 0)
 		rc = chore_at(e, OUTBOX_FLOAT, account, 0, next_ask(e, account));
 	return rc;

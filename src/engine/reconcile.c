@@ -436,6 +436,22 @@ static int close_day(struct engine *e, struct reconciliation_row *r, const struc
 	return rc == 0 || rc == TAMA_ENOTFOUND ? finish(e, r, chore) : rc;
 }
 
+int reconcile_observed(struct engine *e, const struct account *account)
+{
+	struct reconciliation_row r;
+	struct outbox_row chore;
+	uint64_t id;
+	int rc = STORE(e, chore_find, account->partner->id, OUTBOX_RECONCILE, account->name, &id);
+
+	if (rc == 0)
+		rc = STORE(e, outbox_get, account->partner->id, id, &e->arena, &chore);
+	if (rc == 0)
+		rc = STORE(e, reconciliation_get, chore.partner, account->name, chore.seq, &r);
+	if (rc == 0 && r.state == RECONCILE_CLOSING && chore.due_ms > e->now_ms)
+		rc = STORE(e, outbox_set_due, chore.partner, id, e->now_ms, chore.tries);
+	return rc == TAMA_ENOTFOUND ? 0 : rc;
+}
+
 /* ---- one step of a day -------------------------------------------------------------------------
  */
 

@@ -316,13 +316,15 @@ static size_t values_read(sqlite3_stmt *stmt, struct books_value *values)
 
 	tama_assert(n <= COLUMNS_MAX);
 	for (int i = 0; i < n; i++) {
-		const unsigned char *text = sqlite3_column_text(stmt, i);
+		int type = sqlite3_column_type(stmt, i);
 
 		values[i] = (struct books_value){.name = sqlite3_column_name(stmt, i),
-			.is_null = text == NULL,
-			.text = str_c((const char *)text)};
-		values[i].is_number =
-			!values[i].is_null && str_to_i64(values[i].text, &values[i].number);
+			.is_null = type == SQLITE_NULL,
+			.is_number = type == SQLITE_INTEGER};
+		if (type == SQLITE_INTEGER)
+			values[i].number = sqlite3_column_int64(stmt, i);
+		else
+			values[i].text = str_c((const char *)sqlite3_column_text(stmt, i));
 	}
 	return (size_t)n;
 }
