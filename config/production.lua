@@ -29,6 +29,17 @@ gateway {
   -- The database, the session log and the socket of `tama` commands. On a disk of this machine.
   data = "/var/lib/tama",
 
+  -- The socket of `tama purchases`, `review` and the others, mode 0660. By default it is in the data
+  -- directory, which is closed to all but its owner; elsewhere a group can be let in, whose members
+  -- then decide cases two by two (docs/operations.md).
+  -- socket = "/run/tama/tama.sock",
+
+  -- A directory on another disk, in which a copy of the store is kept current.
+  -- standby = "/srv/standby/tama",
+
+  -- How often the gateway checks every invariant of its own store.
+  verify = "1h",
+
   -- Where the proxy finds us: an address and a port. TLS ends at the proxy, so stay on loopback or
   -- a private network.
   listen = "127.0.0.1:8080",
@@ -151,9 +162,10 @@ account "et-ci" {
   out_of_service = false,
 }
 
--- Ids that the provider calls its services, by operator. CHANGE: both lists are those you get at
--- onboarding. Operators that are not in them are not offered.
+-- Ids that the provider calls its services, by operator. CHANGE: the lists are those you get at
+-- onboarding. Operators that are not in the first two are not offered.
 local cashout = { ["orange-ci"] = "125", ["mtn-ci"] = "121", ["moov-ci"] = "123" }
+local cashin = { ["orange-ci"] = "126", ["mtn-ci"] = "122", ["moov-ci"] = "124" }
 local airtime = { ["orange-ci"] = "225", ["mtn-ci"] = "221", ["moov-ci"] = "223" }
 
 -- What is sold.
@@ -183,6 +195,15 @@ offer "ci-airtime" {
 
   -- Who delivers, by the beneficiary's operator.
   deliver = { account = "et-ci", verb = "airtime", services = airtime },
+
+  -- Who gives the price back to the number that paid, by the payer's operator, once the delivery is
+  -- proven not done: so long after it was refused (news of it may still come), at once where it was
+  -- never sent. Without it two persons decide each refund: tama review.
+  refund = { account = "et-ci", verb = "cashin", services = cashin, delay = "30m" },
+
+  -- A collection that proves done so long after the purchase finds nobody who waits for the goods:
+  -- action = "refund" gives the money back, "deliver" delivers all the same. These are the defaults.
+  late = { after = "24h", action = "refund" },
 
   -- An offer without collect must say whose money it spends, and never spends more than there is:
   -- paid_by = "float:agents",

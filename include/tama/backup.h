@@ -67,7 +67,7 @@ int store_hold_all(struct str dir, const char *reason, struct err *err);
 struct standby;
 
 struct standby_config {
-	struct str dir; /* of the copy: made if missing, 0700 */
+	struct str dir; /* of the copy: there, and 0700 */
 	struct str data_dir;
 	struct store *store; /* a disk-based one, opened, not yet used by another thread */
 	/* One line for the operator. */
@@ -84,8 +84,9 @@ struct standby_stats {
 };
 
 /*
- * From here on every commit of the store is handed over. A standby that fails is told by alarm and
- * begun anew; money never waits for it. On failure *out is NULL.
+ * From here on every commit of the store is handed over. A standby that fails, or whose directory is
+ * not there, is told by alarm and begun anew; money never waits for it. TAMA_ECONFLICT, and *out
+ * NULL, when the directory holds another store's standby or a later life of this one.
  */
 int standby_start(const struct standby_config *config, struct standby **out, struct err *err);
 /* Writes what waits, for at most some seconds; the store takes no more commits then. */

@@ -165,6 +165,9 @@ struct offer {
 	struct offer_leg collect;
 	struct offer_leg deliver;
 	struct offer_leg refund; /* gives the price back to the payer; NULL account: persons do */
+	int64_t refund_delay_ms; /* after a delivery is proven to have failed */
+	int64_t late_ms; /* a collection that proves done so long after the purchase is late: ... */
+	bool late_delivers; /* ... the goods go out all the same; else the money goes back */
 	struct str paid_by; /* who pays where there is no collect leg: "float:NAME" */
 	bool out_of_service;
 };

@@ -54,7 +54,8 @@ enum engine_outcome {
 	ENGINE_NOT_DECIDABLE, /* DECISION: the case is not one, or not any more, or its owner may
 				 still send (owner-dead rule); the answer says which */
 	ENGINE_NOT_YET, /* IPN of nothing we know: stored, but ask the provider to come again */
-	ENGINE_LIMITED, /* BUY: a limit of velocity; until_ms tells from when, 0: unknown or never */
+	ENGINE_LIMITED, /* BUY: a limit of velocity; until_ms tells from when, 0: unknown or never
+			 */
 };
 
 /*

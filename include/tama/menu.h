@@ -66,6 +66,7 @@ enum purchase_text {
 	TEXT_EXPIRED, /* never sent: nothing was taken */
 	TEXT_REFUND_DUE, /* paid and not delivered: we are on it, keep the reference */
 	TEXT_PROGRESS, /* still under way */
+	TEXT_REFUNDED, /* the price is back with who paid it */
 	PURCHASE_TEXTS,
 };
 

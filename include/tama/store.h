@@ -142,7 +142,7 @@ struct event_row {
 	uint64_t attempt; /* 0: of the purchase itself */
 	uint8_t from, to; /* attempt or purchase states */
 	const char *cause; /* attempt_event_name or a word of the engine */
-	uint64_t evidence; /* inbox id, 0 for none */
+	uint64_t evidence; /* inbox id; decision id where the cause is a person's (decision.c); 0 */
 	uint64_t incarnation;
 	int64_t at_ms;
 };
@@ -384,6 +384,9 @@ struct store_ops {
 
 	/* TAMA_EEXIST when (purchase, kind, seq) is there: the caller's way to "exactly one". */
 	int (*outbox_insert)(struct store *, const struct outbox_row *);
+	/* The message of a purchase with that seq, sent or not; TAMA_ENOTFOUND. */
+	int (*outbox_message)(struct store *, uint32_t partner, uint64_t purchase, uint32_t seq,
+		struct arena *, struct outbox_row *);
 	/* Due rows of every partner, by due time, then id. Returns how many. */
 	int (*outbox_due)(
 		struct store *, int64_t now_ms, struct arena *, struct outbox_row *, size_t max);
@@ -418,6 +421,9 @@ struct store_ops {
 		const unsigned char key[VAULT_HASH_LEN], int64_t *first_ms_out,
 		enum inbox_verdict *verdict_out);
 
+	/* How many submits of the attempt have ended and told so: its INBOX_REPLY rows. Or
+	 * negative. */
+	int (*inbox_replies)(struct store *, uint32_t partner, uint64_t attempt);
 	/* A person has looked: it is parked no more. TAMA_ENOTFOUND. */
 	int (*inbox_dismiss)(struct store *, uint32_t partner, uint64_t id);
 

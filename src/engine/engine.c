@@ -123,6 +123,9 @@ static void effect_run(struct engine *e, const struct effect *effect)
 		if (w->ask_account != NULL)
 			(void)w->ask_account(w->ctx, &effect->account);
 		break;
+	case EFFECT_RELEASE:
+		lane_release(e, effect->wire.account);
+		break;
 	case EFFECT_ALARM:
 		w->alarm(w->ctx, effect->what, effect->ref, effect->detail);
 		break;

@@ -20,6 +20,7 @@ enum effect_kind {
 	EFFECT_ALARM,
 	EFFECT_HOLD, /* wire.account */
 	EFFECT_ACCOUNT,
+	EFFECT_RELEASE, /* wire.account */
 };
 
 struct effect {
@@ -98,22 +99,83 @@ int case_apply(struct engine *e, struct engine_case *c, enum attempt_event event
 int leg_start(struct engine *e, const struct purchase_row *purchase, struct attempt_row *attempt,
 	int64_t due_ms);
 
+/* The terms that evidence is compared with. */
+void attempt_terms_of(const struct engine *e, const struct attempt_row *attempt,
+	struct attempt_terms *out, char national[static MSISDN_MAX + 2]);
+
+/* The purchase's legs as they are stored now; all its attempts, oldest first: how many. */
+int case_legs(struct engine *e, const struct purchase_row *p, struct purchase_legs *out);
+int case_attempts(struct engine *e, const struct purchase_row *p, struct attempt_row **out);
+
+/* Appends to the purchase's chain: attempt, from, to, cause and evidence are the caller's. */
+int case_event(struct engine *e, const struct engine_case *c, struct event_row row);
+
+/* Posts what lies between two positions, to the attempt's account. */
+int case_post(struct engine *e, const struct engine_case *c, const struct purchase_legs *before,
+	const struct purchase_legs *after);
+
+/*
+ * The rule of derive(): stored == derive(legs) at every write. Tells the customer what has ended,
+ * and starts the leg that must start now.
+ */
+int case_settle(struct engine *e, struct engine_case *c, const struct purchase_legs *legs,
+	const char *cause);
+
+/* ---- schedule.c ---- */
+
+/* A row of the outbox for an attempt: one of a kind. */
+int attempt_wait(
+	struct engine *e, const struct attempt_row *attempt, enum outbox_kind kind, int64_t due_ms);
+
+/* Its rows anew, as its state wants them. */
+int attempt_schedule(struct engine *e, const struct attempt_row *attempt);
+
 /* Until when a READY attempt may still be sent: after it the customer no longer expects it. */
 int64_t attempt_expires_ms(const struct attempt_row *attempt);
 
-/* Whether a query may still tell something: REVIEW closes by a late success (2.6). */
+/* Whether queries go on by themselves: REVIEW closes by a late success (2.6). */
 bool attempt_is_queried(enum attempt_state state);
 
 /* The one pending query of an attempt: by the account's schedule (2.7), or at due_ms. */
 int poll_next(struct engine *e, const struct attempt_row *attempt);
 int poll_at(struct engine *e, const struct attempt_row *attempt, int64_t due_ms);
 
+/* A contradiction is confirmed by a query, as soon as the provider's rules allow (2.6). */
+int poll_confirm(struct engine *e, const struct attempt_row *attempt);
+
+/* Whether a due query is not to be made any more. */
+bool poll_is_over(const struct attempt_row *attempt, const struct outbox_row *row);
+
+/* After a query: the next, or where only news was to be confirmed the same until it answers. */
+int poll_answered(struct engine *e, const struct attempt_row *attempt, bool says_something);
+
 /* The provider's id, learnt on the way: kept, and queries by it begin. */
 int learn_id(struct engine *e, struct attempt_row *attempt, struct str provider_id);
 
-/* The terms that evidence is compared with. */
-void attempt_terms_of(const struct engine *e, const struct attempt_row *attempt,
-	struct attempt_terms *out, char national[static MSISDN_MAX + 2]);
+/* ---- refund.c ---- */
+
+#define REFUND_DECIDED "decided_refund" /* cause of the events */
+
+/* The machine's: at once or after the offer's delay. Where the offer has no refund leg: an alarm.
+ */
+int refund_start(
+	struct engine *e, const struct purchase_row *p, const struct purchase_legs *legs);
+
+/* One that was not sent yet waits a while longer: news about the delivery is being looked into. */
+int refund_put_off(struct engine *e, const struct purchase_row *p);
+
+/*
+ * Another attempt, by decision of persons: through the offer's refund leg, else by their own hands
+ * (in REVIEW). c->attempt becomes it.
+ */
+int refund_decided(struct engine *e, struct engine_case *c, uint64_t decision);
+
+/* ---- decision.c ---- */
+
+/* Proposals about an attempt, and that to refund a purchase, which the course of things has closed.
+ */
+int decision_overtake(struct engine *e, const struct attempt_row *attempt);
+int decision_overtake_refund(struct engine *e, const struct purchase_row *p);
 
 /* ---- velocity.c ---- */
 
@@ -145,6 +207,8 @@ int pause_end(struct engine *e, const struct attempt_row *attempt);
 bool lane_is_open(const struct engine *e, const struct account *account);
 /* No more of them until the process starts again. Run as an effect: after the commit. */
 void lane_hold(struct engine *e, struct str account);
+/* They go on: persons have released it. Likewise. */
+void lane_release(struct engine *e, struct str account);
 
 /* ---- float.c ---- */
 
@@ -202,13 +266,18 @@ int due_progress(struct engine *e, const struct outbox_row *row);
 struct str texts_pack(const struct str texts[static PURCHASE_TEXTS], struct arena *arena);
 struct str texts_unpack(struct str packed, enum purchase_text which);
 
-/* An SMS row for the purchase's payer: seq 1 is the final one (exactly one), 2 the progress. */
+/*
+ * An SMS row for the purchase's payer, exactly one of each seq: how it ended, the progress, the
+ * refund, and (plus the text) what is true where something else was told as the end before.
+ */
 #define SMS_SEQ_FINAL 1
 #define SMS_SEQ_PROGRESS 2
+#define SMS_SEQ_REFUNDED 3
+#define SMS_SEQ_CORRECTION 8
 int sms_queue(struct engine *e, const struct purchase_row *purchase, enum purchase_text which,
 	uint32_t seq);
 
-/* The final message of a settled state. */
-int sms_settle(struct engine *e, const struct purchase_row *purchase, enum purchase_state state);
+/* The message of a settled state. */
+int sms_settle(struct engine *e, const struct purchase_row *purchase);
 
 #endif

@@ -103,8 +103,8 @@ static struct hop_answer not_before(
 	time_say(at, text);
 	vars[0].value = str_c(text);
 	return (struct hop_answer){
-		.text = menu_text_with(x->worker->menus, hop->call.service, hop->session.lang,
-			key, vars, 1, &x->turn->arena),
+		.text = menu_text_with(x->worker->menus, hop->call.service, hop->session.lang, key,
+			vars, 1, &x->turn->arena),
 		.is_end = true,
 	};
 }

@@ -27,3 +27,16 @@ void lane_hold(struct engine *e, struct str account)
 	e->held_len++;
 	e->stats.lanes_held = e->held_len;
 }
+
+void lane_release(struct engine *e, struct str account)
+{
+	size_t i = 0;
+
+	while (i < e->held_len && !str_eq(str_c(e->held[i]), account))
+		i++;
+	if (i == e->held_len)
+		return;
+	e->held_len--;
+	memmove(e->held[i], e->held[e->held_len], sizeof(e->held[0]));
+	e->stats.lanes_held = e->held_len;
+}

@@ -90,6 +90,10 @@ static void add_purchases(struct gateway *g, struct buf *out)
 	counter(out, "tama_ipn_orphans_total", "IPNs for nothing we know.", s.orphans);
 	counter(out, "tama_mismatches_total", "Answers not about their attempt.", s.mismatches);
 	counter(out, "tama_contradictions_total", "Facts that disagree.", s.contradictions);
+	counter(out, "tama_refunded_total", "Refunds proven done.", s.refunded);
+	counter(out, "tama_paid_and_refunded_total", "Delivered, and the refund has left.",
+		s.paid_and_refunded);
+	counter(out, "tama_decisions_total", "Cases closed by persons.", s.decisions);
 	counter(out, "tama_polls_total", "Status queries.", s.polls);
 	counter(out, "tama_sms_total", "Messages taken by a gateway.", s.sms_sent);
 	buf_add_str(out, STR("# HELP tama_attempts Attempts that wait, by state.\n"

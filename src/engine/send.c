@@ -249,7 +249,7 @@ static int note(struct engine *e, struct engine_case *c, const struct engine_res
 	if (r->call == PROVIDER_SUBMIT)
 		return 0;
 	rc = STORE(e, attempt_update, &c->attempt);
-	return rc == 0 && attempt_is_queried(c->attempt.state) ? poll_next(e, &c->attempt) : rc;
+	return rc == 0 ? poll_answered(e, &c->attempt, r->facts.is_valid) : rc;
 }
 
 static int apply(struct engine *e, struct engine_case *c, const struct engine_result *r)
@@ -273,6 +273,8 @@ static int apply(struct engine *e, struct engine_case *c, const struct engine_re
 		c->attempt.provider_id = arena_str(&e->arena, r->facts.id);
 	if (rc == 0)
 		rc = case_apply(e, c, j.event, evidence, &step);
+	if (rc == 0 && step.next == ATTEMPT_CONTRADICTED && r->call == PROVIDER_SUBMIT)
+		rc = poll_confirm(e, &c->attempt);
 	return rc == 0 && step.kind != STEP_MOVE ? note(e, c, r, j.has_id) : rc;
 }
 
@@ -303,7 +305,7 @@ int due_poll(struct engine *e, const struct outbox_row *row)
 
 	if (rc != 0)
 		return rc;
-	if (!attempt_is_queried(c.attempt.state) || c.attempt.provider_id.n == 0)
+	if (poll_is_over(&c.attempt, row))
 		return STORE(e, outbox_done, row->partner, row->id);
 	account = engine_account(e, &c.attempt);
 	rc = pause_get(e, account, &c.attempt, &free_ms);

@@ -46,10 +46,13 @@ static int look_in(
 	if (rc != 0 || over_ms == 0)
 		return rc;
 	look->is_over = true;
-	/* When others will have bought less is nobody's business. */
-	if (!is_by_number)
+	/* When others will have bought less is nobody's business; that nothing is sold is ours. */
+	if (!is_by_number) {
 		look->is_never = true;
-	else if (over_ms + WINDOW_MS[window] > look->until_ms)
+		engine_alarm(e, "limit", look->count.key,
+			look->count.of == VELOCITY_OF_ALL ? "the partner's limit is reached"
+							  : "the account's cap is reached");
+	} else if (over_ms + WINDOW_MS[window] > look->until_ms)
 		look->until_ms = over_ms + WINDOW_MS[window];
 	return 0;
 }

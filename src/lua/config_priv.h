@@ -207,6 +207,17 @@ struct decl_leg {
 	struct pairs services;
 };
 
+struct decl_refund {
+	struct decl_leg leg;
+	int64_t delay;
+};
+
+struct decl_late {
+	bool is_given;
+	int64_t after;
+	struct str action;
+};
+
 struct decl_offer {
 	struct decl decl;
 	struct str partner, kind, country, paid_by;
@@ -214,6 +225,8 @@ struct decl_offer {
 	struct decl_fee fee;
 	int64_t cost_permille, collect_fee;
 	struct decl_leg collect, deliver;
+	struct decl_refund refund;
+	struct decl_late late;
 	bool out_of_service;
 };
 

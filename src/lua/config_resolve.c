@@ -60,8 +60,8 @@ static void check_demo_secrets(struct loader *loader)
 	for (const struct config_secret *s = loader->secrets; s != NULL; s = s->next)
 		if (s->is_demo && !loader->box->config.allow_loopback)
 			config_problem_at(loader, s->source, s->line,
-				"demo_secret is for demo and tests (allow_loopback = true): use "
-				"secret_file \"path\"");
+				"a secret in the configuration itself is for demo and tests "
+				"(allow_loopback = true): use secret_file \"path\"");
 }
 
 /* ---- gateway

@@ -29,6 +29,7 @@ static const char *const outcome_keys[PURCHASE_TEXTS] = {
 	[TEXT_EXPIRED] = "sms_expired",
 	[TEXT_REFUND_DUE] = "sms_refund_due",
 	[TEXT_PROGRESS] = "sms_progress",
+	[TEXT_REFUNDED] = "sms_refunded",
 };
 
 /* ---- the quote ---------------------------------------------------------------------------------

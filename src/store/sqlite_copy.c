@@ -1,6 +1,7 @@
 /* Copies by SQLite's own backup, inside one read transaction, so that no commit restarts them. */
 #include "sqlite_copy.h"
 
+#include "tama/crash.h"
 #include "tama/wire.h"
 
 #include <dirent.h>
@@ -37,20 +38,26 @@ static bool is_empty(const char *path)
 	return is_bare;
 }
 
-int directory_make(const char *path, bool must_be_empty, struct err *err)
+int directory_check(const char *path, struct err *err)
 {
 	struct stat st;
 
-	if (mkdir(path, 0700) != 0 && errno != EEXIST)
-		return fail(err, path);
 	if (lstat(path, &st) != 0)
 		return fail(err, path);
 	if (!S_ISDIR(st.st_mode) || (st.st_mode & 077) != 0)
 		return err_set(err, TAMA_EINVAL, "%s is no directory of ours alone (mode %03o)",
 			path, st.st_mode & 0777u);
-	if (must_be_empty && !is_empty(path))
-		return err_set(err, TAMA_EEXIST, "%s is not empty", path);
 	return 0;
+}
+
+int directory_make(const char *path, struct err *err)
+{
+	if (mkdir(path, 0700) != 0 && errno != EEXIST)
+		return fail(err, path);
+	int rc = directory_check(path, err);
+	if (rc == 0 && !is_empty(path))
+		rc = err_set(err, TAMA_EEXIST, "%s is not empty", path);
+	return rc;
 }
 
 int directory_sync(const char *path, struct err *err)
@@ -174,6 +181,7 @@ int copy_begin(
 
 int copy_step(struct copy *copy, struct err *err)
 {
+	CRASH_POINT("K27");
 	int rc = sqlite3_backup_step(copy->backup, STEP_PAGES);
 
 	copy->bytes += STEP_PAGES * (int64_t)4096;
@@ -314,7 +322,7 @@ int store_backup(struct str dir, const char *dest, copy_pause_fn pause, void *ct
 	struct manifest *out, struct err *err)
 {
 	char path[PATH_MAX];
-	int rc = directory_make(dest, true, err);
+	int rc = directory_make(dest, err);
 
 	*out = (struct manifest){0};
 	(void)snprintf(path, sizeof(path), "%s/tama.db", dest);

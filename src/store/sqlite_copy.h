@@ -29,8 +29,10 @@ int file_digest(const char *path, unsigned char out[static MANIFEST_HASH], int64
 int manifest_write(
 	const char *dir, const char *name, const struct manifest *manifest, struct err *err);
 int manifest_read(const char *path, struct manifest *out, struct err *err);
-/* A directory of ours: made if missing, 0700. TAMA_EEXIST when it must be empty and is not. */
-int directory_make(const char *path, bool must_be_empty, struct err *err);
+/* A directory of ours alone: TAMA_EIO when it is not there, TAMA_EINVAL. */
+int directory_check(const char *path, struct err *err);
+/* The same, made if missing, and empty: TAMA_EEXIST. */
+int directory_make(const char *path, struct err *err);
 int directory_sync(const char *path, struct err *err);
 
 #endif

@@ -45,6 +45,7 @@ enum statement {
 	ST_ATTEMPT_UPDATE,
 
 	ST_OUTBOX_INSERT,
+	ST_OUTBOX_MESSAGE,
 	ST_OUTBOX_DUE,
 	ST_OUTBOX_NEXT_DUE,
 	ST_OUTBOX_GET,
@@ -57,6 +58,7 @@ enum statement {
 
 	ST_INBOX_INSERT,
 	ST_INBOX_REPEAT,
+	ST_INBOX_REPLIES,
 	ST_INBOX_DISMISS,
 
 	ST_DECISION_INSERT,
@@ -340,6 +342,8 @@ int sqlite_attempt_orphans(
 	struct store *store, struct arena *arena, struct attempt_row *out, size_t max);
 
 int sqlite_outbox_insert(struct store *store, const struct outbox_row *row);
+int sqlite_outbox_message(struct store *store, uint32_t partner, uint64_t purchase, uint32_t seq,
+	struct arena *arena, struct outbox_row *out);
 int sqlite_outbox_due(struct store *store, int64_t now_ms, struct arena *arena,
 	struct outbox_row *out, size_t max);
 int sqlite_outbox_next_due(struct store *store, int64_t after_ms, int64_t *due_ms_out);
@@ -369,6 +373,7 @@ int sqlite_spacing_get(struct store *store, uint32_t partner, struct str account
 int sqlite_spacing_set(struct store *store, uint32_t partner, struct str account, struct str number,
 	int64_t amount, const struct spacing *spacing);
 
+int sqlite_inbox_replies(struct store *store, uint32_t partner, uint64_t attempt);
 int sqlite_inbox_dismiss(struct store *store, uint32_t partner, uint64_t id);
 int sqlite_decision_insert(struct store *store, const struct decision_row *row);
 int sqlite_decision_open(struct store *store, const struct decision_row *like, struct arena *arena,

@@ -149,8 +149,8 @@ int sqlite_purchase_insert(struct store *base, const struct purchase_row *row)
 	result = query_run(&query, NULL);
 	if (result == 0 && row->state != PURCHASE_CANCELLED && row->state != PURCHASE_EXPIRED)
 		return tally_add(&store->db,
-			&(struct tally_key){row->partner, VELOCITY_OF_ALL, row->currency,
-				row->created_ms},
+			&(struct tally_key){
+				row->partner, VELOCITY_OF_ALL, row->currency, row->created_ms},
 			row->price);
 	if (result != TAMA_EEXIST)
 		return result;

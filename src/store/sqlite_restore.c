@@ -174,7 +174,7 @@ int store_restore(const char *source, struct str dir, struct restored *out, stru
 		return rc;
 	(void)snprintf(data, sizeof(data), "%.*s", STR_ARG(dir));
 	(void)snprintf(beside, sizeof(beside), "%s.new", path);
-	rc = directory_make(data, true, err);
+	rc = directory_make(data, err);
 	if (rc != 0)
 		return rc;
 	out->to_ms = out->manifest.made_ms;

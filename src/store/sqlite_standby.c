@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #define AGAIN_MS 5000 /* after a failure */
+#define AGAIN_TOLD_MS 60000
 
 struct parcel {
 	struct parcel *next;
@@ -30,6 +31,7 @@ struct parcel {
 struct standby {
 	struct standby_config config;
 	char dir[PATH_MAX], data_dir[PATH_MAX];
+	char store_id[33];
 	int64_t life;
 	pthread_t thread;
 	pthread_mutex_t lock; /* of what follows, to the blank line */
@@ -45,7 +47,7 @@ struct standby {
 	int fd; /* of the segment; -1: none */
 	int64_t segment_bytes, log_bytes, base_bytes;
 	bool has_base;
-	int64_t failed_ms;
+	int64_t failed_ms, told_ms;
 };
 
 /* ---- handing over: on the engine's thread ------------------------------------------------------
@@ -305,13 +307,39 @@ static int copy_base(struct standby *s, const char *path, struct manifest *m, st
 	return rc;
 }
 
+/*
+ * What is there may be all that is left of a store: it gives way to a copy of the same store that
+ * has lived on from it, and to nothing else. A directory that is missing is not made: the disk that
+ * should be there may not be.
+ */
+static int check_place(const struct standby *s, struct err *err)
+{
+	char file[PATH_MAX + 96];
+	struct manifest there;
+	struct err ignored = ERR_INIT;
+	int rc = directory_check(s->dir, err);
+
+	if (rc != 0 || standby_find(s->dir, &there, file, sizeof(file), &ignored) != 0)
+		return rc;
+	if (strcmp(there.store_id, s->store_id) != 0)
+		return err_set(err, TAMA_ECONFLICT, "%s is the standby of another store", s->dir);
+	/* Of this life are those that we made. */
+	if (there.life > s->life || (there.life == s->life && s->stats.bases == 0))
+		return err_set(err, TAMA_ECONFLICT,
+			"%s holds a later life of this store (%lld, we are %lld): move it away",
+			s->dir, (long long)there.life, (long long)s->life);
+	return 0;
+}
+
 static int make_base(struct standby *s, struct err *err)
 {
 	struct manifest m = {.life = s->life, .first = close_gap(s)};
 	char name[80], path[PATH_MAX + 96];
 	int64_t life = m.life, first = m.first;
-	int rc;
+	int rc = check_place(s, err);
 
+	if (rc != 0)
+		return rc;
 	segment_close(s);
 	(void)snprintf(
 		name, sizeof(name), "base-%lld-%lld.json", (long long)life, (long long)first);
@@ -337,8 +365,11 @@ static int make_base(struct standby *s, struct err *err)
 	(void)pthread_mutex_lock(&s->lock);
 	s->stats.bases++;
 	s->stats.is_whole = true;
-	if (s->first == NULL && !s->has_gap)
+	/* Whatever was handed over is in the base or in the log. */
+	if (s->first == NULL && !s->has_gap) {
 		s->behind_since_ms = 0;
+		s->stats.shipped = (uint64_t)s->last_seq;
+	}
 	(void)pthread_mutex_unlock(&s->lock);
 	return 0;
 }
@@ -372,6 +403,9 @@ static void failed(struct standby *s, const char *why)
 	s->has_base = false;
 	s->failed_ms = clock_boot_ms();
 	segment_close(s);
+	if (s->told_ms > 0 && s->failed_ms - s->told_ms < AGAIN_TOLD_MS)
+		return;
+	s->told_ms = s->failed_ms;
 	s->config.alarm(s->config.ctx, "standby", why);
 }
 
@@ -421,33 +455,10 @@ static int read_store_id(struct store *store, char out[static 33], struct err *e
 	return rc == 0 ? 0 : err_set(err, rc, "meta: %s", sqlite3_errmsg(db->handle));
 }
 
-/*
- * What is there may be all that is left of a store: it gives way to a copy of the same store that
- * has lived on from it, and to nothing else.
- */
-static int check_place(const struct standby *s, struct err *err)
-{
-	char file[PATH_MAX + 96], id[33] = "";
-	struct manifest there;
-	struct err ignored = ERR_INIT;
-	int rc = directory_make(s->dir, false, err);
-
-	if (rc == 0)
-		rc = read_store_id(s->config.store, id, err);
-	if (rc != 0 || standby_find(s->dir, &there, file, sizeof(file), &ignored) != 0)
-		return rc;
-	if (strcmp(there.store_id, id) != 0)
-		return err_set(err, TAMA_ECONFLICT, "%s is the standby of another store", s->dir);
-	if (there.life >= s->life)
-		return err_set(err, TAMA_ECONFLICT,
-			"%s holds a later life of this store (%lld, we are %lld): move it away",
-			s->dir, (long long)there.life, (long long)s->life);
-	return 0;
-}
-
 int standby_start(const struct standby_config *config, struct standby **out, struct err *err)
 {
 	struct standby *s = calloc(1, sizeof(*s));
+	struct err why = ERR_INIT;
 	int rc;
 
 	tama_assert(s != NULL && sodium_init() >= 0);
@@ -460,7 +471,15 @@ int standby_start(const struct standby_config *config, struct standby **out, str
 	(void)snprintf(s->data_dir, sizeof(s->data_dir), "%.*s", STR_ARG(config->data_dir));
 	(void)pthread_mutex_init(&s->lock, NULL);
 	(void)pthread_cond_init(&s->more, NULL);
-	rc = check_place(s, err);
+	rc = read_store_id(config->store, s->store_id, err);
+	if (rc == 0)
+		rc = check_place(s, &why);
+	/* A disk that is not there today must not stop the selling: it is told, and looked for
+	 * again. */
+	if (rc == TAMA_ECONFLICT)
+		(void)err_set(err, rc, "%s", why.text);
+	if (rc != TAMA_ECONFLICT && s->store_id[0] != '\0')
+		rc = 0;
 	if (rc == 0) {
 		store_sqlite_ship(config->store, take, s);
 		if (pthread_create(&s->thread, NULL, standby_main, s) != 0)

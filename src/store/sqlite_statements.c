@@ -113,6 +113,8 @@ static const char *const texts[STATEMENTS] = {
 		" channel, person, body, dlr) VALUES (:id, :partner, :kind, :purchase, :attempt, "
 		":seq,"
 		" :due_ms, :tries, :channel, :person, :body, :dlr)",
+	[ST_OUTBOX_MESSAGE] = OUTBOX "WHERE +o.partner = :partner AND o.purchase = :purchase"
+				     " AND o.kind = 3 AND o.seq = :seq",
 	[ST_OUTBOX_DUE] = OUTBOX "WHERE o.is_done = 0 AND o.due_ms <= :now"
 				 " ORDER BY o.due_ms, o.id LIMIT :max",
 	[ST_OUTBOX_NEXT_DUE] =
@@ -146,6 +148,8 @@ static const char *const texts[STATEMENTS] = {
 			    " WHERE partner = :partner AND account = :account AND digest = :digest"
 			    " RETURNING received_ms, verdict",
 
+	[ST_INBOX_REPLIES] = "SELECT count(*) FROM inbox WHERE attempt = :attempt"
+			     " AND +partner = :partner AND kind = 2",
 	[ST_INBOX_DISMISS] = "UPDATE inbox SET dismissed = 1"
 			     " WHERE id = :id AND partner = :partner AND dismissed = 0",
 
@@ -322,7 +326,7 @@ _Static_assert(ATTEMPT_READY == 1 && ATTEMPT_SENDING == 2 && ATTEMPT_ACCEPTED ==
 		       LEDGER_BOOKS == 9 && DECIDE_DISMISS == 5 && DECISION_APPLIED == 2,
 	"states are stored as these numbers");
 _Static_assert(VERDICT_MISMATCH == 4 && VERDICT_CONTRADICTION == 5 && VERDICT_ORPHAN == 6 &&
-		       VERDICT_IMPOSSIBLE == 9 && VERDICT_PROPOSAL == 10 && OUTBOX_SMS == 3,
+		       VERDICT_IMPOSSIBLE == 9 && VERDICT_PROPOSAL == 10 && OUTBOX_SMS == 3 && INBOX_REPLY == 2,
 	"verdicts and kinds are stored as these numbers");
 
 int db_prepare(struct db *db, struct err *err)

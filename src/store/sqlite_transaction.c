@@ -5,6 +5,7 @@
 #include "sqlite_ship.h"
 
 #include "tama/crash.h"
+#include "tama/mutant.h"
 
 /* Pages in the WAL from which a commit is followed by a checkpoint: about 4 MiB. */
 #define CHECKPOINT_FRAMES 1000
@@ -151,7 +152,8 @@ int sqlite_commit(struct store *base, struct err *err)
 	(void)err_set(err, TAMA_EIO, "COMMIT: SQLite %d (%s): %s", rc, sqlite3_errstr(rc),
 		sqlite3_errmsg(db->handle));
 	/* Refused for a lock, with the transaction still open: no byte of it was written. */
-	bool is_certainly_not = rc == SQLITE_BUSY && !sqlite3_get_autocommit(db->handle);
+	bool is_certainly_not = (rc == SQLITE_BUSY && !sqlite3_get_autocommit(db->handle)) ||
+				MUTANT(COMMIT_ERROR_IS_ROLLBACK);
 	sqlite_rollback(base);
 	if (is_certainly_not)
 		return TAMA_EIO;

@@ -60,9 +60,6 @@ static const char *const looks[LOOKS] = {
 		"  FROM event e WHERE e.purchase = q.id AND e.evidence = i.id)),"
 		" (SELECT count(*) FROM decision d WHERE d.partner = q.partner AND d.purchase = "
 		"q.id"
-		"  AND d.kind = 4 AND d.state = 2),"
-		" (SELECT count(*) FROM decision d WHERE d.partner = q.partner AND d.purchase = "
-		"q.id"
 		"  AND " LONELY ") + (SELECT count(*) FROM attempt a JOIN decision d ON d.partner ="
 		"  a.partner AND d.attempt = a.id WHERE a.purchase = q.id AND " LONELY "),"
 		" (SELECT count(*) FROM person p WHERE p.id IN (q.payer, q.beneficiary)"
@@ -88,8 +85,11 @@ static const char *const looks[LOOKS] = {
 	[LOOK_LINES] = "SELECT posting, line, book, debit, currency FROM ledger"
 		       " WHERE purchase = ?1 ORDER BY posting, line",
 	[LOOK_DECIDED] =
-		"SELECT d.attempt, d.kind FROM decision d JOIN attempt a ON a.id = d.attempt"
-		" AND a.partner = d.partner WHERE a.purchase = ?1 AND d.state = 2",
+		"SELECT d.id, ifnull(d.attempt, 0), d.kind FROM purchase q JOIN decision d"
+		" ON d.partner = q.partner AND d.purchase = q.id WHERE q.id = ?1 AND d.state = 2"
+		" UNION SELECT d.id, d.attempt, d.kind FROM attempt a JOIN decision d"
+		" ON d.partner = a.partner AND d.attempt = a.id WHERE a.purchase = ?1 AND d.state "
+		"= 2",
 };
 
 struct verifier {
@@ -133,7 +133,6 @@ static void read_purchase(sqlite3_stmt *stmt, struct v_purchase *p)
 	p->has_hop = sqlite3_column_int64(stmt, c++) != 0;
 	p->finals = sqlite3_column_int64(stmt, c++);
 	p->unmoved = sqlite3_column_int64(stmt, c++);
-	p->decided_refund = sqlite3_column_int64(stmt, c++);
 	p->lonely = sqlite3_column_int64(stmt, c++);
 	p->plain = sqlite3_column_int64(stmt, c++);
 	get_text(stmt, c++, p->currency, sizeof(p->currency));
@@ -191,16 +190,13 @@ static void read_line(sqlite3_stmt *stmt, void *out)
 	get_text(stmt, 4, l->currency, sizeof(l->currency));
 }
 
-struct decided {
-	int64_t attempt, kind;
-};
-
 static void read_decided(sqlite3_stmt *stmt, void *out)
 {
-	struct decided *d = out;
+	struct v_decided *d = out;
 
-	d->attempt = sqlite3_column_int64(stmt, 0);
-	d->kind = sqlite3_column_int64(stmt, 1);
+	d->id = sqlite3_column_int64(stmt, 0);
+	d->attempt = sqlite3_column_int64(stmt, 1);
+	d->kind = sqlite3_column_int64(stmt, 2);
 }
 
 /* All rows of a look as an array of `size` each, malloc'ed. */
@@ -253,8 +249,8 @@ static int load(struct verifier *v, struct v_purchase *p)
 			v, LOOK_LINES, p->id, sizeof(*p->lines), read_line, &lines, &p->lines_len);
 	p->lines = lines;
 	if (rc == 0)
-		rc = read_all(v, LOOK_DECIDED, p->id, sizeof(struct decided), read_decided,
-			&decided, &p->decided_len);
+		rc = read_all(v, LOOK_DECIDED, p->id, sizeof(*p->decided), read_decided, &decided,
+			&p->decided_len);
 	p->decided = decided;
 	return rc;
 }
@@ -328,6 +324,35 @@ static int check_pages(struct verifier *v)
 	return n;
 }
 
+/* What is kept as balances against what the postings add up to, either way. */
+static int check_balances(struct verifier *v)
+{
+	static const char sql[] =
+		"WITH sums AS (SELECT partner, account, book, currency, sum(debit) AS sum"
+		" FROM ledger GROUP BY 1, 2, 3, 4)"
+		" SELECT partner, account, book FROM (SELECT * FROM sums EXCEPT"
+		" SELECT partner, account, book, currency, sum FROM balance) UNION ALL"
+		" SELECT partner, account, book FROM (SELECT partner, account, book, currency, sum"
+		" FROM balance EXCEPT SELECT * FROM sums) LIMIT 1";
+	struct violation violation = {.rule = "I4"};
+	sqlite3_stmt *stmt = NULL;
+	int step = sqlite3_prepare_v2(v->db.handle, sql, -1, &stmt, NULL);
+
+	if (step == SQLITE_OK)
+		step = sqlite3_step(stmt);
+	if (step == SQLITE_ROW) {
+		(void)snprintf(violation.what, sizeof(violation.what),
+			"the balance of partner %lld, %s, book %lld is not what its postings add "
+			"up to",
+			(long long)sqlite3_column_int64(stmt, 0),
+			(const char *)sqlite3_column_text(stmt, 1),
+			(long long)sqlite3_column_int64(stmt, 2));
+		note(v, &violation);
+	}
+	(void)sqlite3_finalize(stmt);
+	return step == SQLITE_ROW || step == SQLITE_DONE ? 0 : sql_fail(v);
+}
+
 /* What SQLite finds wrong with its own file. */
 static int check_file(struct verifier *v)
 {
@@ -395,6 +420,8 @@ int store_verify(struct str dir, const struct verify_options *options, struct ve
 	rc = open_store(&v, dir);
 	if (rc == 0)
 		rc = check_pages(&v);
+	if (rc == 0 && !options->is_live)
+		rc = check_balances(&v);
 	if (rc == 0 && !options->is_live)
 		rc = check_file(&v);
 	for (int i = 0; i < LOOKS; i++)

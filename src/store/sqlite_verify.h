@@ -17,6 +17,7 @@ struct v_attempt {
 	int64_t replayed;
 	int64_t claims; /* how often it was sent */
 	int64_t claimed_by; /* incarnation of the last */
+	bool has_event;
 };
 
 struct v_event {
@@ -32,6 +33,10 @@ struct v_line {
 	char currency[4];
 };
 
+struct v_decided {
+	int64_t id, attempt, kind; /* attempt 0: of the purchase */
+};
+
 struct v_purchase {
 	int64_t id, partner, state, payer, beneficiary;
 	int64_t price, face_value, cost, collect_fee;
@@ -42,7 +47,6 @@ struct v_purchase {
 	bool has_hop;
 	int64_t finals; /* final messages */
 	int64_t unmoved; /* inbox rows said to have moved something that no event names */
-	int64_t decided_refund; /* applied decisions: refund of this purchase */
 	int64_t lonely; /* applied decisions that two persons did not make */
 	int64_t plain; /* sealed columns that are not */
 	struct v_attempt *attempts;
@@ -51,10 +55,7 @@ struct v_purchase {
 	size_t events_len;
 	struct v_line *lines;
 	size_t lines_len;
-	/* Attempts whose end persons decided: (attempt, kind) pairs of applied decisions. */
-	struct {
-		int64_t attempt, kind;
-	} * decided;
+	struct v_decided *decided; /* applied ones about it or its attempts */
 	size_t decided_len;
 };
 

@@ -198,6 +198,16 @@ static void chain(
 	(void)crypto_generichash(hash, 16, text, n + e->cause_len, NULL, 0);
 }
 
+/* A refund that persons began says so; what the machine begins is READY without an event. */
+static bool is_birth(struct v_attempt *a, const struct v_event *e)
+{
+	bool is_first = !a->has_event;
+
+	a->has_event = true;
+	return is_first && a->leg == REFUND && e->from == 0 && e->to == READY &&
+	       strcmp(e->cause, "decided_refund") == 0;
+}
+
 static bool replay_attempt(struct v_purchase *p, const struct v_event *e, struct violation *out)
 {
 	struct v_attempt *a = attempt_of(p, e->attempt);
@@ -205,6 +215,8 @@ static bool replay_attempt(struct v_purchase *p, const struct v_event *e, struct
 	if (a == NULL)
 		return broken(out, "I1", "event %lld is of another purchase's attempt",
 			(long long)e->seq);
+	if (is_birth(a, e))
+		return true;
 	if (e->from != a->replayed)
 		return broken(out, "I1", "event %lld leaves %s, and %s.%lld was %s",
 			(long long)e->seq, attempt_name(e->from), leg_name(a->leg), (long long)a->n,
@@ -570,48 +582,60 @@ static bool check_flow(
 /* ---- I6, I8, P2: proofs ------------------------------------------------------------------------
  */
 
-static bool was_decided(const struct v_purchase *p, int64_t attempt, int64_t kind)
-{
-	for (size_t i = 0; i < p->decided_len; i++)
-		if (p->decided[i].attempt == attempt && p->decided[i].kind == kind)
-			return true;
-	return false;
-}
-
 /* Which decision of schema.sql a cause stands for; 0: none. */
 static int64_t decision_of(const char *cause)
 {
-	if (strcmp(cause, "decided_success") == 0)
-		return 1;
-	if (strcmp(cause, "decided_failure") == 0)
-		return 2;
-	return strcmp(cause, "write_off") == 0 ? 3 : 0;
+	static const char *const causes[] = {
+		NULL, "decided_success", "decided_failure", "write_off", "decided_refund"};
+
+	for (int64_t kind = 1; kind <= 4; kind++)
+		if (strcmp(cause, causes[kind]) == 0)
+			return kind;
+	return 0;
 }
 
+/* An applied decision of that kind (0: any), which the event names as its evidence. */
+static bool was_decided(const struct v_purchase *p, const struct v_event *e, int64_t kind)
+{
+	for (size_t i = 0; i < p->decided_len; i++) {
+		const struct v_decided *d = &p->decided[i];
+
+		if (d->id == e->evidence && (kind == 0 || d->kind == kind) &&
+			(d->attempt == 0 || d->attempt == e->attempt))
+			return true;
+	}
+	return false;
+}
+
+/* What only a provider can say. */
 static bool wants_evidence(const char *cause)
 {
 	return strcmp(cause, "success") == 0 || strcmp(cause, "failure") == 0 ||
 	       strcmp(cause, "accepted") == 0;
 }
 
+static bool check_event(const struct v_purchase *p, const struct v_event *e, struct violation *out)
+{
+	int64_t kind = decision_of(e->cause);
+	bool is_known = e->evidence_fits || was_decided(p, e, kind);
+
+	if (kind != 0 && !was_decided(p, e, kind))
+		return broken(out, "P2", "event %lld is by %s, and nobody decided it",
+			(long long)e->seq, e->cause);
+	if (wants_evidence(e->cause) && e->evidence == 0)
+		return broken(out, "I8", "event %lld is by %s without evidence", (long long)e->seq,
+			e->cause);
+	if (e->evidence != 0 && (wants_evidence(e->cause) ? !e->evidence_fits : !is_known))
+		return broken(out, "I8", "the evidence of event %lld is not in the inbox",
+			(long long)e->seq);
+	return true;
+}
+
 static bool check_evidence(const struct v_purchase *p, struct violation *out)
 {
-	for (size_t i = 0; i < p->events_len; i++) {
-		const struct v_event *e = &p->events[i];
-		int64_t kind = decision_of(e->cause);
-
-		if (e->attempt == 0)
-			continue;
-		if (kind != 0 && !was_decided(p, e->attempt, kind))
-			return broken(out, "P2", "event %lld is by %s, and nobody decided it",
-				(long long)e->seq, e->cause);
-		if (kind == 0 && wants_evidence(e->cause) && e->evidence == 0)
-			return broken(out, "I8", "event %lld is by %s without evidence",
-				(long long)e->seq, e->cause);
-		if (kind == 0 && e->evidence != 0 && !e->evidence_fits)
-			return broken(out, "I8", "the evidence of event %lld is not in the inbox",
-				(long long)e->seq);
-	}
+	for (size_t i = 0; i < p->events_len; i++)
+		if (p->events[i].attempt != 0 && !check_event(p, &p->events[i], out))
+			return false;
 	if (p->unmoved > 0)
 		return broken(
 			out, "I8", "evidence is said to have moved it, and no event names it");
@@ -619,12 +643,20 @@ static bool check_evidence(const struct v_purchase *p, struct violation *out)
 	       broken(out, "P2", "a decision was applied that two persons did not make");
 }
 
+static bool was_refund_decided(const struct v_purchase *p)
+{
+	for (size_t i = 0; i < p->decided_len; i++)
+		if (p->decided[i].kind == 4)
+			return true;
+	return false;
+}
+
 static bool check_refund(const struct v_purchase *p, struct violation *out)
 {
 	for (size_t i = 0; i < p->attempts_len; i++) {
 		const struct v_attempt *a = &p->attempts[i];
 
-		if (a->leg != REFUND || p->decided_refund > 0)
+		if (a->leg != REFUND || was_refund_decided(p))
 			continue;
 		if (!ever(p, DELIVER, FAILED, a->created_ms) &&
 			!ever(p, DELIVER, EXPIRED, a->created_ms))

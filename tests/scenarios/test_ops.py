@@ -8,6 +8,7 @@ import socket
 import sqlite3
 import stat
 import subprocess
+import tempfile
 import unittest
 
 from harness import TAMA, eventually, run
@@ -251,6 +252,96 @@ class Review(Ops):
         self.assertEqual(self.ask("review"), "nothing waits for a person\n")
 
 
+@unittest.skipUnless(os.getuid() == 0, "another user is needed")
+class Decisions(Ops):
+    """Two accounts of the operating system: root, and one that is only in the socket's group."""
+
+    def start(self, **more):
+        self.run_dir = pathlib.Path(tempfile.mkdtemp(prefix="tama-run-"))
+        self.addCleanup(shutil.rmtree, self.run_dir)
+        self.run_dir.chmod(0o755)
+        super().start(f'socket = "{self.run_dir}/tama.sock",', **more)
+
+    def decide(self, case, word, proof, user=0, expect=0):
+        line = [TAMA, "review", "decide", case, word, "--proof", proof, "--socket", f"{self.run_dir}/tama.sock"]
+        who = {"user": user, "group": user, "extra_groups": [os.getgid()]} if user else {}
+        done = subprocess.run(line, cwd="/", capture_output=True, text=True, **who)
+        self.assertEqual(done.returncode, expect, done.stdout + done.stderr)
+        return done.stdout + done.stderr
+
+    def ask(self, *words, expect=0, where=None):
+        return super().ask(*words, expect=expect, where=where or ["--socket", self.run_dir / "tama.sock"])
+
+    def contradicted(self):
+        self.sandbox.fault({"op": "submit", "do": "ipn_contradicts", "amount": 500})
+        ref = self.sold()
+        self.world.metric("tama_contradictions_total", 1)
+        return ref, next(r["case"] for r in self.rows("review") if r["row"] == "attempt")
+
+    def state(self, ref):
+        return self.rows("purchases", ref)[0]["state"]
+
+    def test_two_persons(self):
+        self.start()
+        ref, case = self.contradicted()
+        self.assertIn("proposed by root; another person", self.decide(case, "succeeded", "portal says delivered"))
+        self.assertIn("root proposed this already", self.decide(case, "succeeded", "really", expect=1))
+        self.assertEqual(self.state(ref), "CONTRADICTED")
+        [proposal] = [r for r in self.rows("review") if r["row"] == "decision"]
+        self.assertEqual((proposal["kind"], proposal["proposed_by"]), ("succeeded", "root"))
+        self.assertIn("wants a second person: portal says delivered", self.ask("review"))
+        self.assertIn("applied", self.decide(case, "succeeded", "I called them", user=NOBODY))
+        self.assertEqual(self.state(ref), "DELIVERED")
+        shown = self.ask("purchases", "show", ref)
+        self.assertIn("proposed by root, agreed by nobody", shown)
+        self.assertIn("CONTRADICTED -> SUCCEEDED by decided_success", shown)
+        self.assertIn("there is no case", self.decide(case[:-1] + ("0" if case[-1] != "0" else "1"), "failed", "x", expect=1))
+        self.assertIn("not to be decided so", self.decide(case, "failed", "too late", expect=1))
+        self.assertEqual(self.ask("verify"), "verified 1 purchases\n")
+        audit = [json.loads(line) for line in (self.gateway.data / "audit.log").read_text().splitlines()]
+        self.assertEqual([(a["user"], a["what"]) for a in audit[:3]],
+                         [("root", "decision"), ("root", "decision"), ("nobody", "decision")])
+
+    def test_two_who_disagree(self):
+        self.start()
+        ref, case = self.contradicted()
+        self.decide(case, "succeeded", "portal says delivered")
+        self.assertIn("proposed by nobody", self.decide(case, "write-off", "portal says nothing", user=NOBODY))
+        self.assertEqual(self.state(ref), "CONTRADICTED")
+        self.assertIn("applied", self.decide(case, "write-off", "agreed", user=0))
+        self.assertEqual(self.state(ref), "WRITTEN_OFF")
+        kinds = {(r["kind"], r["state"]) for r in self.rows("purchases", "show", ref) if r["row"] == "decision"}
+        self.assertEqual(kinds, {("succeeded", "overtaken"), ("write-off", "applied")})
+        self.assertEqual(self.ask("verify"), "verified 1 purchases\n")
+
+    def test_one_suffices_to_have_looked(self):
+        self.start()
+        self.sandbox.fault({"op": "submit", "do": "ipn_wrong_amount"})
+        self.buy()
+        self.world.metric("tama_mismatches_total", 1)
+        [row] = self.rows("review")
+        self.assertIn("applied", self.decide(row["case"], "dismiss", "their test", user=NOBODY))
+        self.assertEqual(self.ask("review"), "nothing waits for a person\n")
+        self.assertEqual(self.ask("verify"), "verified 1 purchases\n")
+
+    def test_a_restored_store_is_held_until_two_release_it(self):
+        self.start()
+        self.sold()
+        copy, new = self.world.folder / "copy", self.world.folder / "new"
+        self.ask("backup", copy)
+        self.gateway.stop()
+        self.assertEqual(run("restore", copy, "--data", new).returncode, 0)
+        self.gateway.settings["data"] = self.gateway.data = new
+        self.gateway.start()
+        [hold] = [r for r in self.rows("review") if r["row"] == "hold"]
+        self.assertEqual(hold["account"], "*")
+        self.assertIn("proposed", self.decide(hold["case"], "release", "compared", user=NOBODY))
+        self.assertEqual(len([r for r in self.rows("review") if r["row"] == "hold"]), 1)
+        self.assertIn("applied", self.decide(hold["case"], "release", "compared too"))
+        self.assertEqual([r for r in self.rows("review") if r["row"] == "hold"], [])
+        self.sold(keys="2 0701020304 600 1")
+
+
 class Copies(Ops):
     def test_backup_of_a_running_server(self):
         self.start()
@@ -278,6 +369,21 @@ class Copies(Ops):
         self.assertNotEqual(ref, later)
         [hold] = self.rows("review", where=self.config_line())
         self.assertEqual((hold["row"], hold["account"]), ("hold", "*"))
+
+    def test_a_kill_in_the_middle_of_a_backup(self):
+        """K27: the source is unharmed, and what lies there is no backup."""
+        self.start()
+        ref = self.sold()
+        self.gateway.stop()
+        self.gateway.start(crash="K27")
+        dest = self.world.folder / "copy"
+        self.assertIn("broke off", self.ask("backup", dest, expect=1))
+        self.assertTrue(self.gateway.was_killed())
+        new = self.world.folder / "new"
+        self.assertIn("neither a manifest", self.ask("restore", dest, where=["--data", new], expect=1))
+        self.gateway.start()
+        self.assertEqual([r["ref"] for r in self.rows("purchases")], [ref])
+        self.assertEqual(self.ask("verify"), "verified 1 purchases\n")
 
     def test_a_copy_that_is_not_whole_is_refused(self):
         self.start()
@@ -320,6 +426,7 @@ class Standby(Ops):
         self.world = self.enterContext(World(FAST))
         self.sandbox, self.gateway = self.world.sandbox, self.world.gateway
         self.other = self.world.folder / "other-disk"
+        self.other.mkdir(mode=0o700)
         text = self.gateway.config.read_text()
         self.gateway.config.write_text(text.replace("gateway {", "gateway { " + more, 1))
         self.gateway.settings["standby"] = self.other
@@ -420,12 +527,17 @@ class Standby(Ops):
     def test_a_disk_that_refuses_stops_nothing(self):
         self.start()
         self.sold()
-        shutil.rmtree(self.other)
-        self.other.write_text("no directory")
-        refs = [self.sold(keys=f"2 0701020304 {amount} 1") for amount in (600, 700)]
-        # Its open segment is still there for the process: a new one cannot be made.
         self.gateway.stop()
-        self.assertEqual(len(refs), 2)
+        aside = self.other.rename(self.world.folder / "aside")
+        self.gateway.start()
+        refs = [self.sold(keys=f"2 0701020304 {amount} 1") for amount in (600, 700)]
+        eventually(lambda: any('"what":"standby"' in line for line in self.gateway.process.output), "told")
+        self.assertEqual(self.gateway.metrics()["tama_standby_whole"], 0)
+        # The disk is back: what it missed is in the new base.
+        aside.rename(self.other)
+        self.current()
+        self.gateway.kill()
+        self.assertTrue(set(refs) <= self.restored()[1])
 
 
 if __name__ == "__main__":

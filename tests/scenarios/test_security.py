@@ -197,7 +197,7 @@ class Callers(unittest.TestCase):
     """Who may not call learns nothing: neither what exists nor how near a guess was."""
 
     PROXY = ("connections = 1024,", 'connections = 1024,\n  proxies = { "127.0.0.1" },')
-    SOURCES = [(f'secret = "demo-secret-of-{c}",', f'secret = "demo-secret-of-{c}",\n  sources = {{ "192.0.2.7" }},')
+    SOURCES = [(f'secret = "demo-secret-of-{c}",', f'secret = "demo-secret-of-{c}",\n  sources = {{ "192.0.2.7", "198.51.100.128/25", "2001:db8:7::/48" }},')
                for c in ("at-ci", "sms-ci")]
 
     def test_sources_of_channels(self):
@@ -210,7 +210,10 @@ class Callers(unittest.TestCase):
             ussd, sms = "/ussd/at-ci/demo-secret-of-at-ci", "/sms/sms-ci/demo-secret-of-sms-ci/mo?id=1"
             self.assertEqual(status(ussd, "192.0.2.7"), 200)
             self.assertEqual(status(sms, "192.0.2.7"), 400)  # let in, and no message
-            for peer in ("192.0.2.8", None, "192.0.2.7, 203.0.113.1"):
+            for peer in ("198.51.100.128", "198.51.100.255", "2001:db8:7:1::5"):
+                self.assertEqual((status(ussd, peer), status(sms, peer)), (200, 400), peer)
+            for peer in ("192.0.2.8", None, "192.0.2.7, 203.0.113.1", "198.51.100.127", "198.51.101.128", "2001:db8:8::1",
+                         "192.0.2.7/32", "::ffff:192.0.2.7"):
                 self.assertEqual((status(ussd, peer), status(sms, peer)), (404, 404), peer)
             self.assertEqual(status("/ussd/at-ci/wrong", "192.0.2.7"), 404)
             # Those without a list take anybody who knows their secret.

@@ -155,6 +155,16 @@ class Canary(unittest.TestCase):
         cut.close()
         eventually(lambda: self.gateway.metrics()["tama_http_connections_open"] < before, "the connection is gone")
 
+    def lost(self, kept):
+        """The provider takes the request and breaks off: what is logged and kept of it is about the request."""
+        self.world.sandbox.fault({"provider": "easytransfert", "op": "submit", "do": "lost_reply"})
+        kept.at("f1", NUMBERS[1], "1*800")
+        kept.at("f1", NUMBERS[1], "1*800*1")
+        kept.at("f2", NUMBERS[1], "")
+        kept.at("f2", NUMBERS[1], "1")
+        kept.at("f2", NUMBERS[1], "1*" + self.code("95061728"))
+        self.world.metric("tama_attempts_unknown_total", 1)
+
     def secrets(self):
         return [c.encode() for c in self.codes]
 
@@ -168,6 +178,7 @@ class Canary(unittest.TestCase):
             self.skipTest("the memory of another process cannot be read here")
         kept = self.purchases()
         self.stray()
+        self.lost(kept)
         where = memory.find(pid, self.secrets())
         self.assertEqual({c.decode(): r for c, r in where.items() if r}, {})
         where = memory.find(pid, self.keys())
@@ -211,14 +222,7 @@ class Canary(unittest.TestCase):
     def test_written_and_said(self):
         kept = self.purchases()
         self.stray()
-        # Provider and gateway fail as well: what they are told to log has the requests in it.
-        self.world.sandbox.fault({"provider": "easytransfert", "op": "submit", "do": "lost_reply"})
-        kept.at("f1", NUMBERS[1], "1*800")
-        kept.at("f1", NUMBERS[1], "1*800*1")
-        kept.at("f2", NUMBERS[1], "")
-        kept.at("f2", NUMBERS[1], "1")
-        kept.at("f2", NUMBERS[1], "1*" + self.code("95061728"))
-        self.world.metric("tama_attempts_unknown_total", 1)
+        self.lost(kept)
         said = {"metrics": request(f"http://127.0.0.1:{self.gateway.admin}/metrics").body.encode()}
         for path in ("/healthz", "/readyz", "/none"):
             said[path] = request(f"http://127.0.0.1:{self.gateway.admin}{path}").body.encode()

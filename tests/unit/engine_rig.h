@@ -49,6 +49,8 @@ struct rig {
 	uint64_t purchase;
 	int64_t until_ms;
 	char reply[64], ref[32];
+	uint64_t decision;
+	char reason[128], proposed_by[32];
 	int64_t wait_ms;
 	unsigned done;
 	/* the store in front of the store */
@@ -107,6 +109,15 @@ static inline void rig_done(struct engine_event *event)
 		r->until_ms = buy->until_ms;
 		(void)snprintf(r->reply, sizeof(r->reply), "%.*s", STR_ARG(buy->repeat_reply));
 		(void)snprintf(r->ref, sizeof(r->ref), "%.*s", STR_ARG(buy->repeat_ref));
+	}
+	if (event->kind == ENGINE_DECISION) {
+		const struct engine_decision *d = &event->as.decision;
+
+		r->decision = d->decision;
+		(void)snprintf(r->reason, sizeof(r->reason), "%s",
+			event->outcome == ENGINE_NOT_DECIDABLE ? d->reason : "");
+		(void)snprintf(
+			r->proposed_by, sizeof(r->proposed_by), "%.*s", STR_ARG(d->proposed_by));
 	}
 	arena_fini(&event->arena);
 	free(event);
@@ -476,6 +487,29 @@ static inline enum engine_outcome rig_ipn(
 	(void)rig_post_ipn(r, a, word, id);
 	rig_step(r);
 	return r->outcome;
+}
+
+/* A person of partner one decides. */
+static inline enum engine_outcome rig_decide(
+	struct rig *r, enum decision_kind kind, uint64_t subject, const char *user)
+{
+	struct engine_decision *d = &rig_event(r, ENGINE_DECISION)->as.decision;
+
+	d->partner = 1;
+	d->kind = kind;
+	d->subject = subject;
+	d->user = str_c(user);
+	d->proof = STR("the provider's statement, line 7");
+	rig_step(r);
+	return r->outcome;
+}
+
+/* Two of them. */
+static inline enum engine_outcome rig_decide_both(
+	struct rig *r, enum decision_kind kind, uint64_t subject)
+{
+	assert_int_equal(rig_decide(r, kind, subject, "awa"), ENGINE_PROPOSED);
+	return rig_decide(r, kind, subject, "koffi");
 }
 
 /* ---- looking back ------------------------------------------------------------------------------
