@@ -307,7 +307,8 @@ int handle_result(struct engine *e, struct engine_event *event)
 	if (r->call == PROVIDER_SUBMIT && r->epoch != c.attempt.epoch &&
 		!MUTANT(OLD_EPOCH_IS_HEARD))
 		return keep(e, r, &c.attempt, VERDICT_IGNORED, &evidence);
-	return apply(e, &c, r);
+	rc = floats_heard(e, &c, &r->facts);
+	return rc == 0 ? apply(e, &c, r) : rc;
 }
 
 int due_poll(struct engine *e, const struct outbox_row *row)
