@@ -228,7 +228,8 @@ static const char *const texts[STATEMENTS] = {
 				    " ORDER BY id DESC",
 	[ST_TALLY_ADD] = "INSERT INTO tally VALUES"
 			 " (:partner, :of, :key, :span, :at - :at % :span, 1, :value)"
-			 " ON CONFLICT DO UPDATE SET count = count + 1, value = value + :value",
+			 " ON CONFLICT DO UPDATE SET count = count + 1, value = value + :value"
+			 " RETURNING count",
 	[ST_TALLY_DROP] = "DELETE FROM tally WHERE partner = :partner AND of = :of"
 			  " AND key = :key AND span_ms = :span AND start_ms < :before",
 	[ST_VELOCITY_TALLY] = "SELECT start_ms, count, value FROM tally"
