@@ -25,6 +25,7 @@ BUILD = pathlib.Path(os.environ.get("TAMA_BUILD", ROOT / "build" / "test"))
 SHIM = BUILD / "faults" / "shim.so"
 FAST = {"push_delay": "0s", "spacing": "0s"}
 READY, SENDING, ACCEPTED, UNKNOWN, NOT_SENT, SUCCEEDED, FAILED, EXPIRED = range(1, 9)
+STRANGER = "a purchase that nobody confirmed"
 NOTHING_LIVE = (NOT_SENT, FAILED, EXPIRED)
 
 
@@ -120,6 +121,7 @@ class Sale:
         self.call, self.label = call, label
         self.screen = None
         self.is_repeated = False
+        self.was_in_doubt = True
 
 
 class Chain:
@@ -225,6 +227,7 @@ class Chain:
         sale = Sale(call, label)
         self.sales.append(sale)
         sale.screen = self.hop(sale)
+        sale.was_in_doubt = sale.screen is None or "en cours" in sale.screen
 
     # ---- the end ----
 
@@ -261,7 +264,7 @@ class Chain:
         for ref in refs.keys() - ours:
             self.wrong.append(f"{refs[ref].label}: acknowledged and lost")
         for ref in ours - refs.keys():
-            self.wrong.append("a purchase that nobody confirmed")
+            self.wrong.append(STRANGER)
         executed = {}
         for sale in self.sandbox.ledger():
             executed[sale["our_ref"]] = executed.get(sale["our_ref"], 0) + 1
