@@ -21,7 +21,7 @@ local dialect = {
 
 local config = {
 	"setting", "include", "secret_file", "demo_secret", "gateway", "country", "operator", "partner", "account",
-	"offer", "service", "channel",
+	"offer", "service", "channel", "limits", "credential",
 }
 
 local function sees(names)
@@ -44,6 +44,7 @@ files["bench/config.lua"] = sees(config)
 files["bench/hop.lua"] = { std = "max", globals = { "request", "response", "done", "setup", "init", "wrk", "thread_index", "issued" } }
 files["tests/configs"] = sees(config)
 files["tests/fixtures/engine.lua"] = sees(config)
+files["tests/fixtures/velocity.lua"] = sees(config)
 files["tests/fixtures/menus"] = sees(menu)
 files["tests/fixtures/menus/check.lua"] = sees(config)
 files["tests/fixtures/config"] = sees(config)

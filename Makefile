@@ -28,11 +28,12 @@ EMBED    := $(wildcard src/dialects/*/*.lua src/lua/*.lua src/store/*.sql)
 UNITOBJ  := $(patsubst %.c,$(B)/%.o,$(wildcard tests/unit/test_*.c))
 SIMOBJ   := $(patsubst %.c,$(B)/%.o,$(wildcard tests/simulation/*.c))
 FAULTS   := $(if $(filter release,$(MODE)),,$(B)/faults/chaos $(B)/faults/shim.so)
+MODELOBJ := $(patsubst %.c,$(B)/%.o,$(wildcard tests/model/*.c))
 UNIT     := $(UNITOBJ:$(B)/tests/%.o=$(B)/%)
 Q        := $(if $(V),,@)
 
 .SECONDARY: $(UNITOBJ) $(SIMOBJ)
-.PHONY: all run test unit flags lint fmt asan tsan bench simulate install clean help deps deps-test deps-bench
+.PHONY: all run test unit flags lint fmt asan tsan bench simulate model mutants install clean help deps deps-test deps-bench
 all: $(B)/tama ## build the gateway (build/release/tama)
 
 run: deps ## install what is missing, build, play with a phone in the terminal (or a script without one)
@@ -43,7 +44,7 @@ test: deps-test ## install what the tests need and run them all; ends with a lin
 	$(Q)$(MAKE) --no-print-directory MODE=test all unit
 	$(Q)python3 tests/run.py --build build/test
 
-unit: $(UNIT) $(FAULTS)
+unit: $(UNIT) $(FAULTS) $(B)/model/print_machine
 
 flags: # what scripts/lint.sh compiles with
 	@echo $(DEFS) -DTAMA_TEST $(PKGFLAGS)
@@ -61,6 +62,16 @@ asan tsan: deps-test ## the tests under AddressSanitizer and UBSan, or ThreadSan
 simulate: deps-test ## the engine in its deterministic virtual world: SEED=n PURCHASES=n
 	$(Q)$(MAKE) --no-print-directory MODE=test unit
 	$(Q)build/test/unit/test_simulation $(SEED) $(PURCHASES)
+
+model: deps-test ## the machine's page, Spin over the send path, the reference model against the program
+	$(Q)$(MAKE) --no-print-directory MODE=test build/test/model/print_machine
+	$(Q)build/test/model/print_machine markdown > docs/machine.md
+	$(Q)build/test/model/print_machine tsv | lua5.4 tests/model/compare.lua
+	$(Q)tests/model/check_promela.py build/test/model/print_machine
+
+mutants: deps-test ## seeded bugs, each of which a test must catch
+	$(Q)$(MAKE) --no-print-directory MODE=test all unit
+	$(Q)tests/mutants/run.py
 
 bench: deps-bench ## hops and purchases, side by side with the peers
 	$(Q)$(MAKE) --no-print-directory all
@@ -114,4 +125,9 @@ $(B)/faults/shim.so: tests/faults/shim.c
 	@mkdir -p $(@D)
 	$(Q)$(CC) -std=c17 -D_GNU_SOURCE -O2 -g $(WARN) -fPIC -shared -fno-builtin-malloc $< -o $@
 
--include $(OBJ:.o=.d) $(SIMOBJ:.o=.d) $(UNITOBJ:.o=.d)
+$(B)/model/print_machine: $(MODELOBJ) $(addprefix $(B)/src/core/,purchase.o ledger.o classify.o err.o)
+	@mkdir -p $(@D)
+	$(if $(V),,@echo "  LD $@")
+	$(Q)$(CC) $(ALLFLAGS) $(LDFLAGS) $^ $(LIBS) -o $@
+
+-include $(OBJ:.o=.d) $(MODELOBJ:.o=.d) $(SIMOBJ:.o=.d) $(UNITOBJ:.o=.d)

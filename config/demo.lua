@@ -30,6 +30,19 @@ include "countries/ug.lua"
 
 partner "demo" { id = 1, title = "Tama Demo" }
 
+-- Generous, so that nobody who plays meets them soon.
+limits "demo-xof" {
+  partner = "demo",
+  currency = "XOF",
+  payer = {
+    ten_minutes = { count = setting("payer_count", 50), value = 2000000 },
+    day = { count = 500, value = 10000000 },
+    month = { count = 5000, value = 50000000 },
+  },
+  beneficiary = { ten_minutes = { count = 100, value = 5000000 }, day = { value = 20000000 } },
+  all = { day = { value = 1000000000 } },
+}
+
 -- ---- accounts at providers -----------------------------------------------------------------------
 
 account "et-ci" {
@@ -41,6 +54,7 @@ account "et-ci" {
   currency = "XOF",
   -- At least 15 minutes between two calls for one number and amount (easytransfert.md 1.12).
   spacing = setting("spacing", "15m"),
+  cap = { ten_minutes = { value = 500000000 } },
   polls = { "15m", "30m", "1h", "4h", "12h" },
 }
 

@@ -9,7 +9,15 @@
 -- are whole units of the country's currency. Durations are "500ms", "5s", "15m", "1h" or "7d".
 --
 -- A secret is a file of its own, readable by the gateway's user alone (chmod 600, or 640 with a
--- group of its own). A newline at its end is dropped.
+-- group of its own). A newline at its end is dropped. credential "name" reads the one that systemd
+-- has put into $CREDENTIALS_DIRECTORY under that name (LoadCredential= in tama.service).
+--
+-- Secrets in addresses and signatures may be two while they are changed: the new one and the one
+-- before it, both accepted.
+--
+--   secret = { secret_file(keys .. "/at-ci.path.new"), secret_file(keys .. "/at-ci.path") }
+--
+-- Reload, have the other side change to the new one, take the old one out, reload.
 
 local keys = setting("keys", "/etc/tama/keys")
 local menus = setting("menus", "/usr/local/share/tama/menus")
@@ -62,6 +70,33 @@ partner "acme" { -- CHANGE
   title = "Acme Telecom",
 }
 
+-- What may be bought within ten minutes, a day or a month (thirty days): how often (count), for how
+-- much (value, in whole units of the currency), or both; what is not said has no limit. A purchase
+-- beyond it is refused before anything is taken, and the person is told from when it works again.
+-- Purchases that were cancelled or never sent do not count. One declaration for a partner and a
+-- currency. CHANGE: begin low.
+limits "acme-xof" {
+  partner = "acme",
+  currency = "XOF",
+
+  -- Each number that pays,
+  payer = {
+    ten_minutes = { count = 5, value = 100000 },
+    day = { count = 20, value = 300000 },
+    month = { count = 200, value = 2000000 },
+  },
+
+  -- each number that is paid for, by prices without the fee,
+  beneficiary = {
+    ten_minutes = { count = 5, value = 100000 },
+    day = { count = 20, value = 300000 },
+    month = { count = 200, value = 2000000 },
+  },
+
+  -- and all of the partner's purchases together.
+  all = { day = { count = 20000, value = 50000000 } },
+}
+
 -- An account of a partner at a provider.
 account "et-ci" {
   partner = "acme",
@@ -89,6 +124,11 @@ account "et-ci" {
   -- The key of the signature of IPNs. Where it is given, an IPN without the right signature is
   -- refused. Ask the provider for it (easytransfert.md 1.12).
   signature_secret = secret_file(keys .. "/et-ci.hmac"),
+
+  -- How many requests, and for how much, may go out through the account: what is at stake when a
+  -- provider does not tell the truth. Purchases are refused beyond it; what has been paid for is
+  -- delivered all the same.
+  cap = { ten_minutes = { count = 2000, value = 5000000 }, day = { value = 100000000 } },
 
   -- Addresses IPNs may come from; without the list, any.
   sources = { "41.207.2.10", "102.67.211.210" },
@@ -158,6 +198,9 @@ channel "at-ci" {
   -- What the aggregator's address ends with, 16 to 128 letters and digits. Whoever knows it can
   -- pretend to be any phone. Only `open = true` allows a channel without one.
   secret = secret_file(keys .. "/at-ci.path"),
+
+  -- Addresses the aggregator may call from; without the list, any.
+  -- sources = { "198.51.100.20", "198.51.100.21" },
 
   -- CHANGE: what people dial. A partner has each code once in a country.
   codes = { "*384*22#" },

@@ -15,6 +15,7 @@ import re
 import shutil
 import signal
 import sqlite3
+import subprocess
 import tempfile
 import urllib.parse
 
@@ -25,11 +26,13 @@ from kannel import free_ports
 PURCHASE = {
     1: "CONFIRMED", 2: "COLLECTING", 3: "COLLECTED", 4: "DELIVERING", 5: "DELIVERED",
     6: "CANCELLED", 7: "EXPIRED", 8: "REFUND_DUE", 9: "REVIEW",
+    10: "REFUNDING", 11: "REFUNDED", 12: "CONTRADICTED", 13: "WRITTEN_OFF",
 }
 ATTEMPT = {
     1: "READY", 2: "SENDING", 3: "ACCEPTED", 4: "UNKNOWN", 5: "NOT_SENT", 6: "SUCCEEDED",
-    7: "FAILED", 8: "EXPIRED", 9: "REVIEW",
+    7: "FAILED", 8: "EXPIRED", 9: "REVIEW", 10: "CONTRADICTED", 11: "WRITTEN_OFF",
 }
+LEG = {1: "collect", 2: "deliver", 3: "refund"}
 VERDICT = {
     1: "APPLIED", 2: "DUPLICATE", 3: "IGNORED", 4: "MISMATCH", 5: "CONTRADICTION", 6: "ORPHAN",
     7: "HINT", 8: "MALFORMED", 9: "IMPOSSIBLE", 10: "PROPOSAL",
@@ -101,7 +104,7 @@ class Gateway:
         """[(reference of the purchase, leg, state)]"""
         query = """SELECT p.ref, a.leg, a.state FROM attempt a JOIN purchase p ON p.id = a.purchase
                    ORDER BY a.id"""
-        return [(ref, "collect" if leg == 1 else "deliver", ATTEMPT[s]) for ref, leg, s in self.rows(query)]
+        return [(ref, LEG[leg], ATTEMPT[s]) for ref, leg, s in self.rows(query)]
 
     def verdicts(self):
         return [VERDICT[v] for (v,) in self.rows("SELECT verdict FROM inbox ORDER BY id")]
@@ -160,6 +163,13 @@ def mask(text):
     return re.sub(r"\d(?: ?\d){5,}", "...", text)
 
 
+def replay(store):
+    """Whatever a scenario did, its store must be what the reference model makes of its events."""
+    program = ROOT / "tests" / "model" / "replay.lua"
+    done = subprocess.run(["lua5.4", program, store], capture_output=True, text=True, timeout=60)
+    return "" if done.returncode == 0 else f"the model differs: {done.stdout}{done.stderr}"
+
+
 class World:
     """Keyword arguments are the sandbox's options; settings are the configuration's."""
 
@@ -184,12 +194,15 @@ class World:
         self.gateway.settings.setdefault("sandbox", self.sandbox.url)
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, error=None, *_):
         if self.gateway.is_alive():
             self.gateway.kill()
         if self.sandbox:
             self.sandbox.stop()
+        store = self.gateway.data / "tama.db"
+        difference = replay(store) if store.exists() and not error else ""
         shutil.rmtree(self.folder)
+        assert not difference, difference
 
     def call(self, number, channel="at-ci", code="*384*22#", secret=None):
         return Call(self.gateway, number, channel, secret or f"demo-secret-of-{channel}", code)

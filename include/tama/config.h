@@ -64,6 +64,33 @@ struct partner {
 	struct str title;
 };
 
+/* How often and how much within one window; 0: no limit. */
+struct velocity_rule {
+	uint32_t count;
+	int64_t value; /* minor units */
+};
+
+enum velocity_window {
+	VELOCITY_TEN_MINUTES,
+	VELOCITY_DAY,
+	VELOCITY_MONTH, /* thirty days */
+	VELOCITY_WINDOWS,
+};
+
+struct velocity {
+	struct velocity_rule windows[VELOCITY_WINDOWS];
+};
+
+/* What may be bought within a while (reliability.md 5.5): one for a partner and a currency. */
+struct limits {
+	struct str name; /* "acme-xof" */
+	const struct partner *partner;
+	const struct currency *currency;
+	struct velocity payer; /* of each number that pays */
+	struct velocity beneficiary; /* of each number that is paid for */
+	struct velocity all; /* of the partner's purchases together */
+};
+
 struct account_field {
 	struct str name; /* "api_key", "app_key", "app_password", "user_id" */
 	struct str value; /* from a file; in locked memory; never logged */
@@ -79,8 +106,11 @@ struct account {
 		ipn_base; /* our public address as the provider sees it: "https://tama.example" */
 	const struct account_field *fields;
 	size_t fields_len;
-	struct str ipn_secret; /* path segment; empty only where the profile has ref_in_path */
-	struct str signature_secret; /* HMAC of the IPN's body; empty: not checked */
+	/* Path segment; empty only where the profile has ref_in_path. While secrets are changed,
+	 * the one before is accepted too: here and wherever an `_old` stands; empty: none is. */
+	struct str ipn_secret, ipn_secret_old;
+	/* HMAC of the IPN's body; empty: not checked. */
+	struct str signature_secret, signature_secret_old;
 	const struct str *sources; /* addresses IPNs may come from; none: any */
 	size_t sources_len;
 	const struct currency *currency;
@@ -88,6 +118,7 @@ struct account {
 	const uint32_t *
 		polls_ms; /* status queries so long after the send; the last repeats daily to 7 d */
 	size_t polls_len;
+	struct velocity cap; /* of the requests that go out through it */
 	bool out_of_service;
 };
 
@@ -161,7 +192,10 @@ struct channel {
 	const struct partner *partner;
 	const struct country *country;
 	const struct service *service;
-	struct str secret; /* path segment after the name; empty only if `open = true` was said */
+	/* Path segment after the name; empty only if `open = true` was said. */
+	struct str secret, secret_old;
+	const struct str *sources; /* addresses callbacks may come from; none: any */
+	size_t sources_len;
 	const struct str *codes; /* USSD: "*384*22#"; SMS: short codes "36789" */
 	size_t codes_len;
 	const struct channel_keyword *keywords; /* none: every message goes to `service` */
@@ -201,6 +235,8 @@ struct config {
 	size_t operators_len;
 	const struct account *accounts;
 	size_t accounts_len;
+	const struct limits *limits;
+	size_t limits_len;
 	const struct offer *offers;
 	size_t offers_len;
 	const struct service *services;
@@ -245,6 +281,9 @@ const struct offer *config_offer(const struct config *config, struct str name);
 const struct operator_cfg *config_operator(const struct config *config, struct str name);
 const struct country *config_country(const struct config *config, struct str iso);
 const struct partner *config_partner(const struct config *config, uint32_t id);
+/* The partner's limits in a currency, or NULL. */
+const struct limits *config_limits(
+	const struct config *config, uint32_t partner, struct str currency);
 struct str account_field(const struct account *account, const char *name);
 struct str channel_field(const struct channel *channel, const char *name);
 

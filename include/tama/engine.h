@@ -51,6 +51,7 @@ enum engine_outcome {
 	ENGINE_NOT_DECIDABLE, /* DECISION: the case is not one, or not any more, or its owner may
 				 still send (owner-dead rule); the answer says which */
 	ENGINE_NOT_YET, /* IPN of nothing we know: stored, but ask the provider to come again */
+	ENGINE_LIMITED, /* BUY: a limit of velocity; until_ms tells from when, 0: unknown or never */
 };
 
 /*
@@ -211,7 +212,7 @@ struct engine_world {
 
 struct engine_stats {
 	uint64_t commits, events;
-	uint64_t bought, repeated, spaced, cancelled;
+	uint64_t bought, repeated, spaced, limited, cancelled;
 	uint64_t sent, not_sent, unknown;
 	uint64_t succeeded, failed, expired;
 	uint64_t ipns, ipn_duplicates, orphans, contradictions, mismatches;

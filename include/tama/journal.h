@@ -4,8 +4,8 @@
  *
  *   ANSWER   accepted answer of a question: question hash (u16), text
  *   SECRET   accepted secret: question hash (u16), handle (u32); the secret itself is never here
- *   REJECT   an answer refused at the pending question: question hash (u16), text (kept for its
- *            reason and for the record)
+ *   REJECT   an answer refused at the pending question: question hash (u16), text (which menus
+ *            leave empty: it may be a code, typed where none is asked)
  *   PAGE     the person asked for the next page of the pending question: question hash (u16)
  *   EFFECT   result of an outside effect: effect hash (u16), value text
  *   PARK     the session was ended on purpose and goes on at the next question when redialled

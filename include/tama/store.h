@@ -207,6 +207,23 @@ struct hop_row {
 	struct str reply; /* sealed at rest: the engine's caller packs it */
 };
 
+enum velocity_of {
+	VELOCITY_OF_PAYER = 1, /* key: E.164 digits */
+	VELOCITY_OF_BENEFICIARY,
+	VELOCITY_OF_ALL, /* the partner's purchases; key: the currency */
+	VELOCITY_OF_ACCOUNT, /* requests that may have left, refunds too; key: the account */
+};
+
+/* What has been bought since a time; purchases CANCELLED or EXPIRED do not count. */
+struct velocity_count {
+	enum velocity_of of;
+	uint32_t partner;
+	struct str key, currency;
+	int64_t since_ms; /* exclusive */
+	int64_t span_ms; /* ALL and ACCOUNT: counted in spans of so long, by their beginning */
+	int64_t count_max, value_max;
+};
+
 struct store_counts {
 	uint64_t attempts[ATTEMPT_STATES]; /* only those are counted that wait for something */
 	uint64_t parked; /* inbox rows with a verdict that waits for a person */
@@ -339,6 +356,13 @@ struct store_ops {
 		int64_t amount, struct spacing *out);
 	int (*spacing_set)(struct store *, uint32_t partner, struct str account, struct str number,
 		int64_t amount, const struct spacing *spacing);
+
+	/*
+	 * Whether more than count_max or value_max (of prices; of face values for a beneficiary; of
+	 * amounts for an account) came since then. *over_ms_out is 0 when it is not so; else the
+	 * time of the newest that would have to be over for the rest to fit.
+	 */
+	int (*velocity_over)(struct store *, const struct velocity_count *, int64_t *over_ms_out);
 
 	int (*counts)(struct store *, struct store_counts *);
 };

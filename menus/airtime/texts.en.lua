@@ -17,4 +17,8 @@ return {
 	last_expired = "Ref ${ref}: ${amount} ${operator} for ${number}. Not sent, nothing was taken.",
 	last_refund_due = "Ref ${ref}: ${amount} ${operator} for ${number}. Paid, not delivered yet: we are on it.",
 	last_review = "Ref ${ref}: ${amount} ${operator} for ${number}. Being checked: we are on it.",
+	last_refunding = "Ref ${ref}: ${amount} ${operator} for ${number}. Not delivered: refund under way.",
+	last_refunded = "Ref ${ref}: ${amount} ${operator} for ${number}. Not delivered: refunded.",
+	last_contradicted = "Ref ${ref}: ${amount} ${operator} for ${number}. Being checked: we are on it.",
+	last_written_off = "Ref ${ref}: ${amount} ${operator} for ${number}. Closed without proof: call us.",
 }

@@ -17,4 +17,8 @@ return {
 	last_expired = "Réf ${ref} : ${amount} ${operator} pour ${number}. Non envoyé, rien n'a été débité.",
 	last_refund_due = "Réf ${ref} : ${amount} ${operator} pour ${number}. Payé, pas encore livré : nous nous en occupons.",
 	last_review = "Réf ${ref} : ${amount} ${operator} pour ${number}. En vérification : nous nous en occupons.",
+	last_refunding = "Réf ${ref} : ${amount} ${operator} pour ${number}. Non livré : remboursement en cours.",
+	last_refunded = "Réf ${ref} : ${amount} ${operator} pour ${number}. Non livré : remboursé.",
+	last_contradicted = "Réf ${ref} : ${amount} ${operator} pour ${number}. En vérification : nous nous en occupons.",
+	last_written_off = "Réf ${ref} : ${amount} ${operator} pour ${number}. Clos sans preuve : appelez-nous.",
 }

@@ -19,6 +19,16 @@ const struct account *config_account(const struct config *config, struct str nam
 	return NULL;
 }
 
+const struct limits *config_limits(
+	const struct config *config, uint32_t partner, struct str currency)
+{
+	for (size_t i = 0; i < config->limits_len; i++)
+		if (config->limits[i].partner->id == partner &&
+			str_eq(str_c(config->limits[i].currency->code), currency))
+			return &config->limits[i];
+	return NULL;
+}
+
 const struct offer *config_offer(const struct config *config, struct str name)
 {
 	for (size_t i = 0; i < config->offers_len; i++)

@@ -147,6 +147,7 @@ static int buy_new(struct engine *e, struct engine_event *event)
 	struct purchase_row p;
 	struct attempt_row a;
 	int64_t free_ms;
+	bool is_over = false;
 	int rc;
 
 	fill_purchase(e, buy, &p);
@@ -163,6 +164,14 @@ static int buy_new(struct engine *e, struct engine_event *event)
 		event->outcome = ENGINE_SPACED;
 		buy->until_ms = free_ms;
 		e->stats.spaced++;
+		return 0;
+	}
+	rc = velocity_check(e, &p, buy->intent->offer, &is_over, &buy->until_ms);
+	if (rc != 0)
+		return rc;
+	if (is_over) {
+		event->outcome = ENGINE_LIMITED;
+		e->stats.limited++;
 		return 0;
 	}
 	rc = STORE(e, purchase_insert, &p);

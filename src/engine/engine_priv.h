@@ -112,6 +112,15 @@ int learn_id(struct engine *e, struct attempt_row *attempt, struct str provider_
 void attempt_terms_of(const struct engine *e, const struct attempt_row *attempt,
 	struct attempt_terms *out, char national[static MSISDN_MAX + 2]);
 
+/* ---- velocity.c ---- */
+
+/*
+ * Whether the limits refuse this purchase, and from when they would not; 0: no time is known, or it
+ * is for others' purchases to end.
+ */
+int velocity_check(struct engine *e, const struct purchase_row *p, const struct offer *offer,
+	bool *is_over_out, int64_t *until_ms_out);
+
 /* ---- pause.c ---- */
 
 /* When the account's pause for this number and amount is over; 0 where it has none, or this attempt

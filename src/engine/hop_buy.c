@@ -77,19 +77,34 @@ int hop_wait_buy(const struct exchange *x, struct session *session, size_t journ
 /* ---- and back ----------------------------------------------------------------------------------
  */
 
-static struct hop_answer spaced(const struct exchange *x, const struct hop *hop)
+/* "14:05", or "23/11 14:05" when it is not today. */
+static void time_say(time_t at, char out[static 16])
+{
+	time_t now = (time_t)(clock_wall_ms() / 1000);
+	struct tm tm, today;
+
+	(void)localtime_r(&at, &tm);
+	(void)localtime_r(&now, &today);
+	if (tm.tm_yday == today.tm_yday)
+		(void)snprintf(out, 16, "%02d:%02d", tm.tm_hour % 24, tm.tm_min % 60);
+	else
+		(void)snprintf(out, 16, "%02d/%02d %02d:%02d", tm.tm_mday % 32, tm.tm_mon % 12 + 1,
+			tm.tm_hour % 24, tm.tm_min % 60);
+}
+
+/* The words of that key, with the time from which it works again. */
+static struct hop_answer not_before(
+	const struct exchange *x, const struct hop *hop, const char *key)
 {
 	time_t at = (time_t)((hop->event.as.buy.until_ms + 59999) / 1000);
 	struct menu_var vars[] = {{"time", {NULL, 0}}};
-	char text[8];
-	struct tm tm;
+	char text[16];
 
-	(void)localtime_r(&at, &tm);
-	(void)snprintf(text, sizeof(text), "%02d:%02d", tm.tm_hour % 24, tm.tm_min % 60);
+	time_say(at, text);
 	vars[0].value = str_c(text);
 	return (struct hop_answer){
 		.text = menu_text_with(x->worker->menus, hop->call.service, hop->session.lang,
-			"spaced", vars, 1, &x->turn->arena),
+			key, vars, 1, &x->turn->arena),
 		.is_end = true,
 	};
 }
@@ -113,7 +128,10 @@ struct hop_answer hop_buy_answer(const struct exchange *x, struct hop *hop)
 	case ENGINE_REPEATED:
 		return repeated(hop);
 	case ENGINE_SPACED:
-		return spaced(x, hop);
+		return not_before(x, hop, "spaced");
+	case ENGINE_LIMITED:
+		return hop->event.as.buy.until_ms > 0 ? not_before(x, hop, "limited_until")
+						      : hop_say(x, lang, "limited");
 	case ENGINE_CLOSED:
 		return hop_say(x, lang, "closed");
 	case ENGINE_IN_DOUBT:

@@ -36,32 +36,46 @@ static struct str segment(struct str *path)
 	return name;
 }
 
-/* Compares against something of the same length even where nothing is known by that name. */
-static bool secret_is_right(struct str ours, struct str theirs)
+/*
+ * Whether it is the secret or, while secrets are changed, the one before. Digests are compared, so
+ * that neither the length of ours nor whether there is one at all shows in the time it takes.
+ */
+static bool secret_is_right(struct str now, struct str old, struct str given)
 {
-	static const char nothing[128] = {0};
+	unsigned char ours[2][VAULT_HASH_LEN], theirs[VAULT_HASH_LEN];
+	const struct str digest = {(const char *)theirs, sizeof(theirs)};
+	bool is_now, is_old;
 
-	if (ours.p == NULL) {
-		(void)vault_equal((struct str){nothing, theirs.n < 128 ? theirs.n : 128},
-			(struct str){theirs.p, theirs.n < 128 ? theirs.n : 128});
-		return false;
-	}
-	return vault_equal(ours, theirs);
+	vault_digest(now, ours[0]);
+	vault_digest(old, ours[1]);
+	vault_digest(given, theirs);
+	is_now = vault_equal((struct str){(const char *)ours[0], sizeof(ours[0])}, digest);
+	is_old = vault_equal((struct str){(const char *)ours[1], sizeof(ours[1])}, digest);
+	return given.n > 0 && (is_now || is_old);
+}
+
+static bool source_is_known(const struct worker *w, const struct str *sources, size_t len,
+	const struct http_request *request)
+{
+	return len == 0 || peer_is_one_of(sources, len, peer_of(w->config, request));
 }
 
 /* The channel of a path /<kind>/<name>[/<secret>]...; NULL when the caller may not use it. */
-static const struct channel *channel_of(struct worker *w, enum channel_kind kind, struct str *path)
+static const struct channel *channel_of(struct worker *w, enum channel_kind kind,
+	const struct http_request *request, struct str *path)
 {
+	static const struct channel nobody = {0};
 	const struct channel *channel = config_channel(w->config, segment(path));
-	struct str secret = {NULL, 0}, given;
+	bool is_right;
 
-	if (channel != NULL && channel->kind == kind) {
-		if (channel->secret.n == 0)
-			return channel;
-		secret = channel->secret;
-	}
-	given = segment(path);
-	return secret_is_right(secret, given) ? channel : NULL;
+	if (channel == NULL || channel->kind != kind)
+		channel = &nobody;
+	is_right = channel != &nobody && channel->secret.n == 0;
+	if (!is_right)
+		is_right = secret_is_right(channel->secret, channel->secret_old, segment(path));
+	if (!source_is_known(w, channel->sources, channel->sources_len, request))
+		is_right = false;
+	return is_right ? channel : NULL;
 }
 
 static enum http_verdict unauthorised(struct gateway *g, struct http_reply *reply)
@@ -74,7 +88,7 @@ static enum http_verdict unauthorised(struct gateway *g, struct http_reply *repl
 static enum http_verdict route_ussd(struct gateway *g, struct worker *w, struct http_turn *turn,
 	struct str rest, struct http_reply *reply)
 {
-	const struct channel *channel = channel_of(w, CHANNEL_USSD, &rest);
+	const struct channel *channel = channel_of(w, CHANNEL_USSD, &turn->request, &rest);
 	const struct exchange x = {g, w, turn, NULL};
 
 	return channel != NULL ? hop_ussd(&x, channel, rest, reply) : unauthorised(g, reply);
@@ -83,7 +97,7 @@ static enum http_verdict route_ussd(struct gateway *g, struct worker *w, struct 
 static enum http_verdict route_sms(struct gateway *g, struct worker *w, struct http_turn *turn,
 	struct str rest, struct http_reply *reply)
 {
-	const struct channel *channel = channel_of(w, CHANNEL_SMS, &rest);
+	const struct channel *channel = channel_of(w, CHANNEL_SMS, &turn->request, &rest);
 	const struct exchange x = {g, w, turn, NULL};
 
 	return channel != NULL ? hop_sms(&x, channel, rest, reply) : unauthorised(g, reply);
@@ -137,7 +151,8 @@ static enum http_verdict route_dlr(struct gateway *g, struct worker *w, struct h
 	struct err err = ERR_INIT;
 
 	if (vault_ipn_verify(g->vault, token, &ref) != 0 || !is_dlr_ref(ref) || channel == NULL ||
-		channel->kind != CHANNEL_SMS)
+		channel->kind != CHANNEL_SMS ||
+		!source_is_known(w, channel->sources, channel->sources_len, &turn->request))
 		return unauthorised(g, reply);
 	if (dialect_sms_decode(w->dialects, channel->dialect, SMS_DLR, &turn->request, rest,
 		    &turn->arena, &report, &err) != 0) {
@@ -161,31 +176,26 @@ static enum http_verdict route_dlr(struct gateway *g, struct worker *w, struct h
 /* ---- IPNs --------------------------------------------------------------------------------------
  */
 
-static bool source_is_known(
-	const struct worker *w, const struct account *account, const struct http_request *request)
-{
-	return account->sources_len == 0 ||
-	       peer_is_one_of(account->sources, account->sources_len, peer_of(w->config, request));
-}
-
 static bool signature_is_right(const struct account *account, const struct http_request *request)
 {
 	struct str given = http_field_get(
 		request->fields, request->fields_len, STR("X-EASYTRANSFERT-SIGNATURE"));
 
-	return account->signature_secret.n == 0 ||
-	       vault_hmac_sha256_ok(account->signature_secret, request->body, given);
+	if (account->signature_secret.n == 0)
+		return true;
+	return vault_hmac_sha256_ok(account->signature_secret, request->body, given) ||
+	       (account->signature_secret_old.n > 0 &&
+		       vault_hmac_sha256_ok(account->signature_secret_old, request->body, given));
 }
 
 /* Per-attempt secret, or the account's long random one (reliability 5.1). */
 static bool path_is_right(struct gateway *g, const struct account *account, struct str token,
 	struct str *path_ref_out)
 {
+	static const struct account nobody = {0};
+	const struct account *who = account != NULL ? account : &nobody;
 	bool is_token = vault_ipn_verify(g->vault, token, path_ref_out) == 0;
-	bool is_secret = secret_is_right(account != NULL && account->ipn_secret.n > 0
-						 ? account->ipn_secret
-						 : (struct str){NULL, 0},
-		token);
+	bool is_secret = secret_is_right(who->ipn_secret, who->ipn_secret_old, token);
 
 	if (account == NULL)
 		return false;
@@ -203,7 +213,8 @@ static enum http_verdict route_ipn(struct gateway *g, struct worker *w, struct h
 	bool is_right = path_is_right(g, account, token, &path_ref);
 	struct turn_keep *keep;
 
-	if (!is_right || !source_is_known(w, account, &turn->request) ||
+	if (!is_right ||
+		!source_is_known(w, account->sources, account->sources_len, &turn->request) ||
 		!signature_is_right(account, &turn->request)) {
 		g->stats.ipns_refused++;
 		return unauthorised(g, reply);

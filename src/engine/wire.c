@@ -259,6 +259,7 @@ bool wire_query(void *wire, const struct wire_attempt *attempt)
 {
 	struct job *job = job_new(JOB_QUERY);
 
+	job->claimed_boot_ms = clock_boot_ms();
 	copy_attempt(job, attempt);
 	return push(wire, job);
 }

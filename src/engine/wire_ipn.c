@@ -46,6 +46,7 @@ void job_ipn(struct wire *wire, struct job *job)
 {
 	struct http_turn *turn = job->turn;
 	struct ipn *ipn = arena_alloc(&turn->arena, sizeof(*ipn));
+	struct http_request request;
 	struct err err = ERR_INIT;
 	struct engine_ipn *e;
 	int rc;
@@ -64,8 +65,11 @@ void job_ipn(struct wire *wire, struct job *job)
 	ipn->event.user = ipn;
 	e->account = job->account;
 	e->path_ref = job->path_ref;
+	/* A string of Lua's lives until it is collected: it gets no address with a secret in it. */
+	request = turn->request;
+	request.path = job->rest;
 	rc = dialect_provider_ipn(
-		wire->host, job->account, &turn->request, job->rest, &turn->arena, &e->facts, &err);
+		wire->host, job->account, &request, job->rest, &turn->arena, &e->facts, &err);
 	if (rc == 0)
 		rc = dialect_provider_ipn_reply(
 			wire->host, job->account, &e->facts, &turn->arena, &ipn->acknowledgement);

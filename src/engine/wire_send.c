@@ -321,12 +321,16 @@ static void flight_done(void *ctx, const struct http_out_result *result)
 	flight_free(f);
 }
 
-/* The owner's last look at its claim before a byte can leave (reliability 2.5). */
+/*
+ * The owner's last look at its claim before a byte can leave (reliability 2.5). A query that was
+ * held up is not made either: the provider's pause is counted from when it was asked for.
+ */
 static bool claim_is_young(void *ctx)
 {
 	const struct flight *f = ctx;
 
-	CRASH_POINT("K13");
+	if (f->call == PROVIDER_SUBMIT)
+		CRASH_POINT("K13");
 	return clock_boot_ms() - f->claimed_boot_ms <= LIMIT_CLAIM_MS;
 }
 
@@ -340,14 +344,13 @@ static void launch(struct wire *wire, struct prepared *p, enum provider_call cal
 	struct http_out_request request = {.call = &filled,
 		.is_money = call == PROVIDER_SUBMIT,
 		.done = flight_done,
+		.ready = claim_is_young,
 		.ctx = f};
 	struct arena arena;
 	int rc;
 
 	tama_assert(f != NULL);
 	*f = (struct flight){wire, p, config_ref(p->job->config), call, claimed};
-	if (call == PROVIDER_SUBMIT)
-		request.ready = claim_is_young;
 	arena_init(&arena, LIMIT_TURN_BYTES);
 	marks.otp = otp_of(wire, &p->job->attempt, otp, sizeof(otp));
 	rc = marks_fill(&p->call, mark_value, &marks, &arena, &filled);
@@ -405,5 +408,5 @@ void job_query(struct wire *wire, struct job *job)
 		return;
 	}
 	wire->queries++;
-	launch(wire, p, PROVIDER_STATUS, 0);
+	launch(wire, p, PROVIDER_STATUS, job->claimed_boot_ms);
 }

@@ -1,7 +1,10 @@
 /* Addresses: of providers and SMS gateways, and those we listen on. */
 #include "config_priv.h"
 
+#include "tama/address.h"
+
 #include <arpa/inet.h>
+#include <netinet/in.h>
 
 static bool is_loopback(struct str host)
 {
@@ -71,6 +74,20 @@ static bool listen_split(struct loader *loader, struct str text, struct str *add
 	       str_to_i64(digits, port) && *port <= UINT16_MAX;
 }
 
+/* Loopback or a private network; a wildcard is every network there is. */
+static bool is_private(const char *address)
+{
+	struct sockaddr_in v4 = {.sin_family = AF_INET};
+	struct sockaddr_in6 v6 = {.sin6_family = AF_INET6};
+
+	if (inet_pton(AF_INET, address, &v4.sin_addr) == 1)
+		return v4.sin_addr.s_addr != INADDR_ANY &&
+		       !address_is_public((const struct sockaddr *)(const void *)&v4);
+	return inet_pton(AF_INET6, address, &v6.sin6_addr) == 1 &&
+	       !IN6_IS_ADDR_UNSPECIFIED(&v6.sin6_addr) &&
+	       !address_is_public((const struct sockaddr *)(const void *)&v6);
+}
+
 void config_check_listen(struct loader *loader, const struct decl_gateway *gateway,
 	const char *path, struct str text, uint16_t *port_out)
 {
@@ -85,6 +102,9 @@ void config_check_listen(struct loader *loader, const struct decl_gateway *gatew
 	else if (port == 0 && !gateway->allow_loopback)
 		config_problem(loader, &gateway->decl, path,
 			"port 0, chosen by the kernel, is for tests (allow_loopback = true)");
+	else if (port_out == &config->admin_port && !is_private(address->p))
+		config_problem(loader, &gateway->decl, path,
+			"the admin listener must stay on loopback or a private network");
 	else
 		*port_out = (uint16_t)port;
 }

@@ -136,7 +136,10 @@ static void resolve_channel(
 		.id = d->index,
 		.kind = str_eq(c->kind, STR("sms")) ? CHANNEL_SMS : CHANNEL_USSD,
 		.dialect = c->dialect,
-		.secret = c->secret,
+		.secret = c->secret.now,
+		.secret_old = c->secret.old,
+		.sources = c->sources.p,
+		.sources_len = c->sources.n,
 		.codes = c->codes.p,
 		.codes_len = c->codes.n,
 		.lang = c->lang,
@@ -149,7 +152,7 @@ static void resolve_channel(
 		.fields_len = c->fields.n,
 		.out_of_service = c->out_of_service,
 	};
-	if (c->secret.p == NULL && !c->open)
+	if (c->secret.now.p == NULL && !c->open)
 		config_problem(loader, d, NULL,
 			"field \"secret\" is missing: without one anybody can pretend to be any "
 			"phone "

@@ -11,6 +11,7 @@
 #define HOUR (60 * MINUTE)
 #define DAY (24 * HOUR)
 #define AMOUNT_MAX 1000000000
+#define VALUE_MAX 1000000000000 /* of many amounts together */
 
 /* ---- what is a right text
  * ------------------------------------------------------------------------ */
@@ -187,14 +188,44 @@ static const struct field partner_fields[] = {
 	END,
 };
 
+static const struct field window_fields[] = {
+	{"count", FIELD_NUMBER, AT(decl_window, count), .min = 1, .max = AMOUNT_MAX},
+	{"value", FIELD_NUMBER, AT(decl_window, value), .min = 1, .max = VALUE_MAX},
+	END,
+};
+
+#define WINDOW(name, which)                                                                        \
+	{                                                                                          \
+		name, FIELD_TABLE, AT(decl_velocity, windows[which]),                              \
+			.fields = window_fields, .want = "count = ..., value = ... or both"        \
+	}
+
+static const struct field velocity_fields[] = {
+	WINDOW("ten_minutes", VELOCITY_TEN_MINUTES),
+	WINDOW("day", VELOCITY_DAY),
+	WINDOW("month", VELOCITY_MONTH),
+	END,
+};
+
+static const struct field limits_fields[] = {
+	{"partner", FIELD_TEXT, AT(decl_limits, partner), NEEDED, NAME_OF("a partner")},
+	{"currency", FIELD_TEXT, AT(decl_limits, currency), NEEDED, .is_right = is_currency,
+		.want = "the code of a known currency such as \"XOF\" or \"UGX\""},
+	{"payer", FIELD_TABLE, AT(decl_limits, payer), .fields = velocity_fields},
+	{"beneficiary", FIELD_TABLE, AT(decl_limits, beneficiary), .fields = velocity_fields},
+	{"all", FIELD_TABLE, AT(decl_limits, all), .fields = velocity_fields},
+	END,
+};
+
 static const struct field account_fields[] = {
 	{"partner", FIELD_TEXT, AT(decl_account, partner), NEEDED, NAME_OF("a partner")},
 	{"provider", FIELD_TEXT, AT(decl_account, provider), NEEDED, NAME_OF("a provider")},
 	{"base_url", FIELD_TEXT, AT(decl_account, base_url), NEEDED},
 	{"ipn_base", FIELD_TEXT, AT(decl_account, ipn_base), NEEDED},
 	{"fields", FIELD_SECRETS, AT(decl_account, fields)},
-	{"ipn_secret", FIELD_SECRET, AT(decl_account, ipn_secret), SEGMENT},
-	{"signature_secret", FIELD_SECRET, AT(decl_account, signature_secret)},
+	{"ipn_secret", FIELD_SECRETS_IN_TURN, AT(decl_account, ipn_secret), SEGMENT},
+	{"signature_secret", FIELD_SECRETS_IN_TURN, AT(decl_account, signature_secret)},
+	{"cap", FIELD_TABLE, AT(decl_account, cap), .fields = velocity_fields},
 	{"sources", FIELD_TEXTS, AT(decl_account, sources), .is_right = is_ip,
 		.want = "an IP address"},
 	{"currency", FIELD_TEXT, AT(decl_account, currency), NEEDED, .is_right = is_currency,
@@ -257,7 +288,9 @@ static const struct field channel_fields[] = {
 	{"country", FIELD_TEXT, AT(decl_channel, country), NEEDED, .is_right = is_iso,
 		.want = "a country such as \"CI\""},
 	{"service", FIELD_TEXT, AT(decl_channel, service), NEEDED, NAME_OF("a service")},
-	{"secret", FIELD_SECRET, AT(decl_channel, secret), .may_be_text = true, SEGMENT},
+	{"secret", FIELD_SECRETS_IN_TURN, AT(decl_channel, secret), .may_be_text = true, SEGMENT},
+	{"sources", FIELD_TEXTS, AT(decl_channel, sources), .is_right = is_ip,
+		.want = "an IP address"},
 	{"open", FIELD_BOOL, AT(decl_channel, open)},
 	{"codes", FIELD_TEXTS, AT(decl_channel, codes), NEEDED},
 	{"keywords", FIELD_PAIRS, AT(decl_channel, keywords)},
@@ -285,6 +318,7 @@ const struct decl_type decl_types[DECL_KINDS] = {
 	[DECL_OPERATOR] = {"operator", sizeof(struct decl_operator), operator_fields, PLAIN_NAME},
 	[DECL_PARTNER] = {"partner", sizeof(struct decl_partner), partner_fields, PLAIN_NAME},
 	[DECL_ACCOUNT] = {"account", sizeof(struct decl_account), account_fields, PLAIN_NAME},
+	[DECL_LIMITS] = {"limits", sizeof(struct decl_limits), limits_fields, PLAIN_NAME},
 	[DECL_OFFER] = {"offer", sizeof(struct decl_offer), offer_fields, PLAIN_NAME},
 	[DECL_SERVICE] = {"service", sizeof(struct decl_service), service_fields, PLAIN_NAME},
 	[DECL_CHANNEL] = {"channel", sizeof(struct decl_channel), channel_fields, PLAIN_NAME},

@@ -5,7 +5,7 @@
  *   config_fields    says which fields a declaration has
  *   config_read      reads the Lua table into the decl by that table of fields
  *   config_resolve   turns decls into the structs of tama/config.h: names become pointers
- *   config_offer, config_channel, config_service   the same for the larger ones
+ *   config_offer, config_channel, config_service, config_limits   the same for the larger ones
  *   config_address   addresses of HTTP and listeners
  *   config_hint      what was probably meant
  *   config_source    files, and where in a file a field stands
@@ -50,7 +50,7 @@ struct config_problem {
 	unsigned order, at, seq; /* of the file, in the file, as found */
 };
 
-/* What secret_file or demo_secret answered; scripts hold only its address. */
+/* What secret_file, credential or demo_secret answered; scripts hold only its address. */
 struct config_secret {
 	struct str raw; /* in locked memory; empty when it could not be read */
 	bool is_demo;
@@ -65,6 +65,7 @@ enum decl_kind {
 	DECL_OPERATOR,
 	DECL_PARTNER,
 	DECL_ACCOUNT,
+	DECL_LIMITS,
 	DECL_OFFER,
 	DECL_SERVICE,
 	DECL_CHANNEL,
@@ -103,6 +104,11 @@ struct pairs {
 	size_t n;
 };
 
+/* A secret, and the one before it while both stand. */
+struct secrets_in_turn {
+	struct str now, old;
+};
+
 struct decl_gateway {
 	struct decl decl;
 	struct str data, listen, admin, master_key;
@@ -138,9 +144,27 @@ struct decl_partner {
 	struct str title;
 };
 
+struct decl_window {
+	bool is_given;
+	int64_t count, value; /* whole units until they are resolved */
+};
+
+struct decl_velocity {
+	bool is_given;
+	struct decl_window windows[VELOCITY_WINDOWS];
+};
+
+struct decl_limits {
+	struct decl decl;
+	struct str partner, currency;
+	struct decl_velocity payer, beneficiary, all;
+};
+
 struct decl_account {
 	struct decl decl;
-	struct str partner, provider, base_url, ipn_base, currency, ipn_secret, signature_secret;
+	struct str partner, provider, base_url, ipn_base, currency;
+	struct secrets_in_turn ipn_secret, signature_secret;
+	struct decl_velocity cap;
 	struct pairs fields;
 	struct texts sources;
 	int64_t spacing; /* -1: the provider's own */
@@ -182,8 +206,9 @@ struct decl_service {
 
 struct decl_channel {
 	struct decl decl;
-	struct str partner, kind, dialect, country, service, secret, lang;
-	struct texts codes;
+	struct str partner, kind, dialect, country, service, lang;
+	struct secrets_in_turn secret;
+	struct texts codes, sources;
 	struct pairs keywords, fields;
 	int64_t septets, timeout, resume, hop, in_flight;
 	bool open, out_of_service;
@@ -197,7 +222,8 @@ enum field_type {
 	FIELD_NUMBERS,
 	FIELD_DURATION, /* read into int64_t milliseconds */
 	FIELD_DURATIONS,
-	FIELD_SECRET, /* secret_file or demo_secret, without the newline at its end */
+	FIELD_SECRET, /* secret_file, credential or demo_secret, without the newline at its end */
+	FIELD_SECRETS_IN_TURN, /* the same, or a list of two: the new one and the one before it */
 	FIELD_KEY, /* the same, for 32 bytes or 64 hexadecimal digits */
 	FIELD_TABLE,
 	FIELD_PAIRS, /* names to texts */
@@ -210,10 +236,11 @@ struct field {
 	enum field_type type;
 	size_t offset;
 	bool is_required;
-	bool may_be_text; /* FIELD_SECRET: a plain text serves too */
+	bool may_be_text; /* secrets: a plain text serves too */
 	int64_t min, max, def; /* numbers and durations; def where it is absent */
 	bool (*is_right)(struct str text); /* texts, and secrets that stand in a path */
-	const char *want; /* what a right one is, for the message */
+	const char
+		*want; /* what a right one is, for the message; FIELD_TABLE: it must not be empty */
 	const struct field *fields; /* FIELD_TABLE */
 };
 
@@ -288,6 +315,9 @@ unsigned config_source_line(const struct config_source *source, unsigned line, c
 /* Reads a secret; a problem is noted and raw left empty when it cannot be. */
 struct config_secret *config_secret_file(
 	struct loader *loader, const struct config_source *source, unsigned line, struct str path);
+/* A secret that the service manager keeps for us: a file of that name in $CREDENTIALS_DIRECTORY. */
+struct config_secret *config_secret_credential(
+	struct loader *loader, const struct config_source *source, unsigned line, struct str name);
 struct config_secret *config_secret_demo(
 	struct loader *loader, const struct config_source *source, unsigned line, struct str text);
 
@@ -327,8 +357,8 @@ void config_read_decl(struct loader *loader, struct decl *decl);
 /* ` (did you mean "x"?)` for the name among n that was probably meant, or nothing. */
 struct str config_hint(struct loader *loader, struct str name, const struct str *names, size_t n);
 
-/* ---- config_resolve.c, config_offer.c, config_channel.c, config_service.c
- * ------------------------ */
+/* ---- config_resolve.c, config_limits.c, config_offer.c, config_channel.c, config_service.c
+ * ------ */
 
 /* Turns all declarations into the configuration. */
 void config_resolve(struct loader *loader);
@@ -340,6 +370,10 @@ void config_resolve(struct loader *loader);
 const struct decl *config_named(struct loader *loader, const struct decl *at, const char *path,
 	enum decl_kind kind, struct str name);
 
+/* Notes what is wrong with the windows of the table at `path`. */
+struct velocity config_velocity(struct loader *loader, const struct decl *at, const char *path,
+	const struct decl_velocity *from, const struct currency *currency);
+void config_resolve_limits(struct loader *loader);
 void config_resolve_offers(struct loader *loader);
 void config_resolve_services(struct loader *loader);
 void config_resolve_channels(struct loader *loader);

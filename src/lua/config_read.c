@@ -219,6 +219,28 @@ static void read_bool(struct reader *r, bool *out)
 		wrong(r, "must be true or false, not %s", type_name(L));
 }
 
+/* The length of a list; 0, with a problem noted, when it is none. */
+static size_t list_len(struct reader *r, const struct field *field)
+{
+	lua_State *L = r->loader->L;
+	size_t n = 0;
+	if (!lua_istable(L, -1)) {
+		wrong(r, "must be a list in braces, not %s", type_name(L));
+		return 0;
+	}
+	for (lua_pushnil(L); lua_next(L, -2) != 0; lua_pop(L, 1))
+		n++;
+	if (n != lua_rawlen(L, -1))
+		wrong(r, "must be a list without names and gaps");
+	else if (n == 0 && field->is_required)
+		wrong(r, "must not be empty");
+	else if (n > LIMIT_CONFIG_LIST)
+		wrong(r, "must have at most %d entries", LIMIT_CONFIG_LIST);
+	else
+		return n;
+	return 0;
+}
+
 /* A wrong secret leaves the empty text, an absent one NULL: then only the absence is worth a word.
  */
 static void read_secret(struct reader *r, const struct field *field, struct str *out)
@@ -244,6 +266,32 @@ static void read_secret(struct reader *r, const struct field *field, struct str 
 		*out = text;
 }
 
+/* One, or a list of the new one and the one before it. */
+static void read_secrets_in_turn(
+	struct reader *r, const struct field *field, struct secrets_in_turn *out)
+{
+	lua_State *L = r->loader->L;
+	if (!lua_istable(L, -1)) {
+		read_secret(r, field, &out->now);
+		return;
+	}
+	out->now = STR("");
+	if (list_len(r, field) != 2) {
+		wrong(r, "must be one secret, or { the new one, the one before it }");
+		return;
+	}
+	struct str *both[] = {&out->now, &out->old};
+	for (lua_Integer i = 0; i < 2; i++) {
+		size_t before = path_enter_item(r, (size_t)i + 1);
+		lua_rawgeti(L, -1, i + 1);
+		read_secret(r, field, both[i]);
+		lua_pop(L, 1);
+		path_leave(r, before);
+	}
+	if (out->now.n > 0 && str_eq(out->now, out->old))
+		wrong(r, "has the same secret twice");
+}
+
 static void read_key(struct reader *r, struct str *out)
 {
 	struct loader *loader = r->loader;
@@ -261,28 +309,6 @@ static void read_key(struct reader *r, struct str *out)
 
 /* ---- lists and maps: the table on top of the stack. [-0, +0, e]
  * ---------------------------------- */
-
-/* The length of a list; 0, with a problem noted, when it is none. */
-static size_t list_len(struct reader *r, const struct field *field)
-{
-	lua_State *L = r->loader->L;
-	size_t n = 0;
-	if (!lua_istable(L, -1)) {
-		wrong(r, "must be a list in braces, not %s", type_name(L));
-		return 0;
-	}
-	for (lua_pushnil(L); lua_next(L, -2) != 0; lua_pop(L, 1))
-		n++;
-	if (n != lua_rawlen(L, -1))
-		wrong(r, "must be a list without names and gaps");
-	else if (n == 0 && field->is_required)
-		wrong(r, "must not be empty");
-	else if (n > LIMIT_CONFIG_LIST)
-		wrong(r, "must have at most %d entries", LIMIT_CONFIG_LIST);
-	else
-		return n;
-	return 0;
-}
 
 static void read_texts(struct reader *r, const struct field *field, struct texts *out)
 {
@@ -388,6 +414,18 @@ static void read_pairs(struct reader *r, const struct field *field, struct pairs
 
 static void read_table(struct reader *r, const struct field *fields, char *base);
 
+/* [-0, +0, e] */
+static bool is_empty_table(lua_State *L)
+{
+	if (!lua_istable(L, -1))
+		return false;
+	lua_pushnil(L);
+	if (lua_next(L, -2) == 0)
+		return true;
+	lua_pop(L, 2);
+	return false;
+}
+
 static void read_value(struct reader *r, const struct field *field, char *base)
 {
 	void *out = base + field->offset;
@@ -414,6 +452,9 @@ static void read_value(struct reader *r, const struct field *field, char *base)
 	case FIELD_SECRET:
 		read_secret(r, field, out);
 		break;
+	case FIELD_SECRETS_IN_TURN:
+		read_secrets_in_turn(r, field, out);
+		break;
 	case FIELD_KEY:
 		read_key(r, out);
 		break;
@@ -423,6 +464,8 @@ static void read_value(struct reader *r, const struct field *field, char *base)
 		break;
 	case FIELD_TABLE:
 		*(bool *)out = true;
+		if (field->want != NULL && is_empty_table(r->loader->L))
+			wrong(r, "must have %s", field->want);
 		read_table(r, field->fields, out);
 		break;
 	}

@@ -320,7 +320,8 @@ static void check_account(
 			STR_ARG(a->provider));
 	/* Without a secret for each request, one for the account is all that keeps forgeries out.
 	 */
-	if (account->profile != NULL && !account->profile->ref_in_path && a->ipn_secret.p == NULL)
+	if (account->profile != NULL && !account->profile->ref_in_path &&
+		a->ipn_secret.now.p == NULL)
 		config_problem(loader, &a->decl, "ipn_secret",
 			"%s has one IPN address for the account, so it needs an ipn_secret",
 			account->profile->name);
@@ -340,8 +341,10 @@ static void resolve_account(
 		.ipn_base = a->ipn_base,
 		.fields = a->fields.p,
 		.fields_len = a->fields.n,
-		.ipn_secret = a->ipn_secret,
-		.signature_secret = a->signature_secret,
+		.ipn_secret = a->ipn_secret.now,
+		.ipn_secret_old = a->ipn_secret.old,
+		.signature_secret = a->signature_secret.now,
+		.signature_secret_old = a->signature_secret.old,
 		.sources = a->sources.p,
 		.sources_len = a->sources.n,
 		.currency = currency_find(a->currency),
@@ -352,6 +355,7 @@ static void resolve_account(
 	else if (out->profile != NULL)
 		out->spacing_ms = out->profile->spacing_ms;
 	resolve_polls(loader, a, out);
+	out->cap = config_velocity(loader, &a->decl, "cap", &a->cap, out->currency);
 	check_account(loader, a, out);
 }
 
@@ -377,6 +381,7 @@ void config_resolve(struct loader *loader)
 	resolve_operators(loader);
 	resolve_partners(loader);
 	resolve_accounts(loader);
+	config_resolve_limits(loader);
 	config_resolve_offers(loader);
 	config_resolve_services(loader);
 	config_resolve_channels(loader);

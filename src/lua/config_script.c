@@ -119,6 +119,17 @@ static int script_secret_file(lua_State *L)
 	return 1;
 }
 
+/* credential "name". [-1, +1, e] */
+static int script_credential(lua_State *L)
+{
+	struct loader *loader = loader_of(L);
+	unsigned line;
+	struct str name = check_text(L, 1, "credential \"name\"");
+	const struct config_source *source = caller(loader, &line);
+	lua_pushlightuserdata(L, config_secret_credential(loader, source, line, name));
+	return 1;
+}
+
 /* demo_secret "text". [-1, +1, e] */
 static int script_demo_secret(lua_State *L)
 {
@@ -264,6 +275,7 @@ void config_script_push(struct loader *loader)
 {
 	static const luaL_Reg functions[] = {
 		{"secret_file", script_secret_file},
+		{"credential", script_credential},
 		{"demo_secret", script_demo_secret},
 		{"setting", script_setting},
 		{"include", script_include},

@@ -75,11 +75,10 @@ static bool read_exactly(int fd, char *p, size_t n)
 	return true;
 }
 
-struct config_secret *config_secret_file(
-	struct loader *loader, const struct config_source *source, unsigned line, struct str path)
+static struct config_secret *secret_read(
+	struct loader *loader, const struct config_source *source, unsigned line, struct str whole)
 {
 	struct config_secret *secret = secret_note(loader, source, line);
-	struct str whole = config_path(loader, source->path, path);
 	/* Taken before the file is opened: it may raise, and a descriptor would be lost. */
 	char *room = locked_take(loader, LIMIT_CONFIG_SECRET);
 	size_t len = 0;
@@ -96,6 +95,32 @@ struct config_secret *config_secret_file(
 	else
 		secret->raw = (struct str){room, len};
 	return secret;
+}
+
+struct config_secret *config_secret_file(
+	struct loader *loader, const struct config_source *source, unsigned line, struct str path)
+{
+	return secret_read(loader, source, line, config_path(loader, source->path, path));
+}
+
+/* Names as systemd.exec(5) has them, so that one leads nowhere but into the folder. */
+static bool is_credential(struct str name)
+{
+	return name.n > 0 && name.p[0] != '.' && str_find(name, '/') < 0;
+}
+
+struct config_secret *config_secret_credential(
+	struct loader *loader, const struct config_source *source, unsigned line, struct str name)
+{
+	const char *folder = getenv("CREDENTIALS_DIRECTORY");
+	if (folder != NULL && folder[0] == '/' && is_credential(name))
+		return secret_read(loader, source, line,
+			arena_printf(&loader->arena, "%s/%.*s", folder, STR_ARG(name)));
+	config_problem_at(loader, source, line, "credential \"%.*s\": %s", STR_ARG(name),
+		is_credential(name)
+			? "the service manager has given none ($CREDENTIALS_DIRECTORY is not set)"
+			: "that is no name of one");
+	return secret_note(loader, source, line);
 }
 
 struct config_secret *config_secret_demo(

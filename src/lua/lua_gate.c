@@ -64,13 +64,27 @@ static enum refusal allocation_refusal(struct lua_gate *gate, size_t kind, size_
 	return REFUSAL_NONE;
 }
 
+/* What a script is done with may be what somebody typed: nothing is given back unwiped. */
+static void *gate_move(void *block, size_t old, size_t n)
+{
+	void *p = n > 0 ? malloc(n) : NULL;
+	if (n > 0 && p == NULL)
+		return NULL;
+	if (block != NULL && n > 0)
+		memcpy(p, block, old < n ? old : n);
+	if (block != NULL)
+		explicit_bzero(block, old);
+	free(block);
+	return p;
+}
+
 /* lua_Alloc. For a new object osize is its kind and not a size. Shrinking never fails. */
 static void *gate_allocate(void *ud, void *block, size_t osize, size_t nsize)
 {
 	struct lua_gate *gate = ud;
 	size_t old = block != NULL ? osize : 0;
 	if (nsize == 0) {
-		free(block);
+		(void)gate_move(block, old, 0);
 		gate->bytes -= old;
 		return NULL;
 	}
@@ -81,7 +95,7 @@ static void *gate_allocate(void *ud, void *block, size_t osize, size_t nsize)
 			return NULL;
 		}
 	}
-	void *p = realloc(block, nsize);
+	void *p = gate_move(block, old, nsize);
 	if (p == NULL)
 		return nsize <= old ? block : NULL;
 	gate->bytes = gate->bytes - old + nsize;

@@ -36,7 +36,7 @@ local function ask(prompt, options)
 	end
 	if value == nil then
 		if is_new then
-			c.refuse(prompt, options, answer, reason)
+			c.refuse(prompt, options, reason)
 		end
 		c.changed()
 	end

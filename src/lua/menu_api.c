@@ -142,8 +142,7 @@ static int api_ask(lua_State *L)
 		if (n < (size_t)option_integer(L, "min", 1) ||
 			n > (size_t)option_integer(L, "max", TEXT_MAX) ||
 			(is_digits && !is_all_digits(answer))) {
-			(void)question_refuse(
-				L, &q, answer, menu_words(menu_run_of(L), "bad_text"));
+			(void)question_refuse(L, &q, menu_words(menu_run_of(L), "bad_text"));
 			return lua_yield(L, 0);
 		}
 	}
@@ -162,19 +161,18 @@ static int api_accept(lua_State *L)
 	return 0;
 }
 
-/* [-0, yields] refuse(prompt, options, answer, reason) */
+/* [-0, yields] refuse(prompt, options, reason) */
 static int api_refuse(lua_State *L)
 {
 	struct question q;
-	lua_settop(L, 4);
+	lua_settop(L, 3);
 	ask_begin(L, &q);
-	struct str answer = menu_check_text(L, 3, USAGE_ASK);
 	struct str reason = menu_words(menu_run_of(L), "bad_text");
-	if (!lua_isnil(L, 4))
-		reason = menu_check_text(L, 4, "check = function(answer) return value, reason end");
+	if (!lua_isnil(L, 3))
+		reason = menu_check_text(L, 3, "check = function(answer) return value, reason end");
 	q.hash = menu_run_hash(menu_run_of(L), q.kind, q.key, STR(""));
 	ask_fill(L, menu_run_of(L), &q);
-	(void)question_refuse(L, &q, answer, reason);
+	(void)question_refuse(L, &q, reason);
 	return lua_yield(L, 0);
 }
 

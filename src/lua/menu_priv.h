@@ -245,7 +245,7 @@ enum asked {
 enum asked question_ask(lua_State *L, struct question *q, struct str *answer);
 void question_accept(struct menu_run *run, const struct question *q, struct str answer);
 /* Notes the refusal and shows the question again. Always stops. */
-enum asked question_refuse(lua_State *L, struct question *q, struct str input, struct str reason);
+enum asked question_refuse(lua_State *L, struct question *q, struct str reason);
 
 /* Key and head of a question that has a prompt at argument 1, or the function's own words. */
 void question_prompt(lua_State *L, struct question *q, const char *usage, const char *own);

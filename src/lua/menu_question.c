@@ -129,13 +129,10 @@ static enum asked show(lua_State *L, struct question *q, struct str reason)
 	return ASKED_STOP;
 }
 
-static void note(
-	struct menu_run *run, enum journal_kind kind, const struct question *q, struct str text)
+/* Without what was typed: people type a code where none is asked, after a redial for one. */
+static void note(struct menu_run *run, enum journal_kind kind, const struct question *q)
 {
-	/* What was typed at a confirmation or a secret may be a secret. */
-	const struct journal_entry entry = {.kind = kind,
-		.hash = q->hash,
-		.text = q->is_secret || q->is_confirm ? STR("") : text};
+	const struct journal_entry entry = {.kind = kind, .hash = q->hash, .text = STR("")};
 	journal_add(run->turn->journal, &entry);
 }
 
@@ -164,11 +161,10 @@ static unsigned refusals(struct menu_run *run)
 	return n;
 }
 
-enum asked question_refuse(lua_State *L, struct question *q, struct str input, struct str reason)
+enum asked question_refuse(lua_State *L, struct question *q, struct str reason)
 {
 	struct menu_run *run = menu_run_of(L);
-	bool is_text = input.n <= LIMIT_INPUT_BYTES && str_is_clean_utf8(input);
-	note(run, JOURNAL_REJECT, q, is_text ? input : STR(""));
+	note(run, JOURNAL_REJECT, q);
 	run->input_at = run->inputs_len;
 	run->page = 0;
 	/* A sender can be forged, so the code of a confirmation may not be found by trying. */
@@ -207,7 +203,7 @@ static bool turn_page(lua_State *L, struct question *q, struct str input)
 	render(L, q, STR(""), &page);
 	if (run->page + 1 >= page.pages)
 		return false;
-	note(run, JOURNAL_PAGE, q, STR(""));
+	note(run, JOURNAL_PAGE, q);
 	run->page++;
 	return true;
 }
@@ -217,10 +213,10 @@ static enum asked judge(lua_State *L, struct question *q, struct str input, stru
 	struct menu_run *run = menu_run_of(L);
 	struct str out = STR("");
 	if (!q->read(run, q, input, &out))
-		return question_refuse(L, q, input, out);
+		return question_refuse(L, q, out);
 	if (q->is_secret) {
 		if (!accept_secret(run, q, out))
-			return question_refuse(L, q, input, menu_words(run, "no_room"));
+			return question_refuse(L, q, menu_words(run, "no_room"));
 	} else {
 		question_accept(run, q, out);
 	}
@@ -236,13 +232,13 @@ static enum asked take_input(lua_State *L, struct question *q, struct str input,
 	if ((is_back || is_home) && run->answers > 0)
 		return restart(run, is_back ? JOURNAL_BACK : JOURNAL_HOME);
 	if (is_back || is_home)
-		return question_refuse(L, q, input, menu_words(run, "bad_choice"));
+		return question_refuse(L, q, menu_words(run, "bad_choice"));
 	if (gives_up(run, q, input)) {
-		note(run, JOURNAL_REJECT, q, input);
+		note(run, JOURNAL_REJECT, q);
 		return stop_here(L, q);
 	}
 	if (input.n > LIMIT_INPUT_BYTES || !str_is_clean_utf8(input))
-		return question_refuse(L, q, input, menu_words(run, "bad_text"));
+		return question_refuse(L, q, menu_words(run, "bad_text"));
 	if (q->read == NULL) {
 		*answer = arena_str(run->arena, input);
 		return ASKED_INPUT;

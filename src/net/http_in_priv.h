@@ -19,8 +19,12 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-/* What libmicrohttpd calls a connection's "pool": head, field table, body buffer and reply head. */
-#define POOL_BYTES (16 * 1024)
+/*
+ * What libmicrohttpd calls a connection's "pool": head, field table, body buffer and reply head.
+ * Above 32 KiB it is mapped and not allocated (MHD_pool_create), so that the kernel takes it back
+ * with the codes that were typed in it; between two requests the library zeroes it.
+ */
+#define POOL_BYTES (36 * 1024)
 
 /*
  * What a connection is about, in the low two bits of its `state`; above them a number that grows

@@ -8,6 +8,7 @@
 
 #include "http_transfer.h"
 #include "tama/limits.h"
+#include "tama/wipe.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -205,7 +206,9 @@ int http_out_global_init(struct err *err)
 {
 	if (signal(SIGPIPE, SIG_IGN) == SIG_ERR)
 		return err_set(err, TAMA_EIO, "cannot ignore SIGPIPE: %s", strerror(errno));
-	CURLcode code = curl_global_init(CURL_GLOBAL_ALL);
+	/* It copies heads and bodies with our keys in them, and forgets them unwiped. */
+	CURLcode code = curl_global_init_mem(CURL_GLOBAL_ALL, wipe_malloc, wipe_free, wipe_realloc,
+		wipe_strdup, wipe_calloc);
 	if (code != CURLE_OK)
 		return err_set(err, TAMA_EIO, "libcurl: %s", curl_easy_strerror(code));
 	return 0;

@@ -66,6 +66,7 @@ CREATE TABLE purchase (
 ) STRICT;
 
 CREATE INDEX purchase_by_payer ON purchase (payer);
+CREATE INDEX purchase_by_beneficiary ON purchase (beneficiary);
 CREATE INDEX purchase_refund_due ON purchase (partner) WHERE state = 8;
 
 -- One request of a leg that may have reached a provider. The intent never changes; the rest moves by
@@ -307,3 +308,36 @@ CREATE TRIGGER hold_once BEFORE UPDATE ON hold WHEN OLD.released_ms IS NOT NULL
 BEGIN SELECT RAISE(ABORT, 'a hold is released once'); END;
 CREATE TRIGGER hold_stays BEFORE DELETE ON hold
 BEGIN SELECT RAISE(ABORT, 'holds stay'); END;
+
+-- How much was bought and asked for, in spans that limits of velocity are walked by: minutes for two
+-- hours, hours for three days, days for ever. of 3: purchases, by currency; of 4: requests, by account.
+-- What is not counted: purchases CANCELLED or EXPIRED, attempts NOT_SENT or EXPIRED. Whoever inserts counts;
+-- a trigger counts what changes. (One on INSERT would have SQLite look for children of each new row.)
+CREATE TABLE tally (
+	partner  INTEGER NOT NULL,
+	of       INTEGER NOT NULL CHECK (of BETWEEN 3 AND 4),
+	key      TEXT    NOT NULL,
+	span_ms  INTEGER NOT NULL,
+	start_ms INTEGER NOT NULL,
+	count    INTEGER NOT NULL,
+	value    INTEGER NOT NULL,
+	PRIMARY KEY (partner, of, key, span_ms, start_ms)
+) STRICT, WITHOUT ROWID;
+
+-- Spans that are gone are not made again.
+CREATE TRIGGER purchase_recounted AFTER UPDATE OF state ON purchase
+	WHEN (NEW.state = 6 OR NEW.state = 7) <> (OLD.state = 6 OR OLD.state = 7)
+BEGIN
+	UPDATE tally SET count = count + iif(NEW.state = 6 OR NEW.state = 7, -1, 1),
+		value = value + iif(NEW.state = 6 OR NEW.state = 7, -NEW.price, NEW.price)
+		WHERE partner = NEW.partner AND of = 3 AND key = NEW.currency AND span_ms IN (60000, 3600000, 86400000)
+		AND start_ms = NEW.created_ms - NEW.created_ms % span_ms;
+END;
+CREATE TRIGGER attempt_recounted AFTER UPDATE OF state ON attempt
+	WHEN (NEW.state = 5 OR NEW.state = 8) <> (OLD.state = 5 OR OLD.state = 8)
+BEGIN
+	UPDATE tally SET count = count + iif(NEW.state = 5 OR NEW.state = 8, -1, 1),
+		value = value + iif(NEW.state = 5 OR NEW.state = 8, -NEW.amount, NEW.amount)
+		WHERE partner = NEW.partner AND of = 4 AND key = NEW.account AND span_ms IN (60000, 3600000, 86400000)
+		AND start_ms = NEW.created_ms - NEW.created_ms % span_ms;
+END;

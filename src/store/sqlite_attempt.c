@@ -127,6 +127,11 @@ int sqlite_attempt_insert(struct store *base, const struct attempt_row *row)
 	bind_state(&query, row);
 	query_i64(&query, ":person", person);
 	result = query_run(&query, NULL);
+	if (result == 0 && row->state != ATTEMPT_NOT_SENT && row->state != ATTEMPT_EXPIRED)
+		return tally_add(&store->db,
+			&(struct tally_key){row->partner, VELOCITY_OF_ACCOUNT, row->account,
+				row->created_ms},
+			row->amount);
 	if (result != TAMA_EEXIST)
 		return result;
 	result = find_other(&store->db, ST_ATTEMPT_LIVE, row);

@@ -187,6 +187,7 @@ static const struct store_ops sqlite_ops = {
 	.ledger_post = sqlite_ledger_post,
 	.hop_insert = sqlite_hop_insert,
 	.hop_get = sqlite_hop_get,
+	.velocity_over = sqlite_velocity_over,
 	.spacing_get = sqlite_spacing_get,
 	.spacing_set = sqlite_spacing_set,
 	.counts = sqlite_counts,
@@ -242,6 +243,8 @@ int store_sqlite_open(const struct store_config *config, struct store **out, str
 	store->lock_fd = -1;
 	if (mode == DB_WRITER)
 		result = open_files(store, config->dir, path, err);
+	if (result == 0 && mode == DB_WRITER)
+		result = db_rewrite_log(path, err);
 	if (result == 0)
 		result = open_db(store, path, mode, err);
 	if (result != 0) {

@@ -72,6 +72,11 @@ enum statement {
 	ST_HOP_GET,
 	ST_SPACING_GET,
 	ST_SPACING_SET,
+	ST_VELOCITY_PAYER,
+	ST_VELOCITY_BENEFICIARY,
+	ST_TALLY_ADD,
+	ST_TALLY_DROP,
+	ST_VELOCITY_TALLY,
 
 	ST_COUNT_ATTEMPTS,
 	ST_COUNT_PARKED,
@@ -155,6 +160,13 @@ struct seal seal_of(enum vault_purpose purpose, char table, uint32_t partner, ui
 /* A person's number is bound to the person's hash. */
 struct seal seal_of_person(const unsigned char hash[static VAULT_HASH_LEN]);
 
+struct tally_key {
+	uint32_t partner;
+	enum velocity_of of;
+	struct str key;
+	int64_t at_ms;
+};
+
 struct query query_begin(struct db *db, enum statement statement);
 void query_i64(struct query *query, const char *name, int64_t value);
 void query_id(struct query *query, const char *name, uint64_t id); /* 0 binds NULL */
@@ -207,6 +219,12 @@ int db_bring_schema(struct db *db, struct err *err);
 /* For whoever cannot bring it: TAMA_EINVAL when the schema is not exactly this program's,
  * TAMA_EAUTH. */
 int db_check_schema(struct db *db, struct err *err);
+
+/* ---- sqlite_rewrite.c
+ * -------------------------------------------------------------------------------- */
+
+/* Makes the log of a database that nobody has open as durable as it is readable; TAMA_EIO. */
+int db_rewrite_log(const char *path, struct err *err);
 
 /* ---- sqlite_open.c
  * -------------------------------------------------------------------------------- */
@@ -294,6 +312,10 @@ int sqlite_inbox_repeat(struct store *store, uint32_t partner, struct str accoun
 int sqlite_hop_insert(struct store *store, const struct hop_row *row);
 int sqlite_hop_get(struct store *store, uint32_t partner, const unsigned char uid[UID_LEN],
 	uint8_t ordinal, struct arena *arena, struct hop_row *out);
+/* One more, of that value. */
+int tally_add(struct db *db, const struct tally_key *key, int64_t value);
+int sqlite_velocity_over(
+	struct store *store, const struct velocity_count *ask, int64_t *over_ms_out);
 int sqlite_spacing_get(struct store *store, uint32_t partner, struct str account, struct str number,
 	int64_t amount, struct spacing *out);
 int sqlite_spacing_set(struct store *store, uint32_t partner, struct str account, struct str number,

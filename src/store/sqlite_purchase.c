@@ -145,6 +145,11 @@ int sqlite_purchase_insert(struct store *base, const struct purchase_row *row)
 	query_i64(&query, ":version", row->version);
 	query_i64(&query, ":updated_ms", row->updated_ms);
 	result = query_run(&query, NULL);
+	if (result == 0 && row->state != PURCHASE_CANCELLED && row->state != PURCHASE_EXPIRED)
+		return tally_add(&store->db,
+			&(struct tally_key){row->partner, VELOCITY_OF_ALL, row->currency,
+				row->created_ms},
+			row->price);
 	if (result != TAMA_EEXIST)
 		return result;
 	/* SQLite tells of one broken key only, and not in a promised order. */

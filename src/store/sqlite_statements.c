@@ -192,6 +192,26 @@ static const char *const texts[STATEMENTS] = {
 			   " VALUES (:partner, :account, :person, :amount, :free_ms, :keeper)"
 			   " ON CONFLICT DO UPDATE SET free_ms = excluded.free_ms,"
 			   " keeper = excluded.keeper",
+	/* An id begins with its milliseconds, and every index ends with it: no other is needed. */
+	[ST_VELOCITY_PAYER] = "SELECT created_ms, 1, price FROM purchase"
+			      " WHERE payer = :person AND id > (:since << 20)"
+			      " AND created_ms > :since AND +partner = :partner"
+			      " AND currency = :currency AND state <> 6 AND state <> 7"
+			      " ORDER BY id DESC",
+	[ST_VELOCITY_BENEFICIARY] = "SELECT created_ms, 1, face_value FROM purchase"
+				    " WHERE beneficiary = :person AND id > (:since << 20)"
+				    " AND created_ms > :since AND +partner = :partner"
+				    " AND currency = :currency AND state <> 6 AND state <> 7"
+				    " ORDER BY id DESC",
+	[ST_TALLY_ADD] = "INSERT INTO tally VALUES"
+			 " (:partner, :of, :key, :span, :at - :at % :span, 1, :value)"
+			 " ON CONFLICT DO UPDATE SET count = count + 1, value = value + :value",
+	[ST_TALLY_DROP] = "DELETE FROM tally WHERE partner = :partner AND of = :of"
+			  " AND key = :key AND span_ms = :span AND start_ms < :before",
+	[ST_VELOCITY_TALLY] = "SELECT start_ms, count, value FROM tally"
+			      " WHERE partner = :partner AND of = :of AND key = :key"
+			      " AND span_ms = :span AND start_ms > :since"
+			      " ORDER BY start_ms DESC",
 
 	[ST_COUNT_ATTEMPTS] = "SELECT state, count(*) FROM attempt"
 			      " WHERE state < 5 OR state = 9 OR state = 10 GROUP BY state",

@@ -296,13 +296,15 @@ class News(Purchases):
         self.assertEqual(self.world.messages(), [])
 
     def test_ipn_that_takes_it_back(self):
-        """SUCCESSFUL, then FAILED: a contradiction for a person; what was told stays told."""
+        """SUCCESSFUL, then FAILED: frozen for a person; what was told stays told."""
         self.start()
         self.fault(do="ipn_contradicts", amount=500)
         ref = self.buy()
         self.sms(ref)
         self.world.metric("tama_contradictions_total", 1)
-        self.assertSold(ref)
+        self.stop()
+        self.assertEqual(self.states(ref)[0], "CONTRADICTED")
+        self.assertEqual(len(self.world.messages(MTN)), 1)
         self.assertIn("CONTRADICTION", self.gateway.verdicts())
 
     def test_nothing_we_know(self):

@@ -1,209 +1,181 @@
-/* The process: the engine with its wire and its gateway, what it commits, and how it dies. */
+/* The process: the engine on its store, how a step ends, how it dies and comes back. */
 #include "sim.h"
 
-#define MINUTE INT64_C(60000)
+#include "../../src/store/sqlite_priv.h"
 
-enum trace {
-	TRACE_PREPARE = 100,
-	TRACE_GO,
-	TRACE_QUERY,
-	TRACE_SMS,
-	TRACE_STEP,
-};
+#include <unistd.h>
 
 static struct sim *sim_of_store; /* one world at a time */
 
-/* ---- the wire and the gateway ------------------------------------------------------------------
+sqlite3 *sim_handle(const struct sim *s)
+{
+	return sqlite_store_of(s->store)->db.handle;
+}
+
+/* ---- the simulator's own look at the store ----------------------------------------------------
  */
 
-/* False once the process has died among its effects. */
-static bool lives(struct sim *s)
+static const char *const texts[SIM_STATEMENTS] = {
+	[SQL_ATTEMPT] = "SELECT a.purchase, a.leg, p.ref FROM attempt a JOIN purchase p"
+			" ON p.id = a.purchase WHERE a.id = ?1",
+	[SQL_PURCHASE] = "SELECT partner, state, has_collect, has_deliver, price, cost, collect_fee,"
+			 " currency FROM purchase WHERE id = ?1",
+	[SQL_ATTEMPTS] = "SELECT id, leg, n, state, amount, partner FROM attempt"
+			 " WHERE purchase = ?1 ORDER BY leg, n",
+	[SQL_EVENTS] =
+		"SELECT seq, partner, coalesce(attempt, 0), from_state, to_state,"
+		" coalesce(evidence, 0), incarnation, at_ms, cause, hash FROM event"
+		" WHERE purchase = ?1 ORDER BY seq",
+	[SQL_LEDGER] = "SELECT posting, line, coalesce(attempt, 0), book, debit, currency FROM"
+		       " ledger WHERE purchase = ?1 ORDER BY posting, line",
+	[SQL_OUTBOX] = "SELECT kind, coalesce(attempt, 0), seq, is_done FROM outbox"
+		       " WHERE purchase = ?1",
+	[SQL_OUTBOX_PURCHASE] = "SELECT purchase FROM outbox WHERE id = ?1",
+	[SQL_CLAIMED] = "SELECT count(*) FROM attempt a JOIN event e ON e.purchase = a.purchase AND"
+			" e.attempt = a.id AND e.to_state = 2 WHERE a.id = ?1 AND a.state > 1",
+};
+
+sqlite3_stmt *sim_sql(struct sim *s, enum sim_statement which, uint64_t id)
 {
-	if (s->effects_left == 0)
-		return false;
-	if (s->effects_left > 0)
-		s->effects_left--;
-	return true;
-}
+	sqlite3_stmt **stmt = &s->sql[which];
 
-static int64_t world_wall(void *ctx)
-{
-	return ((struct sim *)ctx)->now_ms;
-}
-
-static void world_random(void *ctx, void *bytes, size_t n)
-{
-	unsigned char *p = bytes;
-
-	for (size_t i = 0; i < n; i++)
-		p[i] = (unsigned char)(sim_mix(&((struct sim *)ctx)->wire_chance) >> 32);
-}
-
-static void copy(char out[static SIM_TEXT], struct str s)
-{
-	(void)snprintf(out, SIM_TEXT, "%.*s", STR_ARG(s));
-}
-
-uint64_t sim_purchase_of(struct sim *s, uint64_t attempt)
-{
-	uint64_t found = 0;
-
-	(void)sqlite3_bind_int64(s->purchase_of, 1, (int64_t)attempt);
-	if (sqlite3_step(s->purchase_of) == SQLITE_ROW)
-		found = (uint64_t)sqlite3_column_int64(s->purchase_of, 0);
-	(void)sqlite3_reset(s->purchase_of);
-	return found;
-}
-
-static size_t note_request(struct sim *s, const struct wire_attempt *a)
-{
-	s->requests =
-		sim_grow(s->requests, s->requests_len, &s->requests_cap, sizeof(*s->requests));
-	struct request *r = &s->requests[s->requests_len];
-
-	memset(r, 0, sizeof(*r));
-	r->a = *a;
-	copy(r->account, a->account);
-	copy(r->verb, a->verb);
-	copy(r->service, a->service);
-	copy(r->our_ref, a->our_ref);
-	copy(r->provider_id, a->provider_id);
-	copy(r->number, a->number);
-	copy(r->currency, a->currency);
-	r->purchase = sim_purchase_of(s, a->attempt);
-	return s->requests_len++;
-}
-
-static bool world_prepare(void *ctx, const struct wire_attempt *a)
-{
-	struct sim *s = ctx;
-	struct task task = {.kind = TASK_PREPARED, .life = s->life, .what = PREPARED_OK};
-	int64_t in_ms = 0;
-
-	if (!lives(s))
-		return false;
-	sim_trace(s, TRACE_PREPARE, a->attempt);
-	task.index = note_request(s, a);
-	if (sim_strikes(s, FAULT_PREPARE, s->requests[task.index].purchase))
-		switch (sim_below(s, 5)) {
-		case 0:
-			return false; /* its queue is full */
-		case 1:
-			task.what = PREPARED_LATER;
-			break;
-		case 2:
-			task.what = PREPARED_SECRET_LOST;
-			break;
-		case 3:
-			in_ms = (int64_t)sim_below(s, 12 * MINUTE); /* past lease or expiry */
-			break;
-		default:
-			sim_later(s, 100, task); /* twice */
-			break;
-		}
-	sim_later(s, in_ms, task);
-	return true;
-}
-
-void process_prepared(struct sim *s, const struct task *task)
-{
-	struct request *r = &s->requests[task->index];
-	struct engine_prepared *p = &sim_event(s, ENGINE_PREPARED, task->index)->as.prepared;
-
-	r->is_kept = task->what == PREPARED_OK;
-	p->attempt = r->a.attempt;
-	p->partner = r->a.partner;
-	p->epoch = r->a.epoch;
-	p->outcome = task->what;
-}
-
-static struct request *find_kept(struct sim *s, uint64_t attempt, uint32_t epoch)
-{
-	for (size_t i = s->requests_len; i-- > 0;)
-		if (s->requests[i].is_kept && s->requests[i].a.attempt == attempt &&
-			s->requests[i].a.epoch == epoch)
-			return &s->requests[i];
-	return NULL;
-}
-
-static bool world_go(
-	void *ctx, uint32_t partner, uint64_t attempt, uint32_t epoch, int64_t claimed_ms)
-{
-	struct sim *s = ctx;
-	struct request *r;
-
-	if (!lives(s))
-		return false;
-	sim_trace(s, TRACE_GO, attempt);
-	r = find_kept(s, attempt, epoch);
-	if (r == NULL) {
-		sim_break(s, &s->report->unexplained, "told to send what was not prepared");
-		return false;
+	if (*stmt == NULL && sqlite3_prepare_v2(sim_handle(s), texts[which], -1, stmt, NULL) !=
+				     SQLITE_OK) {
+		(void)fprintf(stderr, "%s: %s\n", texts[which], sqlite3_errmsg(sim_handle(s)));
+		abort();
 	}
-	r->is_kept = false;
-	sim_later(s, (int64_t)sim_below(s, 1000),
-		(struct task){
-			.kind = TASK_ARRIVE, .life = s->life, .index = (size_t)(r - s->requests)});
-	return true;
+	(void)sqlite3_bind_int64(*stmt, 1, (int64_t)id);
+	return *stmt;
 }
 
-static void world_drop(void *ctx, uint64_t attempt, uint32_t epoch)
+static uint32_t *slot(struct sim *s, uint64_t attempt)
 {
-	struct sim *s = ctx;
-	struct request *r = lives(s) ? find_kept(s, attempt, epoch) : NULL;
+	size_t mask = s->sent_index_cap - 1;
+	size_t at = (size_t)((attempt * UINT64_C(0x9E3779B97F4A7C15)) >> 32) & mask;
 
-	if (r != NULL)
-		r->is_kept = false;
+	while (s->sent_index[at] != 0 && s->sent[s->sent_index[at] - 1].attempt != attempt)
+		at = (at + 1) & mask;
+	return &s->sent_index[at];
 }
 
-static bool world_query(void *ctx, const struct wire_attempt *a)
+static void index_grow(struct sim *s)
 {
-	struct sim *s = ctx;
-
-	if (!lives(s))
-		return false;
-	sim_trace(s, TRACE_QUERY, a->attempt);
-	sim_later(s, (int64_t)sim_below(s, 500),
-		(struct task){.kind = TASK_QUERY, .life = s->life, .index = note_request(s, a)});
-	return true;
+	if (s->sent_len * 2 < s->sent_index_cap)
+		return;
+	s->sent_index_cap = s->sent_index_cap == 0 ? 1024 : s->sent_index_cap * 2;
+	free(s->sent_index);
+	s->sent_index = calloc(s->sent_index_cap, sizeof(*s->sent_index));
+	tama_assert(s->sent_index != NULL);
+	for (size_t i = 0; i < s->sent_len; i++)
+		*slot(s, s->sent[i].attempt) = (uint32_t)i + 1;
 }
 
-static bool world_sms(void *ctx, const struct wire_sms *sms)
+size_t sim_sent(struct sim *s, uint64_t attempt)
 {
-	struct sim *s = ctx;
-	struct task task = {.kind = TASK_SMS, .life = s->life, .id = sms->outbox, .what = SMS_SENT};
+	sqlite3_stmt *row;
+	uint32_t *at;
+	struct sent *sent;
 
-	if (!lives(s))
-		return false;
-	sim_trace(s, TRACE_SMS, sms->outbox);
-	if (sim_strikes(s, FAULT_SMS, 0)) {
-		if (sim_below(s, 3) == 0)
-			return true; /* lost without an answer */
-		task.what = sim_below(s, 2) ? SMS_RETRY : SMS_DOUBT;
+	index_grow(s);
+	at = slot(s, attempt);
+	if (*at != 0)
+		return *at - 1;
+	s->sent = sim_grow(s->sent, s->sent_len, &s->sent_cap, sizeof(*s->sent));
+	sent = &s->sent[s->sent_len];
+	*sent = (struct sent){.attempt = attempt};
+	row = sim_sql(s, SQL_ATTEMPT, attempt);
+	if (sqlite3_step(row) == SQLITE_ROW) {
+		sent->purchase = (uint64_t)sqlite3_column_int64(row, 0);
+		sent->leg = sqlite3_column_int(row, 1);
+		sent->press = (uint32_t)strtoul(
+			(const char *)sqlite3_column_text(row, 2) + 1, NULL, 10);
 	}
-	sim_later(s, 200, task);
-	return true;
+	(void)sqlite3_reset(row);
+	*at = (uint32_t)++s->sent_len;
+	return s->sent_len - 1;
 }
 
-static void world_alarm(void *ctx, const char *what, struct str ref, const char *detail)
+struct sent *sim_sent_of(struct sim *s, uint64_t attempt)
 {
-	struct sim *s = ctx;
+	size_t at = sim_sent(s, attempt);
 
-	if (strcmp(what, "due_failed") == 0 || strcmp(what, "event_refused") == 0 ||
-		strcmp(what, "recovery") == 0 || strcmp(what, "impossible") == 0)
-		sim_break(s, &s->report->unexplained, "alarm %s: %s", what, detail);
+	return &s->sent[at];
 }
 
-void process_sms(struct sim *s, const struct task *task)
-{
-	sim_event(s, ENGINE_SMS_RESULT, 0)->as.sms =
-		(struct engine_sms_result){task->id, 1, (enum sms_verdict)task->what};
-}
-
-/* ---- the process -------------------------------------------------------------------------------
+/* ---- the store in front of the store -----------------------------------------------------------
  */
 
-static int world_commit(struct store *store, struct err *err)
+static void touch(uint64_t purchase)
+{
+	struct sim *s = sim_of_store;
+
+	if (purchase == 0 || s->touched_len == SIM_TOUCHED)
+		return;
+	for (size_t i = s->touched_len; i-- > 0 && i + 8 > s->touched_len;)
+		if (s->touched[i] == purchase)
+			return;
+	s->touched[s->touched_len++] = purchase;
+}
+
+static int on_set_state(struct store *store, uint32_t partner, uint64_t id, uint32_t version,
+	enum purchase_state state, int64_t now_ms)
+{
+	touch(id);
+	return sim_of_store->real->purchase_set_state(store, partner, id, version, state, now_ms);
+}
+
+static int on_attempt_insert(struct store *store, const struct attempt_row *row)
+{
+	touch(row->purchase);
+	return sim_of_store->real->attempt_insert(store, row);
+}
+
+static int on_attempt_update(struct store *store, const struct attempt_row *row)
+{
+	touch(row->purchase);
+	return sim_of_store->real->attempt_update(store, row);
+}
+
+static int on_event_append(struct store *store, const struct event_row *row)
+{
+	touch(row->purchase);
+	return sim_of_store->real->event_append(store, row);
+}
+
+static int on_ledger_post(struct store *store, const struct ledger_row *row)
+{
+	touch(row->purchase);
+	return sim_of_store->real->ledger_post(store, row);
+}
+
+static int on_outbox_insert(struct store *store, const struct outbox_row *row)
+{
+	touch(row->purchase);
+	return sim_of_store->real->outbox_insert(store, row);
+}
+
+static int on_outbox_cancel(
+	struct store *store, uint32_t partner, uint64_t attempt, enum outbox_kind kind)
+{
+	struct sim *s = sim_of_store;
+
+	touch(sim_sent_of(s, attempt)->purchase);
+	return s->real->outbox_cancel(store, partner, attempt, kind);
+}
+
+static int on_outbox_done(struct store *store, uint32_t partner, uint64_t id)
+{
+	struct sim *s = sim_of_store;
+	sqlite3_stmt *row = sim_sql(s, SQL_OUTBOX_PURCHASE, id);
+
+	if (sqlite3_step(row) == SQLITE_ROW)
+		touch((uint64_t)sqlite3_column_int64(row, 0));
+	(void)sqlite3_reset(row);
+	return s->real->outbox_done(store, partner, id);
+}
+
+/* In memory a commit cannot fail by itself: here it does, and happened or did not. */
+static int on_commit(struct store *store, struct err *err)
 {
 	struct sim *s = sim_of_store;
 
@@ -217,72 +189,173 @@ static int world_commit(struct store *store, struct err *err)
 	return s->commit_answers;
 }
 
+static void stand_before_store(struct sim *s)
+{
+	s->real = s->store->ops;
+	s->ops = *s->real;
+	s->ops.commit = on_commit;
+	s->ops.purchase_set_state = on_set_state;
+	s->ops.attempt_insert = on_attempt_insert;
+	s->ops.attempt_update = on_attempt_update;
+	s->ops.event_append = on_event_append;
+	s->ops.ledger_post = on_ledger_post;
+	s->ops.outbox_insert = on_outbox_insert;
+	s->ops.outbox_cancel = on_outbox_cancel;
+	s->ops.outbox_done = on_outbox_done;
+	s->store->ops = &s->ops;
+	sim_of_store = s;
+}
+
+static void leave_store(struct sim *s)
+{
+	for (size_t i = 0; i < SIM_STATEMENTS; i++) {
+		(void)sqlite3_finalize(s->sql[i]);
+		s->sql[i] = NULL;
+	}
+	s->store->ops = s->real;
+	s->store->ops->close(s->store);
+	s->store = NULL;
+}
+
+static bool open_store(struct sim *s)
+{
+	char dir[96];
+	struct store_config config = {.vault = s->shared->vault, .in_memory = s->disk == NULL};
+	struct err err = ERR_INIT;
+
+	(void)snprintf(dir, sizeof(dir), "%s/world", s->shared->dir);
+	config.dir = str_c(dir);
+	if (store_sqlite_open(&config, &s->store, &err) != 0) {
+		if (s->disk == NULL || !disk_struck(s->disk))
+			sim_break(s, &s->report->lost, "F-B2: the store does not open: %s",
+				err.text);
+		return false;
+	}
+	stand_before_store(s);
+	return true;
+}
+
+/* ---- life and death ----------------------------------------------------------------------------
+ */
+
+static bool has_stopped(const struct sim *s)
+{
+	return s->stops && disk_struck(s->disk);
+}
+
+bool process_is_dying(const struct sim *s)
+{
+	return s->is_dying || (s->disk != NULL && has_stopped(s));
+}
+
 void process_start(struct sim *s)
 {
-	const struct engine_world world = {s, world_wall, world_wall, world_random, world_prepare,
-		world_go, world_drop, world_query, world_sms, world_alarm};
+	struct engine_world world;
 
-	if (s->life++ > 0)
-		fx_raise_incarnation(&s->fx);
-	tama_assert(engine_new(&world, s->fx.store, s->fx.config, &s->engine, NULL) == 0);
+	if (s->disk != NULL) {
+		/* K29: it may die while it comes back. */
+		s->stops = sim_strikes(s, FAULT_CRASH, 0);
+		if (s->stops)
+			disk_arm(s->disk, DISK_STOP, 1 + sim_below(s, 0, 12), UINT64_MAX);
+		if (!open_store(s)) {
+			s->life++;
+			disk_kill(s->disk);
+			s->stops = false;
+			sim_later(s, SIM_SECOND, (struct task){.kind = TASK_RESTART});
+			return;
+		}
+		disk_arm(s->disk, DISK_SOUND, 0, 0);
+		s->stops = false;
+	} else if (s->life > 0)
+		sqlite_store_of(s->store)->incarnation++;
+	s->life++;
+	wire_world(s, &world);
+	tama_assert(engine_new(&world, s->store, s->shared->config, &s->engine, NULL) == 0);
 	s->is_up = true;
 	s->wake_ms = s->now_ms;
+	check_restart(s);
 }
 
 /* Whatever is on its way to a provider now meets a fault. */
 static void mark_sending(struct sim *s)
 {
-	sqlite3_stmt *stmt = NULL;
+	for (size_t i = 0; i < s->heap_len; i++) {
+		const struct task *t = &s->heap[i];
 
-	tama_assert(sqlite3_prepare_v2(sqlite_store_of(s->fx.store)->db.handle,
-			    "SELECT purchase FROM attempt WHERE state = 2", -1, &stmt,
-			    NULL) == SQLITE_OK);
-	while (sqlite3_step(stmt) == SQLITE_ROW)
-		sim_mark(s, (uint64_t)sqlite3_column_int64(stmt, 0));
-	(void)sqlite3_finalize(stmt);
+		if (t->life != s->life || t->kind == TASK_SMS)
+			continue;
+		sim_mark(s, s->sent[s->requests[t->index].sent].press);
+	}
 }
 
-/* What was in memory is gone. */
-static void kill_process(struct sim *s)
+/* What was in memory is gone; on disk is what the disk kept. */
+static void kill_process(struct sim *s, bool by_power)
 {
+	s->is_dying = true;
 	mark_sending(s);
 	s->is_up = false;
 	s->report->crashes++;
 	engine_free(&s->engine);
-	for (size_t i = 0; i < s->requests_len; i++)
-		s->requests[i].is_kept = false;
+	wire_forget(s);
 	while (s->first != NULL) {
 		struct engine_event *event = s->first;
 
 		s->first = event->next;
 		if (event->kind == ENGINE_RESULT)
-			sim_mark(s, sim_purchase_of(s, event->as.result.attempt));
+			sim_mark(s, sim_sent_of(s, event->as.result.attempt)->press);
 		event->outcome = event->kind == ENGINE_RESULT ? ENGINE_IN_DOUBT : ENGINE_NOT_DONE;
 		event->next = NULL;
 		event->done(event);
 	}
 	s->last = &s->first;
-	sim_later(s, 1000 + (int64_t)sim_below(s, 3 * MINUTE), (struct task){.kind = TASK_RESTART});
+	if (s->disk != NULL) {
+		if (by_power) {
+			s->report->power_losses++;
+			disk_power_loss(s->disk, &s->process_chance);
+		} else
+			disk_kill(s->disk);
+		leave_store(s);
+	}
+	s->stops = false;
+	s->is_dying = false;
+	sim_later(s, SIM_SECOND + (int64_t)sim_below(s, 0, 3 * SIM_MINUTE),
+		(struct task){.kind = TASK_RESTART});
 }
 
-/* How this step will end. */
-static void draw_fate(struct sim *s)
+/* How this step will end, and whether the power goes with the process. */
+static bool draw_fate(struct sim *s)
 {
+	static const enum disk_fault faults[] = {DISK_EIO, DISK_FULL, DISK_SYNC};
+	bool by_power;
+
 	s->commit_answers = 0;
 	s->commit_happens = false;
 	s->effects_left = -1;
-	if (sim_below(s, 10) != 0)
-		return;
-	if (sim_strikes(s, FAULT_COMMIT, 0))
+	if (sim_below(s, 0, 10) != 0)
+		return false;
+	by_power = s->disk != NULL && sim_strikes(s, FAULT_POWER, 0);
+	if (s->disk != NULL && !by_power && sim_strikes(s, FAULT_DISK, 0)) {
+		disk_arm(s->disk, faults[sim_below(s, 0, SIM_ROWS(faults))],
+			1 + sim_below(s, 0, 8), 1 + sim_below(s, 0, 3));
+		return false;
+	}
+	if (s->disk == NULL && sim_strikes(s, FAULT_COMMIT, 0)) {
 		s->commit_answers = TAMA_EIO;
-	else if (sim_strikes(s, FAULT_CRASH, 0)) {
-		if (sim_below(s, 3) == 0)
-			s->effects_left = (int)sim_below(s, 6);
-		else
+		return false;
+	}
+	if (by_power || sim_strikes(s, FAULT_CRASH, 0)) {
+		if (sim_below(s, 0, 3) == 0)
+			s->effects_left = (int)sim_below(s, 0, 6);
+		else if (s->disk != NULL) {
+			s->stops = true;
+			disk_arm(s->disk, DISK_STOP, 1 + sim_below(s, 0, 16), UINT64_MAX);
+		} else {
 			s->commit_answers = TAMA_EDOUBT;
-		s->commit_happens = sim_below(s, 2) == 0;
+			s->commit_happens = sim_below(s, 0, 2) == 0;
+		}
 	} else if (sim_strikes(s, FAULT_PAUSE, 0))
-		s->paused_until_ms = s->now_ms + (int64_t)sim_below(s, 10 * MINUTE);
+		s->paused_until_ms = s->now_ms + (int64_t)sim_below(s, 0, 10 * SIM_MINUTE);
+	return by_power;
 }
 
 /* Cuts the list after a batch; the rest waits. */
@@ -299,57 +372,64 @@ static struct engine_event *take_batch(struct sim *s)
 	return at == &s->first ? NULL : first;
 }
 
-/* The purchases that a batch is about, before its events are gone. */
-static size_t touched(struct sim *s, const struct engine_event *event, uint64_t *out, size_t max)
+static int by_id(const void *a, const void *b)
 {
-	size_t n = 0;
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
 
-	for (; event != NULL && n < max; event = event->next) {
-		if (event->kind == ENGINE_RESULT)
-			out[n++] = sim_purchase_of(s, event->as.result.attempt);
-		else if (event->kind == ENGINE_PREPARED)
-			out[n++] = sim_purchase_of(s, event->as.prepared.attempt);
-	}
-	return n;
+	return x < y ? -1 : x > y;
+}
+
+static void check_touched(struct sim *s)
+{
+	qsort(s->touched, s->touched_len, sizeof(s->touched[0]), by_id);
+	for (size_t i = 0; i < s->touched_len; i++)
+		if (i == 0 || s->touched[i] != s->touched[i - 1])
+			check_purchase(s, s->touched[i]);
+	s->touched_len = 0;
 }
 
 void process_step(struct sim *s)
 {
 	struct engine_event *events = take_batch(s);
-	bool looks = s->report->steps++ % s->check_every == 0;
-	uint64_t purchases[LIMIT_ENGINE_BATCH];
-	size_t n = looks ? touched(s, events, purchases, ROWS(purchases)) : 0;
+	bool by_power = draw_fate(s);
 	int64_t wait_ms;
 
-	draw_fate(s);
+	s->report->steps++;
 	wait_ms = engine_step(s->engine, events);
-	sim_trace(s, TRACE_STEP, (uint64_t)wait_ms);
-	if (wait_ms == TAMA_EDOUBT || s->effects_left == 0)
-		kill_process(s);
-	else
-		s->wake_ms = s->now_ms + (wait_ms > 0 ? wait_ms : SIM_TICK_MS);
-	for (size_t i = 0; i < n; i++)
-		if (purchases[i] != 0)
-			check_purchase(s, purchases[i]);
+	sim_trace(s, 100, (uint64_t)wait_ms);
+	if (wait_ms == TAMA_EDOUBT || s->effects_left == 0 || (s->disk != NULL && has_stopped(s))) {
+		kill_process(s, by_power);
+		return; /* what was touched is looked at when it is back */
+	}
+	if (s->disk != NULL) {
+		disk_arm(s->disk, DISK_SOUND, 0, 0);
+		s->stops = false;
+	}
+	s->wake_ms = s->now_ms + (wait_ms > 0 ? wait_ms : SIM_TICK_MS);
+	if (wait_ms != TAMA_EIO)
+		check_touched(s);
+	s->touched_len = wait_ms == TAMA_EIO ? s->touched_len : 0;
 }
 
-/* ---- the store in front of the store -----------------------------------------------------------
- */
-
-void process_stand_before_store(struct sim *s)
+void process_open(struct sim *s)
 {
-	s->real = s->fx.store->ops;
-	s->ops = *s->real;
-	s->ops.commit = world_commit;
-	s->fx.store->ops = &s->ops;
-	sim_of_store = s;
-	tama_assert(sqlite3_prepare_v2(sqlite_store_of(s->fx.store)->db.handle,
-			    "SELECT purchase FROM attempt WHERE id = ?1", -1, &s->purchase_of,
-			    NULL) == SQLITE_OK);
+	char dir[96];
+
+	if (sim_below(s, 0, 4) == 0) {
+		s->report->disk_worlds++;
+		(void)snprintf(dir, sizeof(dir), "%s/world", s->shared->dir);
+		s->disk = disk_new(s->shared->disks, dir);
+	} else if (!open_store(s))
+		return;
+	process_start(s);
 }
 
-void process_leave_store(struct sim *s)
+void process_close(struct sim *s)
 {
-	(void)sqlite3_finalize(s->purchase_of);
-	s->fx.store->ops = s->real;
+	if (s->is_up)
+		engine_free(&s->engine);
+	if (s->store != NULL)
+		leave_store(s);
+	if (s->disk != NULL)
+		disk_free(&s->disk);
 }

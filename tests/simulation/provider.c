@@ -1,75 +1,59 @@
 /*
  * Two providers with ledgers of their own. EasyTransfert takes an IPN address an attempt and blocks
  * whoever calls twice within 15 minutes; Xente sends hints that a query confirms. Both carry out
- * what reaches them, and then every fault of reliability.md 3.4 and 3.5 may befall the news of it.
+ * what they read in the bytes that reach them, and then every fault of reliability.md 3.4 and 3.5
+ * may befall the news of it.
  */
 #include "sim.h"
 
-#define SECOND INT64_C(1000)
-#define MINUTE (60 * SECOND)
-#define HOUR (60 * MINUTE)
-#define PAUSE_MS (15 * MINUTE)
-/* A claim is durable before its bytes arrive: the gap that a provider sees may be so much shorter.
- */
-#define PAUSE_SLACK_MS (2 * SECOND)
+#define PAUSE_MS (15 * SIM_MINUTE)
+/* A claim is durable before its bytes arrive: the gap that a provider sees may be so much shorter,
+ * by the 10 s a claim may age, and the way. */
+#define PAUSE_SLACK_MS (12 * SIM_SECOND)
 
-enum answer {
-	ANSWER_CONNECT,
-	ANSWER_TIMEOUT,
-	ANSWER_BROKEN,
-	ANSWER_500,
-	ANSWER_GARBAGE,
-	ANSWER_REFUSED,
-	ANSWER_429,
-	ANSWER_404,
-	ANSWER_PENDING,
-	ANSWER_STATE, /* whatever is true by then */
-	ANSWER_WRONG, /* of another amount */
-	ANSWER_FAILED,
-};
-
-enum word {
-	WORD_TRUE,
-	WORD_STILL_PENDING,
-	WORD_OTHER_AMOUNT,
-	WORD_OF_NOBODY,
-	WORD_FALSE,
-};
-
-static bool is_easytransfert(const struct request *r)
+static uint32_t uid_of(const struct sim *s, const struct order *o)
 {
-	return strcmp(r->account, "et-ci") == 0;
+	return s->sent[o->sent].press;
 }
 
 /* ---- their ledgers -----------------------------------------------------------------------------
  */
 
-static size_t order_new(struct sim *s, size_t request)
+static size_t order_new(struct sim *s, size_t request, const struct order *read)
 {
 	s->orders = sim_grow(s->orders, s->orders_len, &s->orders_cap, sizeof(*s->orders));
 	struct order *o = &s->orders[s->orders_len];
 
-	*o = (struct order){.request = request, .amount = s->requests[request].a.amount};
-	o->is_hinting = !is_easytransfert(&s->requests[request]);
-	(void)snprintf(o->id, sizeof(o->id), "T%zu", s->orders_len + 1);
+	*o = *read;
+	o->request = request;
+	o->sent = s->requests[request].sent;
+	o->amount = o->asked;
+	o->made_ms = s->now_ms;
+	(void)snprintf(o->id, sizeof(o->id), o->is_xente ? "0f595604-%04zx" : "EFB.%06zu",
+		s->orders_len + 1);
+	s->requests[request].order = s->orders_len + 1;
 	return s->orders_len++;
 }
 
 static void carry_out(struct sim *s, struct order *o)
 {
+	struct sent *sent = &s->sent[o->sent];
+
 	o->state = ORDER_DONE;
 	s->report->executions++;
+	sent->done++;
+	sent->right += o->amount == o->asked;
 	check_execution(s, o);
 }
 
 /* They block abusers: no two calls for one number and amount within the pause. */
-static void note_call(struct sim *s, const struct request *r)
+static void note_call(struct sim *s, const struct order *o)
 {
 	char key[sizeof(((struct call *)NULL)->key)];
 
-	if (!is_easytransfert(r))
+	if (o->is_xente)
 		return;
-	(void)snprintf(key, sizeof(key), "%s %lld", r->number, (long long)r->a.amount);
+	(void)snprintf(key, sizeof(key), "%s %lld", o->number, (long long)o->asked);
 	for (size_t i = 0; i < s->calls_len; i++)
 		if (strcmp(s->calls[i].key, key) == 0) {
 			if (s->now_ms - s->calls[i].at_ms < PAUSE_MS - PAUSE_SLACK_MS)
@@ -86,35 +70,51 @@ static void note_call(struct sim *s, const struct request *r)
 /* ---- news --------------------------------------------------------------------------------------
  */
 
-static void send_ipn(struct sim *s, size_t order, enum word word, int64_t in_ms)
+static void send_ipn(struct sim *s, size_t order, enum news news, int64_t in_ms)
 {
-	sim_later(s, in_ms, (struct task){.kind = TASK_IPN, .index = order, .what = word});
+	sim_later(s, in_ms, (struct task){.kind = TASK_IPN, .index = order, .what = news});
+}
+
+/* What is false, or about nobody, or from nobody. */
+static void announce_badly(struct sim *s, size_t order, uint32_t uid)
+{
+	static const struct {
+		enum fault fault;
+		enum news news;
+	} bad[] = {
+		{FAULT_IPN_WRONG, NEWS_OTHER_AMOUNT},
+		{FAULT_IPN_STRANGE, NEWS_OF_NOBODY},
+		{FAULT_IPN_FORGED, NEWS_FORGED},
+		{FAULT_IPN_BROKEN, NEWS_BROKEN},
+	};
+
+	for (size_t i = 0; i < SIM_ROWS(bad); i++)
+		if (sim_strikes(s, bad[i].fault, uid))
+			send_ipn(s, order, bad[i].news, (int64_t)sim_below(s, uid, SIM_MINUTE));
+	if (sim_strikes(s, FAULT_LIE, uid)) {
+		s->lies++;
+		/* A false hint is no lie yet: the query that it causes is answered truly. */
+		if (!s->orders[order].is_xente)
+			s->sent[s->orders[order].sent].has_lied = true;
+		send_ipn(s, order, NEWS_FALSE, (int64_t)sim_below(s, uid, 10 * SIM_MINUTE));
+	}
 }
 
 static void announce(struct sim *s, size_t order)
 {
-	uint64_t purchase = s->requests[s->orders[order].request].purchase;
-	int64_t in_ms = (int64_t)sim_below(s, 5 * SECOND);
+	uint32_t uid = uid_of(s, &s->orders[order]);
+	int64_t in_ms = (int64_t)sim_below(s, uid, 5 * SIM_SECOND);
 
-	if (sim_strikes(s, FAULT_IPN_LATE, purchase))
-		in_ms = HOUR + (int64_t)sim_below(s, 11 * HOUR);
-	if (!sim_strikes(s, FAULT_IPN_LOST, purchase))
-		send_ipn(s, order, WORD_TRUE, in_ms);
-	if (sim_strikes(s, FAULT_IPN_TWICE, purchase))
-		for (uint64_t n = 1 + sim_below(s, 4); n > 0; n--)
-			send_ipn(s, order, WORD_TRUE, (int64_t)sim_below(s, HOUR));
-	if (sim_below(s, 10) == 0) /* out of order: no fault of anybody's */
-		send_ipn(s, order, WORD_STILL_PENDING, (int64_t)sim_below(s, MINUTE));
-	if (sim_strikes(s, FAULT_IPN_WRONG, purchase))
-		send_ipn(s, order, WORD_OTHER_AMOUNT, (int64_t)sim_below(s, MINUTE));
-	if (sim_strikes(s, FAULT_IPN_STRANGE, 0))
-		send_ipn(s, order, WORD_OF_NOBODY, (int64_t)sim_below(s, MINUTE));
-	if (sim_strikes(s, FAULT_LIE, purchase)) {
-		s->lies++;
-		/* A false hint is no lie yet: the query that it causes is answered truly. */
-		s->orders[order].has_lied = !s->orders[order].is_hinting;
-		send_ipn(s, order, WORD_FALSE, (int64_t)sim_below(s, 10 * MINUTE));
-	}
+	if (sim_strikes(s, FAULT_IPN_LATE, uid))
+		in_ms = SIM_HOUR + (int64_t)sim_below(s, uid, 11 * SIM_HOUR);
+	if (!sim_strikes(s, FAULT_IPN_LOST, uid))
+		send_ipn(s, order, NEWS_TRUE, in_ms);
+	if (sim_strikes(s, FAULT_IPN_TWICE, uid))
+		for (uint64_t n = 1 + sim_below(s, uid, 4); n > 0; n--)
+			send_ipn(s, order, NEWS_TRUE, (int64_t)sim_below(s, uid, SIM_HOUR));
+	if (sim_below(s, uid, 10) == 0) /* out of order: no fault of anybody's */
+		send_ipn(s, order, NEWS_STILL_PENDING, (int64_t)sim_below(s, uid, SIM_MINUTE));
+	announce_badly(s, order, uid);
 }
 
 void provider_settle(struct sim *s, const struct task *task)
@@ -123,7 +123,7 @@ void provider_settle(struct sim *s, const struct task *task)
 
 	if (o->state != ORDER_PENDING)
 		return;
-	if (sim_below(s, 12) == 0)
+	if (sim_below(s, uid_of(s, o), 12) == 0)
 		o->state = ORDER_REFUSED;
 	else
 		carry_out(s, o);
@@ -133,233 +133,166 @@ void provider_settle(struct sim *s, const struct task *task)
 /* ---- a request arrives -------------------------------------------------------------------------
  */
 
-static void answer(struct sim *s, size_t request, enum answer what, size_t order, int64_t in_ms)
+static void answer(struct sim *s, const struct task *task, enum answer what, size_t order,
+	int64_t in_ms)
 {
 	sim_later(s, in_ms,
 		(struct task){.kind = TASK_RESULT,
-			.life = s->life,
-			.index = request,
+			.life = task->life,
+			.index = task->index,
 			.what = what,
 			.id = order});
 }
 
 static void settle_later(struct sim *s, size_t order, int64_t within_ms)
 {
-	sim_later(s, (int64_t)sim_below(s, (uint64_t)within_ms),
+	uint32_t uid = uid_of(s, &s->orders[order]);
+
+	sim_later(s, (int64_t)sim_below(s, uid, (uint64_t)within_ms),
 		(struct task){.kind = TASK_SETTLE, .index = order});
 }
 
 /* The way it should be. */
-static void accept(struct sim *s, size_t request)
+static void accept(struct sim *s, const struct task *task, const struct order *read)
 {
-	size_t order = order_new(s, request);
-	int64_t in_ms = 200 + (int64_t)sim_below(s, 3 * SECOND);
+	size_t order = order_new(s, task->index, read);
+	uint32_t uid = uid_of(s, &s->orders[order]);
 
-	if (sim_below(s, 5) == 0)
-		settle_later(s, order, 100);
-	else
-		settle_later(s, order, MINUTE);
-	answer(s, request, ANSWER_STATE, order, in_ms);
+	if (sim_strikes(s, FAULT_IPN_FIRST, uid)) {
+		settle_later(s, order, SIM_SECOND);
+		answer(s, task, ANSWER_STATE, order, 30 * SIM_SECOND);
+		return;
+	}
+	settle_later(s, order, sim_below(s, uid, 5) == 0 ? 100 : SIM_MINUTE);
+	answer(s, task, ANSWER_STATE, order, 200 + (int64_t)sim_below(s, uid, 3 * SIM_SECOND));
+}
+
+/* F-D17: carried out a second time for one request, all by itself. */
+static void repeat(struct sim *s, const struct task *task, const struct order *read)
+{
+	size_t order = order_new(s, task->index, read);
+
+	s->sent[s->orders[order].sent].has_lied = true;
+	s->lies++;
+	settle_later(s, order, SIM_MINUTE);
 }
 
 /* It was taken; what happens to the answer is the fault. */
-static void accept_badly(struct sim *s, size_t request, enum fault fault)
+static void accept_badly(
+	struct sim *s, const struct task *task, const struct order *read, enum fault fault)
 {
-	size_t order = order_new(s, request);
-	enum answer what = ANSWER_STATE;
-	int64_t in_ms = SECOND;
+	static const enum answer answers[FAULTS_OF_SUBMIT] = {
+		[FAULT_REPLY_LOST] = ANSWER_TIMEOUT,
+		[FAULT_CUT] = ANSWER_CUT,
+		[FAULT_CUT_WHOLE] = ANSWER_CUT_WHOLE,
+		[FAULT_500_DONE] = ANSWER_500,
+		[FAULT_GARBAGE] = ANSWER_GARBAGE,
+		[FAULT_OTHER_REPLY] = ANSWER_OTHER,
+		[FAULT_WRONG_REPLY] = ANSWER_WRONG,
+		[FAULT_FOR_EVER] = ANSWER_PENDING,
+	};
+	size_t order = order_new(s, task->index, read);
+	uint32_t uid = uid_of(s, &s->orders[order]);
+	enum answer what = answers[fault] != ANSWER_NONE ? answers[fault] : ANSWER_STATE;
 
-	switch ((int)fault) {
-	case FAULT_REPLY_LOST:
-		what = ANSWER_TIMEOUT;
-		in_ms = 45 * SECOND;
-		break;
-	case FAULT_CUT:
-		what = ANSWER_BROKEN;
-		break;
-	case FAULT_500_DONE:
-		what = ANSWER_500;
-		break;
-	case FAULT_GARBAGE:
-		what = ANSWER_GARBAGE;
-		break;
-	case FAULT_WRONG_REPLY:
-		what = ANSWER_WRONG;
-		break;
-	case FAULT_WRONG_AMOUNT:
+	if (fault == FAULT_WRONG_AMOUNT)
 		s->orders[order].amount += 100;
-		break;
-	case FAULT_FOR_EVER:
-		answer(s, request, ANSWER_PENDING, order, in_ms);
-		return;
-	default:
-		break;
-	}
-	settle_later(s, order, MINUTE);
+	if (fault != FAULT_FOR_EVER)
+		settle_later(s, order, SIM_MINUTE);
+	if (fault == FAULT_TWICE)
+		repeat(s, task, read);
 	/* A wire that never answers: only the deadline speaks. */
-	if (fault != FAULT_REPLY_LOST || sim_below(s, 2) == 0)
-		answer(s, request, what, order, in_ms);
+	if (fault != FAULT_REPLY_LOST || sim_below(s, uid, 2) == 0)
+		answer(s, task, what, order,
+			fault == FAULT_REPLY_LOST ? 45 * SIM_SECOND : SIM_SECOND);
 }
 
 /* Nothing was carried out. */
-static void refuse(struct sim *s, size_t request, enum fault fault)
+static void refuse(struct sim *s, const struct task *task, enum fault fault)
 {
 	static const enum answer answers[FAULTS_OF_SUBMIT] = {
-		[FAULT_CONNECT] = ANSWER_CONNECT,
 		[FAULT_REQUEST_LOST] = ANSWER_TIMEOUT,
 		[FAULT_500] = ANSWER_500,
 		[FAULT_REFUSED] = ANSWER_REFUSED,
 		[FAULT_429] = ANSWER_429,
+		[FAULT_401] = ANSWER_401,
+		[FAULT_404] = ANSWER_404,
+		[FAULT_REDIRECT] = ANSWER_REDIRECT,
 		[FAULT_FAILED] = ANSWER_FAILED,
 	};
+	uint32_t uid = s->sent[s->requests[task->index].sent].press;
 
-	answer(s, request, answers[fault], 0,
-		fault == FAULT_REQUEST_LOST ? 45 * SECOND : (int64_t)sim_below(s, 3 * SECOND));
+	answer(s, task, answers[fault], SIZE_MAX,
+		fault == FAULT_REQUEST_LOST ? 45 * SIM_SECOND
+					    : (int64_t)sim_below(s, uid, 3 * SIM_SECOND));
 }
 
-void provider_arrive(struct sim *s, const struct task *task)
+static bool is_taken(enum fault fault)
 {
-	uint64_t purchase = s->requests[task->index].purchase;
-	enum fault fault = (enum fault)sim_below(s, FAULTS_OF_SUBMIT);
-
-	if (!sim_strikes(s, fault, purchase))
-		fault = FAULTS;
-	if (fault != FAULT_CONNECT && fault != FAULT_REQUEST_LOST)
-		note_call(s, &s->requests[task->index]);
 	switch ((int)fault) {
-	case FAULT_CONNECT:
 	case FAULT_REQUEST_LOST:
 	case FAULT_500:
 	case FAULT_REFUSED:
 	case FAULT_429:
+	case FAULT_401:
+	case FAULT_404:
+	case FAULT_REDIRECT:
 	case FAULT_FAILED:
-		refuse(s, task->index, fault);
-		break;
-	case FAULTS:
-		if (sim_strikes(s, FAULT_IPN_FIRST, purchase)) {
-			size_t order = order_new(s, task->index);
-
-			settle_later(s, order, SECOND);
-			answer(s, task->index, ANSWER_STATE, order, 30 * SECOND);
-		} else
-			accept(s, task->index);
-		break;
+		return false;
 	default:
-		accept_badly(s, task->index, fault);
-		break;
+		return true;
 	}
 }
 
-/* ---- words to the engine -----------------------------------------------------------------------
+void provider_arrive(struct sim *s, const struct task *task, const struct http_call *call)
+{
+	uint32_t uid = s->sent[s->requests[task->index].sent].press;
+	enum fault fault = FAULT_REQUEST_LOST;
+	struct order read = {.id = ""};
+
+	if (!speech_read(s, call, &read)) {
+		sim_break(s, &s->report->unexplained, "a provider cannot read %.*s",
+			STR_ARG(call->body));
+		return;
+	}
+	fault += (enum fault)sim_below(s, uid, FAULTS_OF_SUBMIT - FAULT_REQUEST_LOST);
+	if (!sim_strikes(s, fault, uid))
+		fault = FAULTS;
+	if (fault != FAULT_REQUEST_LOST)
+		note_call(s, &read);
+	if (fault == FAULTS)
+		accept(s, task, &read);
+	else if (is_taken(fault))
+		accept_badly(s, task, &read, fault);
+	else
+		refuse(s, task, fault);
+}
+
+/* ---- queries -----------------------------------------------------------------------------------
  */
 
-static const char *word_of(const struct order *o, bool is_query)
-{
-	tama_assert(o != NULL);
-	switch (o->state) {
-	case ORDER_PENDING:
-		return "PENDING";
-	case ORDER_DONE:
-		return !o->is_hinting ? "SUCCESSFUL" : is_query ? "COMPLETED" : "SUCCESS";
-	case ORDER_REFUSED:
-		return "FAILED";
-	}
-	return "";
-}
-
-static struct facts facts_of(
-	struct sim *s, const struct order *o, const char *word, struct arena *arena)
-{
-	tama_assert(o != NULL);
-	const struct request *r = &s->requests[o->request];
-	struct facts facts = {
-		.word = arena_str(arena, str_c(word)),
-		.id = arena_str(arena, str_c(o->id)),
-		.amount = arena_printf(arena, "%lld", (long long)o->amount),
-		.is_valid = true,
-	};
-
-	if (o->is_hinting)
-		facts.our_ref = arena_str(arena, str_c(r->our_ref));
-	else {
-		facts.number = arena_str(arena, str_c(r->number));
-		facts.service = arena_str(arena, str_c(r->service));
-	}
-	return facts;
-}
-
-static void fill_answer(
-	struct sim *s, const struct task *task, struct engine_result *result, struct arena *arena)
-{
-	static const struct transfer transfers[] = {
-		[ANSWER_CONNECT] = {TRANSFER_CONNECT, 0, 0},
-		[ANSWER_TIMEOUT] = {TRANSFER_TIMEOUT, 300, 0},
-		[ANSWER_BROKEN] = {TRANSFER_BROKEN, 300, 0},
-		[ANSWER_500] = {TRANSFER_COMPLETE, 300, 500},
-		[ANSWER_GARBAGE] = {TRANSFER_COMPLETE, 300, 200},
-		[ANSWER_REFUSED] = {TRANSFER_COMPLETE, 300, 406},
-		[ANSWER_429] = {TRANSFER_COMPLETE, 300, 429},
-		[ANSWER_404] = {TRANSFER_COMPLETE, 300, 404},
-		[ANSWER_PENDING] = {TRANSFER_COMPLETE, 300, 200},
-		[ANSWER_STATE] = {TRANSFER_COMPLETE, 300, 200},
-		[ANSWER_WRONG] = {TRANSFER_COMPLETE, 300, 200},
-		[ANSWER_FAILED] = {TRANSFER_COMPLETE, 300, 200},
-	};
-	const struct order *o = s->orders_len > task->id ? &s->orders[task->id] : NULL;
-	bool is_query = result->call == PROVIDER_STATUS;
-
-	result->transfer = transfers[task->what];
-	switch (task->what) {
-	case ANSWER_REFUSED:
-		result->facts = (struct facts){.code = STR("Solde insuffisant"), .is_valid = true};
-		break;
-	case ANSWER_FAILED:
-		result->facts = (struct facts){.word = STR("FAILED"), .is_valid = true};
-		break;
-	case ANSWER_PENDING:
-		result->facts = facts_of(s, o, "PENDING", arena);
-		break;
-	case ANSWER_WRONG:
-		result->facts = facts_of(s, o, "SUCCESSFUL", arena);
-		result->facts.amount = STR("7");
-		break;
-	case ANSWER_STATE:
-		result->facts = facts_of(s, o, word_of(o, is_query), arena);
-		break;
-	default:
-		break;
-	}
-}
-
-void provider_result(struct sim *s, const struct task *task)
-{
-	const struct request *r = &s->requests[task->index];
-	struct engine_event *event = sim_event(s, ENGINE_RESULT, task->index);
-	struct engine_result *result = &event->as.result;
-
-	result->attempt = r->a.attempt;
-	result->partner = r->a.partner;
-	result->epoch = r->a.epoch;
-	result->call = task->tries == 0 ? PROVIDER_SUBMIT : PROVIDER_STATUS;
-	result->raw = STR("{}");
-	fill_answer(s, task, result, &event->arena);
-}
-
-void provider_query(struct sim *s, const struct task *task)
+void provider_query(struct sim *s, const struct task *task, const struct http_call *call)
 {
 	static const enum answer faults[] = {ANSWER_CONNECT, ANSWER_TIMEOUT, ANSWER_500, ANSWER_404,
-		ANSWER_GARBAGE, ANSWER_429, ANSWER_WRONG};
-	const struct request *r = &s->requests[task->index];
+		ANSWER_GARBAGE, ANSWER_429, ANSWER_WRONG, ANSWER_CUT, ANSWER_CUT_WHOLE,
+		ANSWER_OTHER, ANSWER_401, ANSWER_REDIRECT};
+	uint32_t uid = s->sent[s->requests[task->index].sent].press;
 	struct task reply = {
-		.kind = TASK_RESULT, .life = s->life, .index = task->index, .tries = 1};
+		.kind = TASK_RESULT, .life = task->life, .index = task->index, .tries = 1};
+	char id[SIM_TEXT];
 
-	note_call(s, r);
-	while (reply.id < s->orders_len && strcmp(s->orders[reply.id].id, r->provider_id) != 0)
+	if (!speech_read_query(s, call, id)) {
+		sim_break(s, &s->report->unexplained, "a provider cannot read a query");
+		return;
+	}
+	while (reply.id < s->orders_len && strcmp(s->orders[reply.id].id, id) != 0)
 		reply.id++;
+	if (reply.id < s->orders_len)
+		note_call(s, &s->orders[reply.id]);
 	reply.what = reply.id < s->orders_len ? ANSWER_STATE : ANSWER_404;
-	if (reply.id < s->orders_len && sim_strikes(s, FAULT_QUERY, r->purchase))
-		reply.what = (int)faults[sim_below(s, ROWS(faults))];
-	sim_later(s, (int64_t)sim_below(s, 2 * SECOND), reply);
+	if (sim_strikes(s, FAULT_QUERY, uid))
+		reply.what = (int)faults[sim_below(s, uid, SIM_ROWS(faults))];
+	sim_later(s, (int64_t)sim_below(s, uid, 2 * SIM_SECOND), reply);
 }
 
 /* ---- IPNs --------------------------------------------------------------------------------------
@@ -369,48 +302,63 @@ void provider_query(struct sim *s, const struct task *task)
 void provider_ipn_again(struct sim *s, const struct task *task)
 {
 	const struct order *o = &s->orders[task->index];
+	uint32_t uid = uid_of(s, o);
 	struct task again = *task;
 
 	again.tries++;
-	if (o->is_hinting ? again.tries < 30 : again.tries < 3 && sim_below(s, 2) == 0)
-		sim_later(s, MINUTE, again);
+	if (o->is_xente ? again.tries < 30 : again.tries < 3 && sim_below(s, uid, 2) == 0)
+		sim_later(s, SIM_MINUTE, again);
 	else
-		sim_mark(s, s->requests[o->request].purchase);
+		sim_mark(s, uid);
 }
 
-static const char *ipn_word(const struct order *o, enum word word)
+/* Where it is sent: as given with the request, or as agreed for the account. */
+static struct str path_of(
+	struct sim *s, const struct order *o, enum news news, struct arena *arena)
 {
-	if (word == WORD_STILL_PENDING)
-		return "PENDING";
-	if (word == WORD_FALSE)
-		return o->state == ORDER_DONE ? "FAILED" : o->is_hinting ? "SUCCESS" : "SUCCESSFUL";
-	return word_of(o, false);
+	static const char nobody[] = "NOBODYNOBODY";
+	char token[sizeof(nobody) + 35];
+	struct str path = str_c(o->ipn_path);
+
+	if (o->is_xente)
+		path = arena_printf(arena, "/ipn/xente-ug/%.*s",
+			STR_ARG(config_account(s->shared->config, STR("xente-ug"))->ipn_secret));
+	else if (news == NEWS_OF_NOBODY) {
+		vault_ipn_token(s->shared->vault, str_c(nobody), token);
+		path = arena_printf(arena, "/ipn/et-ci/%s", token);
+	}
+	if (news == NEWS_FORGED)
+		path = arena_printf(arena, "%.*s%c", (int)path.n - 1, path.p,
+			path.p[path.n - 1] == '0' ? '1' : '0');
+	return path;
 }
 
 void provider_ipn(struct sim *s, const struct task *task)
 {
 	const struct order *o = &s->orders[task->index];
-	const struct request *r = &s->requests[o->request];
-	struct engine_event *event;
-	struct engine_ipn *ipn;
+	enum news news = (enum news)task->what;
+	struct str query, body;
+	struct arena arena;
 
 	if (!s->is_up) {
 		provider_ipn_again(s, task);
 		return;
 	}
-	event = sim_ipn(s, task);
-	ipn = &event->as.ipn;
-	ipn->account = config_account(s->fx.config, str_c(r->account));
-	ipn->facts = facts_of(s, o, ipn_word(o, (enum word)task->what), &event->arena);
-	if (!o->is_hinting)
-		ipn->path_ref = arena_str(&event->arena, str_c(r->our_ref));
-	if (task->what == WORD_OTHER_AMOUNT)
-		ipn->facts.amount = STR("12345");
-	if (task->what == WORD_OF_NOBODY) {
-		ipn->path_ref = o->is_hinting ? (struct str){NULL, 0} : STR("NOBODY");
-		ipn->facts.our_ref = STR("NOBODY");
-		ipn->facts.id = STR("NOBODY");
-	}
-	ipn->raw = arena_printf(
-		&event->arena, "{%s %d %.*s}", o->id, task->what, STR_ARG(ipn->facts.word));
+	arena_init(&arena, LIMIT_TURN_BYTES);
+	speech_ipn(s, o, news, &arena, &query, &body);
+	gateway_ipn(s, task, path_of(s, o, news, &arena), query, body);
+	arena_fini(&arena);
+}
+
+bool provider_ipn_is_truth(const struct sim *s, const struct task *task)
+{
+	const struct order *o = &s->orders[task->index];
+
+	return task->what == NEWS_TRUE && !o->is_xente && o->state != ORDER_PENDING &&
+	       o->amount == o->asked;
+}
+
+struct str provider_login(struct sim *s, const struct http_call *call, struct arena *arena)
+{
+	return arena_printf(arena, "{\"Token\":\"token-%u\",\"success\":true}", ++s->logins);
 }

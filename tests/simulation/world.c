@@ -1,57 +1,21 @@
-/* Time, chance, customers, and a world from its first press to its last check. */
+/* Time, customers, and a world from its first press to its last check. */
 #include "sim.h"
 
+#include <sodium.h>
 #include <stdarg.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
-#define HOUR INT64_C(3600000)
-#define FAULTS_UNTIL_MS (2 * HOUR)
-
-/* ---- chance ------------------------------------------------------------------------------------
- */
-
-uint64_t sim_mix(uint64_t *state)
-{
-	uint64_t z = *state += UINT64_C(0x9E3779B97F4A7C15);
-
-	z = (z ^ z >> 30) * UINT64_C(0xBF58476D1CE4E5B9);
-	z = (z ^ z >> 27) * UINT64_C(0x94D049BB133111EB);
-	return z ^ z >> 31;
-}
-
-uint64_t sim_random(struct sim *s)
-{
-	return sim_mix(&s->chance);
-}
-
-uint64_t sim_below(struct sim *s, uint64_t n)
-{
-	return sim_random(s) % n;
-}
+#define FAULTS_UNTIL_MS (2 * SIM_HOUR)
+#define END_MS (FAULTS_UNTIL_MS + 48 * SIM_HOUR)
 
 void sim_trace(struct sim *s, uint64_t a, uint64_t b)
 {
-	uint64_t h = s->report->trace;
+	uint64_t h = s->trace;
 
-	h = (h ^ (uint64_t)(s->now_ms - FX_EPOCH)) * UINT64_C(0x100000001B3);
+	h = (h ^ (uint64_t)(s->now_ms - SIM_EPOCH)) * UINT64_C(0x100000001B3);
 	h = (h ^ a) * UINT64_C(0x100000001B3);
-	s->report->trace = (h ^ b) * UINT64_C(0x100000001B3);
-}
-
-void sim_mark(struct sim *s, uint64_t purchase)
-{
-	if (purchase == 0)
-		return;
-	s->faulted = sim_grow(s->faulted, s->faulted_len, &s->faulted_cap, sizeof(*s->faulted));
-	s->faulted[s->faulted_len++] = purchase;
-}
-
-bool sim_strikes(struct sim *s, enum fault fault, uint64_t purchase)
-{
-	if (!s->has_faults || !s->is_on[fault] || sim_below(s, 1000) >= s->rate)
-		return false;
-	s->report->faults[fault]++;
-	sim_mark(s, purchase);
-	return true;
+	s->trace = (h ^ b) * UINT64_C(0x100000001B3);
 }
 
 void sim_break(struct sim *s, uint64_t *count, const char *fmt, ...)
@@ -61,6 +25,8 @@ void sim_break(struct sim *s, uint64_t *count, const char *fmt, ...)
 	++*count;
 	if (s->report->broken[0] != '\0')
 		return;
+	s->report->broken_world = s->seed;
+	s->report->broken_presses = s->presses_len;
 	va_start(args, fmt);
 	(void)vsnprintf(s->report->broken, sizeof(s->report->broken), fmt, args);
 	va_end(args);
@@ -76,6 +42,11 @@ void *sim_grow(void *array, size_t len, size_t *cap, size_t size)
 	return array;
 }
 
+struct press *sim_press(struct sim *s, uint32_t uid)
+{
+	return uid > 0 && uid <= s->presses_len ? &s->presses[uid - 1] : NULL;
+}
+
 /* ---- the heap ----------------------------------------------------------------------------------
  */
 
@@ -84,16 +55,21 @@ static bool is_before(const struct task *a, const struct task *b)
 	return a->at_ms != b->at_ms ? a->at_ms < b->at_ms : a->seq < b->seq;
 }
 
-void sim_later(struct sim *s, int64_t in_ms, struct task task)
+static void push_task(struct sim *s, struct task task)
 {
 	size_t at = s->heap_len++;
 
-	task.at_ms = (s->now_ms + in_ms + SIM_TICK_MS) / SIM_TICK_MS * SIM_TICK_MS;
 	task.seq = s->seq++;
 	s->heap = sim_grow(s->heap, at, &s->heap_cap, sizeof(*s->heap));
 	for (; at > 0 && is_before(&task, &s->heap[(at - 1) / 2]); at = (at - 1) / 2)
 		s->heap[at] = s->heap[(at - 1) / 2];
 	s->heap[at] = task;
+}
+
+void sim_later(struct sim *s, int64_t in_ms, struct task task)
+{
+	task.at_ms = (s->now_ms + in_ms + SIM_TICK_MS) / SIM_TICK_MS * SIM_TICK_MS;
+	push_task(s, task);
 }
 
 static struct task take_task(struct sim *s)
@@ -121,6 +97,8 @@ struct sim_event {
 	struct sim *sim;
 	size_t index;
 	struct task task; /* IPN: to come again */
+	uint64_t digest; /* IPN: of its body */
+	size_t tells; /* index + 1 of the attempt that it tells the truth about */
 };
 
 static void append(struct sim *s, struct engine_event *event)
@@ -140,28 +118,58 @@ static void press_again(struct sim *s, size_t index)
 {
 	struct press *p = &s->presses[index];
 
-	if (p->tries++ < 6)
-		sim_later(s, 2000 + (int64_t)sim_below(s, 30000),
+	if (p->tries < 6)
+		sim_later(s, 2000 + (int64_t)sim_below(s, p->uid, 30000),
 			(struct task){.kind = TASK_BUY, .index = index});
 }
 
+/* I10: one press is one purchase, and a repeated hop gets the same bytes. */
+static void acknowledged(struct sim *s, struct engine_event *event, struct press *p)
+{
+	const struct engine_buy *buy = &event->as.buy;
+	struct str reply = event->outcome == ENGINE_DONE ? buy->hop_reply : buy->repeat_reply;
+
+	if (p->is_acknowledged && p->purchase != buy->purchase)
+		sim_break(s, &s->report->doubled, "I10: one press became two purchases");
+	if (p->is_acknowledged && !str_eq(reply, str_c(p->reply)))
+		sim_break(s, &s->report->unexplained, "I10: a repeated hop got another reply");
+	if (!p->is_acknowledged && event->outcome == ENGINE_REPEATED && !p->was_in_doubt)
+		sim_break(s, &s->report->unexplained, "I10: a repeat of what was never taken");
+	p->is_acknowledged = true;
+	p->purchase = buy->purchase;
+	(void)snprintf(p->reply, sizeof(p->reply), "%.*s", STR_ARG(reply));
+	if (sim_below(s, p->uid, 20) == 0)
+		press_again(s, p->uid - 1);
+}
+
+/* X6: ok must be there, fail must not be, info may. */
 static void buy_done(struct sim *s, struct engine_event *event, size_t index)
 {
 	struct press *p = &s->presses[index];
-	const struct engine_buy *buy = &event->as.buy;
 
-	if (event->outcome == ENGINE_DONE || event->outcome == ENGINE_REPEATED) {
-		if (p->purchase != 0 && p->purchase != buy->purchase)
-			sim_break(s, &s->report->doubled, "X1: one press became two purchases");
-		p->is_acknowledged = true;
-		p->purchase = buy->purchase;
-		if (sim_below(s, 20) == 0)
-			press_again(s, index);
-	} else if (event->outcome == ENGINE_NOT_DONE || event->outcome == ENGINE_IN_DOUBT) {
+	if (process_is_dying(s)) {
+		/* Whatever the engine says now, nobody hears it. */
+		p->was_in_doubt = true;
+		press_again(s, index);
+	} else if (event->outcome == ENGINE_DONE || event->outcome == ENGINE_REPEATED)
+		acknowledged(s, event, p);
+	else if (event->outcome == ENGINE_NOT_DONE || event->outcome == ENGINE_IN_DOUBT) {
 		p->was_in_doubt = p->was_in_doubt || event->outcome == ENGINE_IN_DOUBT;
+		p->is_refused = event->outcome == ENGINE_NOT_DONE;
 		press_again(s, index);
 	} else
 		p->is_refused = true;
+}
+
+static void ipn_done(struct sim *s, struct engine_event *event, struct sim_event *se)
+{
+	if (event->outcome != ENGINE_DONE || process_is_dying(s)) {
+		provider_ipn_again(s, &se->task);
+		return;
+	}
+	s->acknowledged = sim_grow(s->acknowledged, s->acknowledged_len, &s->acknowledged_cap,
+		sizeof(*s->acknowledged));
+	s->acknowledged[s->acknowledged_len++] = se->digest;
 }
 
 static void event_done(struct engine_event *event)
@@ -171,18 +179,21 @@ static void event_done(struct engine_event *event)
 
 	sim_trace(s, event->kind, event->outcome);
 	s->report->events++;
-	if (event->kind == ENGINE_RESULT && event->outcome == ENGINE_NOT_DONE) {
+	if (event->kind == ENGINE_RESULT && event->outcome == ENGINE_NOT_DONE && !process_is_dying(s)) {
 		append(s, event); /* as the wire does: it exists nowhere else */
 		return;
 	}
+	if (se->tells > 0 && event->outcome == ENGINE_DONE && !process_is_dying(s) &&
+		s->sent[se->tells - 1].told_ms == 0)
+		s->sent[se->tells - 1].told_ms = s->now_ms;
 	if (event->kind == ENGINE_BUY)
 		buy_done(s, event, se->index);
-	if (event->kind == ENGINE_IPN && event->outcome != ENGINE_DONE)
-		provider_ipn_again(s, &se->task);
+	if (event->kind == ENGINE_IPN)
+		ipn_done(s, event, se);
 	event_free(event);
 }
 
-struct engine_event *sim_event(struct sim *s, enum engine_event_kind kind, size_t index)
+static struct sim_event *new_event(struct sim *s, enum engine_event_kind kind, size_t index)
 {
 	struct sim_event *se = calloc(1, sizeof(*se));
 
@@ -191,39 +202,98 @@ struct engine_event *sim_event(struct sim *s, enum engine_event_kind kind, size_
 	se->event.kind = kind;
 	se->event.user = se;
 	se->event.done = event_done;
-	arena_init(&se->event.arena, 64 * 1024);
+	arena_init(&se->event.arena, LIMIT_TURN_BYTES);
+	return se;
+}
+
+struct engine_event *sim_event(struct sim *s, enum engine_event_kind kind, size_t index)
+{
+	struct sim_event *se = new_event(s, kind, index);
+
 	append(s, &se->event);
 	return &se->event;
 }
 
-struct engine_event *sim_ipn(struct sim *s, const struct task *task)
+struct engine_event *sim_ipn(struct sim *s, const struct task *task, uint64_t digest)
 {
-	struct engine_event *event = sim_event(s, ENGINE_IPN, task->index);
+	struct sim_event *se = new_event(s, ENGINE_IPN, task->index);
 
-	((struct sim_event *)event->user)->task = *task;
-	return event;
+	se->task = *task;
+	se->digest = digest;
+	return &se->event;
+}
+
+void sim_post(struct sim *s, struct engine_event *event)
+{
+	append(s, event);
+}
+
+void sim_discard(struct engine_event *event)
+{
+	event_free(event);
+}
+
+void sim_tells(struct engine_event *event, size_t sent)
+{
+	((struct sim_event *)event->user)->tells = sent + 1;
 }
 
 /* ---- customers ---------------------------------------------------------------------------------
  */
 
-static void draw_press(struct sim *s, struct press *p, uint64_t uid)
+static const struct operator_cfg *operator_of(const struct sim *s, const struct offer *offer,
+	const char *number, struct msisdn *out)
+{
+	memset(out, 0, sizeof(*out));
+	(void)snprintf(out->digits, sizeof(out->digits), "%s", number);
+	return config_operator_guess(s->shared->config, offer->country, out);
+}
+
+static void draw_press(struct sim *s, struct press *p, uint32_t uid)
 {
 	static const char *const offers[] = {"ci-airtime", "ci-airtime", "ci-payment",
 		"agent-airtime", "ug-airtime", "ug-airtime"};
+	static const char *const prefixes[] = {"01", "05", "07"};
+	uint64_t state = s->seed ^ (uint64_t)uid << 32;
 	/* One in twenty is somebody who was here already: the pause is met. */
-	unsigned who = (unsigned)(sim_below(s, 20) == 0 ? sim_below(s, uid) : uid);
+	unsigned who = (unsigned)(sim_mix(&state) % 20 == 0 ? sim_mix(&state) % uid : uid);
+	const char *prefix = prefixes[sim_mix(&state) % SIM_ROWS(prefixes)];
 
 	p->uid = uid;
-	p->offer = offers[sim_below(s, ROWS(offers))];
+	p->chance = sim_mix(&state);
+	p->offer = offers[sim_mix(&state) % SIM_ROWS(offers)];
 	if (p->offer[0] == 'u') {
 		(void)snprintf(p->payer, sizeof(p->payer), "25677%07u", who);
 		(void)snprintf(p->beneficiary, sizeof(p->beneficiary), "25677%07u", who + 500);
-	} else {
-		(void)snprintf(p->payer, sizeof(p->payer), "225%s%08u",
-			sim_below(s, 2) ? "01" : "05", who);
-		(void)snprintf(p->beneficiary, sizeof(p->beneficiary), "22501%08u", who + 500);
+		return;
 	}
+	(void)snprintf(p->payer, sizeof(p->payer), "225%s%08u", prefix, who);
+	(void)snprintf(p->beneficiary, sizeof(p->beneficiary), "22501%08u", who + 500);
+	if (prefix[1] == '7' && p->offer[0] == 'c')
+		(void)snprintf(p->otp, sizeof(p->otp), SIM_CANARY "%02u",
+			(unsigned)(sim_mix(&state) % 100));
+}
+
+static struct buy_intent *make_intent(struct sim *s, const struct press *p, struct arena *arena)
+{
+	struct buy_intent *intent = arena_alloc(arena, sizeof(*intent));
+
+	*intent = (struct buy_intent){
+		.offer = config_offer(s->shared->config, str_c(p->offer)),
+		.face_value = 500,
+		.ref = arena_printf(arena, "R%07u", (unsigned)p->uid),
+		.texts = {STR_INIT("delivered"), STR_INIT("cancelled"), STR_INIT("expired"),
+			STR_INIT("refund due"), STR_INIT("progress")},
+		/* A handle of this life: the wire knows what it stands for. */
+		.secret = p->otp[0] != '\0' ? p->uid : 0,
+	};
+	intent->operator_ = operator_of(s, intent->offer, p->beneficiary, &intent->beneficiary);
+	intent->payer_operator = operator_of(s, intent->offer, p->payer, &intent->payer);
+	if (intent->offer->collect.account == NULL)
+		intent->payer_operator = NULL;
+	intent->fee = offer_fee(intent->offer, intent->face_value);
+	intent->price = intent->face_value + intent->fee;
+	return intent;
 }
 
 static void press(struct sim *s, const struct task *task)
@@ -231,24 +301,25 @@ static void press(struct sim *s, const struct task *task)
 	struct press *p = &s->presses[task->index];
 	struct engine_event *event;
 	struct engine_buy *buy;
-	struct buy_intent *intent;
 
 	if (!s->is_up) {
 		press_again(s, task->index);
 		return;
 	}
+	p->tries++;
 	p->is_refused = false;
 	event = sim_event(s, ENGINE_BUY, task->index);
 	buy = &event->as.buy;
-	intent = arena_alloc(&event->arena, sizeof(*intent));
-	*intent = fx_intent(s->fx.config, p->offer, p->payer, p->beneficiary);
-	intent->ref = arena_printf(&event->arena, "R%07llu", (unsigned long long)p->uid);
-	buy->partner = intent->offer->partner->id;
+	buy->intent = make_intent(s, p, &event->arena);
+	buy->partner = buy->intent->offer->partner->id;
 	buy->ordinal = 1;
 	buy->channel = STR("ussd");
 	buy->lang = STR("fr");
-	buy->intent = intent;
-	buy->hop_reply = STR("Demande recue");
+	buy->hop_reply = arena_printf(&event->arena, "Demande recue. %u.%u", (unsigned)p->uid,
+		p->tries);
+	/* A hop may be late: its deadline cancels it before the engine takes it up. */
+	atomic_store(&p->claim, sim_below(s, p->uid, 60) == 0 ? CLAIM_CANCELLED : CLAIM_WAITING);
+	buy->claim = &p->claim;
 	memcpy(buy->uid, &p->uid, sizeof(p->uid));
 }
 
@@ -257,30 +328,10 @@ static void press(struct sim *s, const struct task *task)
 
 static void run_task(struct sim *s, const struct task *task)
 {
-	bool is_dead = task->life != 0 && task->life != s->life;
-
-	sim_trace(s, (uint64_t)task->kind, task->seq);
-	is_dead = is_dead || (task->life != 0 && !s->is_up);
+	sim_trace(s, (uint64_t)task->kind, task->index);
 	switch (task->kind) {
 	case TASK_BUY:
 		press(s, task);
-		break;
-	case TASK_PREPARED:
-		if (!is_dead)
-			process_prepared(s, task);
-		break;
-	case TASK_ARRIVE:
-		/* The process died after its bytes had left, or before. */
-		if (is_dead)
-			sim_mark(s, s->requests[task->index].purchase);
-		if (!is_dead || sim_below(s, 2) == 0)
-			provider_arrive(s, task);
-		break;
-	case TASK_RESULT:
-		if (!is_dead)
-			provider_result(s, task);
-		else
-			sim_mark(s, s->requests[task->index].purchase);
 		break;
 	case TASK_SETTLE:
 		provider_settle(s, task);
@@ -288,18 +339,25 @@ static void run_task(struct sim *s, const struct task *task)
 	case TASK_IPN:
 		provider_ipn(s, task);
 		break;
-	case TASK_QUERY:
-		if (!is_dead)
-			provider_query(s, task);
-		break;
-	case TASK_SMS:
-		if (!is_dead)
-			process_sms(s, task);
-		break;
 	case TASK_RESTART:
 		process_start(s);
 		break;
+	case TASK_PREPARED:
+	case TASK_GO:
+	case TASK_ARRIVE:
+	case TASK_RESULT:
+	case TASK_QUERY:
+	case TASK_SMS:
+		wire_task(s, task);
+		break;
 	}
+}
+
+/* A stopped process does nothing of its own: its work waits until it goes on. */
+static bool is_stopped(const struct sim *s, const struct task *task)
+{
+	return task->life != 0 && task->life == s->life && s->is_up &&
+	       s->now_ms < s->paused_until_ms && task->kind != TASK_ARRIVE;
 }
 
 /* The next moment at which anything happens. */
@@ -326,7 +384,12 @@ static void play(struct sim *s, int64_t until_ms)
 		s->now_ms = at_ms > s->now_ms ? at_ms : s->now_ms;
 		while (s->heap_len > 0 && s->heap[0].at_ms <= s->now_ms) {
 			struct task task = take_task(s);
-			run_task(s, &task);
+
+			if (is_stopped(s, &task)) {
+				task.at_ms = s->paused_until_ms;
+				push_task(s, task);
+			} else
+				run_task(s, &task);
 		}
 		if (s->is_up && s->now_ms >= s->paused_until_ms &&
 			(s->first != NULL || s->wake_ms <= s->now_ms))
@@ -335,91 +398,170 @@ static void play(struct sim *s, int64_t until_ms)
 	s->now_ms = until_ms;
 }
 
-/* Few faults reach deep states, many reach strange ones: each world draws its own mixture. */
-static void draw_faults(struct sim *s)
+static void open_world(struct sim *s, size_t presses)
 {
-	static const unsigned rates[] = {0, 20, 60, 150, 400};
-
-	s->rate = rates[sim_below(s, ROWS(rates))];
-	for (int i = 0; i < FAULTS; i++)
-		s->is_on[i] = sim_below(s, 3) != 0;
-	s->has_faults = true;
-}
-
-static void open_world(struct sim *s, uint64_t seed, const struct fx_store *shared, size_t presses)
-{
-	s->chance = seed;
-	s->wire_chance = sim_mix(&s->chance);
-	s->now_ms = FX_EPOCH;
+	s->process_chance = s->seed ^ UINT64_C(0x70726f63657373);
+	s->wire_chance = sim_mix(&s->process_chance);
+	disks_seed(s->shared->disks, sim_mix(&s->process_chance));
+	s->now_ms = SIM_EPOCH;
 	s->last = &s->first;
-	s->fx.vault = shared->vault;
-	s->fx.config = shared->config;
-	fx_open_memory(&s->fx);
-	process_stand_before_store(s);
-	draw_faults(s);
+	sim_draw_faults(s);
 	s->presses = calloc(presses, sizeof(*s->presses));
 	s->presses_len = presses;
 	tama_assert(s->presses != NULL);
 	for (size_t i = 0; i < presses; i++) {
-		draw_press(s, &s->presses[i], i + 1);
-		sim_later(s, (int64_t)sim_below(s, presses * 80),
+		draw_press(s, &s->presses[i], (uint32_t)i + 1);
+		sim_later(s, (int64_t)sim_below(s, s->presses[i].uid, presses * 80),
 			(struct task){.kind = TASK_BUY, .index = i});
 	}
-	process_start(s);
+	process_open(s);
 }
 
 static void close_world(struct sim *s)
 {
-	if (s->is_up)
-		engine_free(&s->engine);
+	process_close(s);
 	while (s->first != NULL) {
 		struct engine_event *event = s->first;
 
 		s->first = event->next;
 		event_free(event);
 	}
-	process_leave_store(s);
-	fx_close_memory(&s->fx);
+	for (size_t i = 0; i < s->requests_len; i++)
+		request_free(&s->requests[i]);
 	free(s->heap);
 	free(s->requests);
+	free(s->sent);
+	free(s->sent_index);
 	free(s->orders);
 	free(s->presses);
 	free(s->calls);
-	free(s->faulted);
+	free(s->acknowledged);
 }
 
-static void run_world(uint64_t seed, const struct fx_store *shared, size_t presses,
-	unsigned check_every, struct sim_report *report)
-{
-	struct sim *s = calloc(1, sizeof(*s));
+/* libsodium's chance during a world: a sequence, so that disks are alike as well. */
+static uint64_t *sodium_state;
 
-	tama_assert(s != NULL);
+static const char *sodium_name(void)
+{
+	return "simulated";
+}
+
+static void sodium_bytes(void *const out, const size_t n)
+{
+	unsigned char *p = out;
+
+	for (size_t i = 0; i < n; i++)
+		p[i] = (unsigned char)(sim_mix(sodium_state) >> 32);
+}
+
+static uint32_t sodium_number(void)
+{
+	return (uint32_t)(sim_mix(sodium_state) >> 32);
+}
+
+void sim_world(const struct sim_shared *shared, const struct sim_plan *plan, uint64_t seed,
+	size_t presses, struct sim_report *report)
+{
+	static const struct sim_plan everything = {.only = NULL};
+	struct sim *s = calloc(1, sizeof(*s));
+	uint64_t sodium = seed;
+
+	tama_assert(s != NULL && presses <= SIM_WORLD);
+	sodium_state = &sodium;
+	s->shared = shared;
+	s->plan = plan != NULL ? plan : &everything;
 	s->report = report;
-	s->check_every = check_every;
-	open_world(s, seed, shared, presses);
-	play(s, FX_EPOCH + FAULTS_UNTIL_MS);
+	s->seed = seed;
+	s->trace = seed;
+	if (s->plan->struck != NULL)
+		s->plan->struck->len = 0;
+	open_world(s, presses);
+	play(s, SIM_EPOCH + FAULTS_UNTIL_MS);
 	s->has_faults = false;
 	s->paused_until_ms = 0;
-	play(s, FX_EPOCH + FAULTS_UNTIL_MS + 48 * HOUR);
+	play(s, SIM_EPOCH + END_MS);
 	if (report->broken[0] == '\0')
 		check_end(s);
+	report->worlds++;
+	report->trace += s->trace;
 	close_world(s);
 	free(s);
 }
 
-bool sim_run(uint64_t seed, uint64_t purchases, unsigned check_every, struct sim_report *out)
+void sim_report_add(struct sim_report *to, const struct sim_report *from)
 {
-	struct fx_store shared = {NULL};
-	uint64_t chance = seed;
+	const uint64_t *f = (const uint64_t *)from;
+	uint64_t *t = (uint64_t *)to;
+
+	for (size_t i = 0; i < offsetof(struct sim_report, broken_world) / sizeof(*t); i++)
+		t[i] += f[i];
+	if (to->broken[0] == '\0') {
+		memcpy(to->broken, from->broken, sizeof(to->broken));
+		to->broken_world = from->broken_world;
+		to->broken_presses = from->broken_presses;
+	}
+}
+
+bool sim_run(const struct sim_shared *shared, const struct sim_run *run, struct sim_report *out)
+{
+	uint64_t chance = run->seed, seed = run->seed, left = run->purchases;
 
 	memset(out, 0, sizeof(*out));
-	fx_load(&shared);
-	while (out->purchases < purchases && out->broken[0] == '\0') {
-		uint64_t left = purchases - out->purchases;
+	for (unsigned i = 0; left > 0 && out->broken[0] == '\0'; i++) {
+		size_t presses = left < SIM_WORLD ? (size_t)left : SIM_WORLD;
 
-		run_world(sim_mix(&chance), &shared, left < SIM_WORLD ? left : SIM_WORLD,
-			check_every, out);
+		if (i % run->jobs == run->job)
+			sim_world(shared, run->plan, seed, presses, out);
+		left -= presses;
+		seed = sim_mix(&chance);
 	}
-	fx_unload(&shared);
 	return out->broken[0] == '\0';
+}
+
+void sim_load(struct sim_shared *out)
+{
+	static struct randombytes_implementation chance = {.implementation_name = sodium_name,
+		.random = sodium_number,
+		.buf = sodium_bytes};
+	static uint64_t before_the_first;
+	struct err err = ERR_INIT;
+	const char *tmp = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
+
+	sodium_state = &before_the_first;
+	tama_assert(randombytes_set_implementation(&chance) == 0);
+	memset(out, 0, sizeof(*out));
+	if (config_load("tests/simulation/world.lua", NULL, &out->config, &err) != 0 ||
+		vault_new(STR(SIM_KEY), &out->vault, &err) != 0 ||
+		dialect_host_new(1u << DIALECT_PROVIDER, &out->host, &err) != 0) {
+		(void)fprintf(stderr, "%s\n", err.text);
+		exit(2);
+	}
+	out->disks = disks_install();
+	(void)snprintf(out->dir, sizeof(out->dir), "%s/tama-simulation-XXXXXX", tmp);
+	tama_assert(mkdtemp(out->dir) != NULL);
+}
+
+/* The store leaves nothing real behind but its lock and an empty file. */
+static void remove_dir(const char *dir, const char *sub)
+{
+	static const char *const names[] = {"lock", "tama.db"};
+	char path[256];
+
+	for (size_t i = 0; i < SIM_ROWS(names); i++) {
+		(void)snprintf(path, sizeof(path), "%s%s/%s", dir, sub, names[i]);
+		(void)unlink(path);
+	}
+	(void)snprintf(path, sizeof(path), "%s%s", dir, sub);
+	(void)rmdir(path);
+}
+
+void sim_unload(struct sim_shared *shared)
+{
+	remove_dir(shared->dir, "/image");
+	remove_dir(shared->dir, "/world");
+	remove_dir(shared->dir, "");
+	disks_remove(&shared->disks);
+	dialect_host_free(&shared->host);
+	vault_free(&shared->vault);
+	config_unref(&shared->config);
 }

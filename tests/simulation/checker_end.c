@@ -1,0 +1,228 @@
+/* What must hold when the faults have stopped and 48 hours have passed, and after each restart. */
+#include "sim.h"
+
+static int64_t number(struct sim *s, const char *text, uint64_t id)
+{
+	sqlite3_stmt *stmt = NULL;
+	int64_t out = 0;
+
+	if (sqlite3_prepare_v2(sim_handle(s), text, -1, &stmt, NULL) != SQLITE_OK) {
+		(void)fprintf(stderr, "%s: %s\n", text, sqlite3_errmsg(sim_handle(s)));
+		abort();
+	}
+	if (sqlite3_bind_parameter_count(stmt) > 0)
+		(void)sqlite3_bind_int64(stmt, 1, (int64_t)id);
+	if (sqlite3_step(stmt) == SQLITE_ROW)
+		out = sqlite3_column_int64(stmt, 0);
+	(void)sqlite3_finalize(stmt);
+	return out;
+}
+
+/* ---- X3, X6: what a customer was told against what there is ------------------------------------
+ */
+
+static void check_presses(struct sim *s, bool is_end)
+{
+	sqlite3_stmt *row = NULL;
+
+	tama_assert(sqlite3_prepare_v2(sim_handle(s), "SELECT id FROM purchase WHERE partner = 1"
+						      " AND ref = ?1",
+			    -1, &row, NULL) == SQLITE_OK);
+	for (size_t i = 0; i < s->presses_len; i++) {
+		const struct press *p = &s->presses[i];
+		char ref[16];
+		uint64_t id = 0;
+
+		if (!is_end && !p->is_acknowledged)
+			continue;
+		(void)snprintf(ref, sizeof(ref), "R%07u", (unsigned)p->uid);
+		(void)sqlite3_bind_text(row, 1, ref, -1, SQLITE_STATIC);
+		if (sqlite3_step(row) == SQLITE_ROW)
+			id = (uint64_t)sqlite3_column_int64(row, 0);
+		(void)sqlite3_reset(row);
+		if (p->is_acknowledged && id == 0)
+			sim_break(s, &s->report->lost, "X3: lost, though acknowledged");
+		else if (p->is_acknowledged && id != p->purchase)
+			sim_break(s, &s->report->unexplained,
+				"X3: another purchase than the acknowledged one");
+		if (p->is_refused && !p->is_acknowledged && !p->was_in_doubt && id != 0)
+			sim_break(s, &s->report->unexplained, "X6: refused, and there is one");
+	}
+	(void)sqlite3_finalize(row);
+}
+
+/* ---- I8: the providers' access log against the inbox -------------------------------------------
+ */
+
+static int by_number(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+/* The raw text of an inbox row: sealed and bound to table, partner and id. */
+static uint64_t digest_of_row(struct sim *s, sqlite3_stmt *row)
+{
+	unsigned char context[13] = {'i'}, plain[4096];
+	uint64_t id = (uint64_t)sqlite3_column_int64(row, 0);
+	uint32_t partner = (uint32_t)sqlite3_column_int64(row, 1);
+	struct str sealed = {sqlite3_column_blob(row, 2), (size_t)sqlite3_column_bytes(row, 2)};
+
+	for (int i = 0; i < 4; i++)
+		context[1 + i] = (unsigned char)(partner >> (8 * i));
+	for (int i = 0; i < 8; i++)
+		context[5 + i] = (unsigned char)(id >> (8 * i));
+	if (sealed.n > sizeof(plain) ||
+		vault_open(s->shared->vault, VAULT_INBOX, (struct str){(char *)context, 13}, sealed,
+			plain) != 0) {
+		sim_break(s, &s->report->unexplained, "I8: an inbox row that does not open");
+		return 0;
+	}
+	return sim_digest((struct str){(char *)plain, sealed.n - VAULT_OVERHEAD});
+}
+
+static void check_access_log(struct sim *s)
+{
+	sqlite3_stmt *row = NULL;
+	uint64_t *kept = NULL;
+	size_t len = 0, cap = 0;
+
+	tama_assert(sqlite3_prepare_v2(sim_handle(s),
+			    "SELECT id, partner, raw FROM inbox WHERE kind = 1", -1, &row,
+			    NULL) == SQLITE_OK);
+	while (sqlite3_step(row) == SQLITE_ROW) {
+		kept = sim_grow(kept, len, &cap, sizeof(*kept));
+		kept[len++] = digest_of_row(s, row);
+	}
+	(void)sqlite3_finalize(row);
+	if (len > 0)
+		qsort(kept, len, sizeof(*kept), by_number);
+	for (size_t i = 0; i < s->acknowledged_len; i++)
+		if (len == 0 || bsearch(&s->acknowledged[i], kept, len, sizeof(*kept),
+					by_number) == NULL)
+			sim_break(s, &s->report->lost, "I8: an IPN answered 200 is not there");
+	free(kept);
+}
+
+/* ---- X5: where each purchase ended -------------------------------------------------------------
+ */
+
+/* A person may be asked only where no true and final word got through in time. */
+static void check_reviews(struct sim *s)
+{
+	sqlite3_stmt *row = NULL;
+
+	tama_assert(sqlite3_prepare_v2(sim_handle(s),
+			    "SELECT a.id, (SELECT max(at_ms) FROM event e WHERE e.purchase ="
+			    " a.purchase AND e.attempt = a.id AND to_state = 9) FROM attempt a"
+			    " WHERE a.state = 9",
+			    -1, &row, NULL) == SQLITE_OK);
+	while (sqlite3_step(row) == SQLITE_ROW) {
+		const struct sent *sent = sim_sent_of(s, (uint64_t)sqlite3_column_int64(row, 0));
+
+		if (sent->told_ms != 0 && sent->told_ms < sqlite3_column_int64(row, 1) &&
+			!sent->has_lied)
+			sim_break(s, &s->report->unexplained,
+				"X5: a person is asked what the provider had told");
+	}
+	(void)sqlite3_finalize(row);
+}
+
+static void check_purchases(struct sim *s)
+{
+	sqlite3_stmt *row = NULL;
+
+	tama_assert(sqlite3_prepare_v2(sim_handle(s),
+			    "SELECT id, state, CAST(substr(ref, 2) AS INTEGER) FROM purchase", -1,
+			    &row, NULL) == SQLITE_OK);
+	while (sqlite3_step(row) == SQLITE_ROW) {
+		int state = sqlite3_column_int(row, 1);
+		const struct press *p = sim_press(s, (uint32_t)sqlite3_column_int64(row, 2));
+
+		check_purchase(s, (uint64_t)sqlite3_column_int64(row, 0));
+		s->report->purchases++;
+		s->report->faulted += p->is_faulted;
+		s->report->states[state]++;
+		s->report->reviews += state == PURCHASE_REVIEW;
+		sim_trace(s, p->uid, (uint64_t)state);
+		if (state == PURCHASE_REVIEW && !p->is_faulted)
+			sim_break(s, &s->report->unexplained,
+				"X5: a person is asked about a purchase without a fault");
+	}
+	(void)sqlite3_finalize(row);
+}
+
+/* ---- I11: nothing secret rests anywhere --------------------------------------------------------
+ */
+
+static void check_canaries(struct sim *s)
+{
+	const struct config *config = s->shared->config;
+
+	if (disk_contains(s->disk, SIM_CANARY, sizeof(SIM_CANARY) - 1))
+		sim_break(s, &s->report->unexplained, "I11: a code rests on the disk");
+	for (size_t i = 0; i < config->accounts_len; i++)
+		for (size_t j = 0; j < config->accounts[i].fields_len; j++) {
+			struct str v = config->accounts[i].fields[j].value;
+
+			if (v.n >= 8 && disk_contains(s->disk, v.p, v.n))
+				sim_break(s, &s->report->unexplained,
+					"I11: a key rests on the disk");
+		}
+}
+
+static void check_nothing(struct sim *s, const char *text, const char *what)
+{
+	if (number(s, text, 0) != 0)
+		sim_break(s, &s->report->unexplained, "%s", what);
+}
+
+/* Whatever the last life was sending has met a fault: its own death. */
+static void mark_orphans(struct sim *s)
+{
+	sqlite3_stmt *row = NULL;
+
+	tama_assert(sqlite3_prepare_v2(sim_handle(s), "SELECT id FROM attempt WHERE state = 2", -1,
+			    &row, NULL) == SQLITE_OK);
+	while (sqlite3_step(row) == SQLITE_ROW)
+		sim_mark(s, sim_sent_of(s, (uint64_t)sqlite3_column_int64(row, 0))->press);
+	(void)sqlite3_finalize(row);
+}
+
+void check_restart(struct sim *s)
+{
+	if (s->life < 2)
+		return;
+	mark_orphans(s);
+	check_presses(s, false);
+	if (s->disk != NULL)
+		check_access_log(s);
+}
+
+void check_end(struct sim *s)
+{
+	if (!s->is_up) {
+		sim_break(s, &s->report->unexplained, "X5: the process is down after 48 hours");
+		return;
+	}
+	check_presses(s, true);
+	check_access_log(s);
+	check_purchases(s);
+	check_reviews(s);
+	if (s->disk != NULL) {
+		check_canaries(s);
+		check_nothing(s, "SELECT integrity_check <> 'ok' FROM pragma_integrity_check",
+			"F-B2: integrity_check");
+		sim_trace(s, 5, disk_digest(s->disk));
+	}
+	check_nothing(s, "SELECT count(*) FROM attempt WHERE state < 5",
+		"X5: a purchase has no end after 48 hours");
+	check_nothing(s, "SELECT count(*) FROM outbox WHERE kind = 3 AND is_done = 0",
+		"X5: a message is still owed after 48 hours");
+	check_nothing(s, "SELECT count(*) FROM outbox WHERE is_done = 0 AND kind NOT IN (2, 3)",
+		"X5: something is still due of what has ended");
+	if (s->lies == 0)
+		check_nothing(s, "SELECT count(*) FROM inbox WHERE verdict = 5",
+			"X4: a contradiction that nobody made");
+}
