@@ -1,0 +1,153 @@
+"""A bad network between the gateway and its providers (reliability.md 3.4), by the chaos proxy.
+
+Whatever the wire does, the provider's ledger has each request at most once, and our store says no more
+than is known: SUCCEEDED by the IPN, UNKNOWN without it, NOT_SENT only where nothing left.
+"""
+import os
+import random
+import unittest
+
+from chain import FAST, UNKNOWN, broken, copied
+from chaos import Chaos
+from harness import eventually
+from world import World, reference
+
+MODE = os.environ.get("TAMA_MODE", "test")
+# Of a reply's length in bytes: every one where it is quick, some where a sanitizer makes it slow.
+CUT_STEP = 1 if MODE == "test" else 23
+NUMBER = "22505010{:05}"
+
+
+class Wire(unittest.TestCase):
+    def start(self, seed=1, **sandbox):
+        self.world = self.enterContext(World(FAST, **({"ipn_delay_ms": 30} | sandbox)))
+        self.sandbox, self.gateway = self.world.sandbox, self.world.gateway
+        self.chaos = Chaos(self.sandbox.port, seed)
+        self.addCleanup(self.chaos.close)
+        self.gateway.settings["easytransfert"] = self.chaos.url + "/api_v1/transaction"
+        self.gateway.settings["xente"] = self.chaos.url + "/api"
+        self.gateway.start()
+        self.refs = {}
+
+    def buy(self, n, what=""):
+        number = NUMBER.format(n)
+        call = self.world.call(number)
+        call.dial()
+        self.refs[reference(call.keys("1 500 1"))] = (number, what)
+
+    def told(self, number):
+        return any(ref in text for text in self.world.messages(number) for ref in self.refs)
+
+    def gauge(self, state):
+        return self.gateway.metrics()[f'tama_attempts{{state="{state}"}}']
+
+    def check(self, want=None):
+        """Both ledgers, by reference. want: {what: set of allowed (state of collect, times executed)}."""
+        self.gateway.stop()
+        self.assertEqual(broken(self.gateway.data), [])
+        executed = {}
+        for sale in self.sandbox.ledger():
+            executed[sale["our_ref"]] = executed.get(sale["our_ref"], 0) + 1
+        found = {}
+        with copied(self.gateway.data) as db:
+            query = """SELECT p.ref, a.our_ref, a.leg, a.state FROM attempt a
+                       JOIN purchase p ON p.id = a.purchase ORDER BY a.id"""
+            for ref, our_ref, leg, state in db.execute(query):
+                times = executed.pop(our_ref, 0)
+                self.assertLessEqual(times, 1, self.refs[ref][1])
+                self.assertLessEqual(times, 0 if state in (5, 7, 8) else 1, f"{state} {self.refs[ref][1]}")
+                self.assertGreaterEqual(times, 1 if state == 6 else 0, f"{state} {self.refs[ref][1]}")
+                if leg == 1:
+                    found.setdefault(self.refs[ref][1], []).append((state, times))
+        self.assertEqual(executed, {}, "carried out and not known")
+        for count in self.sandbox.requests()["refs"].values():
+            self.assertLessEqual(count["requested"], 1)
+        for what, pair in (want or {}).items():
+            self.assertEqual(set(found[what]), {pair}, what)
+        return found
+
+    def settle(self, told, unknown=0):
+        eventually(lambda: sum(self.told(n) for n, _ in self.refs.values()) >= told, f"{told} told")
+        eventually(lambda: self.gauge("UNKNOWN") >= unknown, f"{unknown} UNKNOWN")
+
+    # ---- one fate each ----
+
+    def test_each_fate(self):
+        """What the IPN can settle is settled by it; what nobody can say stays UNKNOWN."""
+        self.start()
+        fates = [("delay", 40, 6), ("reset", 0, 4), ("cut_up", 20, 4), ("cut_down", 0, 6), ("cut_down", 40, 6),
+                 ("rst_down", 0, 6), ("rst_down", 40, 6), ("drip", 1, 6), ("half_open", 0, 6)]
+        want = {}
+        for n, (fate, arg, state) in enumerate(fates):
+            what = f"{fate} {arg}"
+            self.chaos.plan(fate, arg)
+            self.buy(n, what)
+            # The fate is the next connection's: one purchase after the other.
+            number = NUMBER.format(n)
+            if state == 6:
+                eventually(lambda: self.told(number), what)
+            else:
+                self.world.metric("tama_attempts_unknown_total", 1 + sum(s == 4 for s, _ in want.values()))
+            want[what] = (state, 1 if state == 6 else 0)
+        # What still hangs in the half-open connection dies with the process.
+        self.gateway.process.send_signal(9)
+        self.gateway.wait()
+        self.gateway.start()
+        self.check(want)
+
+    def test_each_fate_without_news(self):
+        """No IPN either: every one of them is a doubt, and nothing is ever sent again."""
+        self.start()
+        self.sandbox.fault({"op": "submit", "do": "no_ipn", "always": True})
+        fates = [("reset", 0, 0), ("cut_up", 20, 0), ("cut_down", 0, 1), ("rst_down", 0, 1), ("cut_down", 30, 1)]
+        for n, (fate, arg, _) in enumerate(fates):
+            self.chaos.plan(fate, arg)
+            self.buy(n, f"{fate} {arg}")
+            self.world.metric("tama_attempts_unknown_total", n + 1)
+        self.assertEqual(self.world.messages(), [])
+        self.check({f"{fate} {arg}": (UNKNOWN, times) for fate, arg, times in fates})
+
+    # ---- F-D7 ----
+
+    def test_reply_cut_at_each_byte(self):
+        """UNKNOWN for every byte at which a reply can end, never a guess; the IPN tells later."""
+        self.start(ipn_delay_ms=0)
+        self.sandbox.fault({"op": "submit", "do": "no_ipn", "always": True})
+        self.buy(0, "whole")
+        eventually(lambda: self.chaos.fates(), "the first reply")
+        length = self.chaos.fates()[0][2]
+        self.assertGreater(length, 100)
+        cuts = list(range(0, length, CUT_STEP))
+        for k in cuts:
+            self.chaos.plan("cut_down" if k % 2 else "rst_down", k)
+        for n, k in enumerate(cuts, 1):
+            self.buy(n, k)
+        self.world.metric("tama_attempts_unknown_total", len(cuts))
+        self.assertEqual(self.world.messages(), [])
+        found = self.check()
+        self.assertEqual(found.pop("whole"), [(3, 1)])
+        self.assertEqual({s for pairs in found.values() for s in pairs}, {(UNKNOWN, 1)})
+
+    # ---- by chance ----
+
+    def test_a_bad_hour(self):
+        """Three in ten connections meet something; what is told has happened, once."""
+        seed = int(os.environ.get("TAMA_SEED", random.SystemRandom().randrange(1 << 32)))
+        print(f"seed {seed} ", end="", flush=True)
+        with self.subTest(seed=seed):
+            self.start(seed)
+            self.chaos.random(300)
+            for n in range(60):
+                self.buy(n, n)
+            self.chaos.calm()
+            eventually(lambda: not self.sandbox.totals()["parcels"], "all IPNs brought")
+            self.gateway.process.send_signal(9)
+            self.gateway.wait()
+            self.gateway.start()
+            eventually(lambda: self.gauge("SENDING") == 0, "recovered")
+            self.check()
+            self.assertGreater(sum(fate != "pass" for fate, _, _ in self.chaos.fates()), 5)
+
+
+if __name__ == "__main__":
+    unittest.main()
