@@ -111,7 +111,7 @@ class Wire(unittest.TestCase):
 
     def test_reply_cut_at_each_byte(self):
         """UNKNOWN for every byte at which a reply can end, never a guess; the IPN tells later."""
-        self.start(ipn_delay_ms=0)
+        self.start(ipn_delay_ms=0, shape="flat")
         self.sandbox.fault({"op": "submit", "do": "no_ipn", "always": True})
         self.buy(0, "whole")
         eventually(lambda: self.chaos.fates(), "the first reply")
