@@ -233,6 +233,8 @@ class Chain:
 
     def finish(self, must_be_told=True):
         """A life without a fault, to the end of everything; what is not as it should be, in words."""
+        if self.gateway.is_alive():
+            self.gateway.stop()
         if not self.start():
             return [f"it does not start again: {self.gateway.process.output}; {self.labels()}"]
         self.try_pending()
