@@ -134,6 +134,8 @@ class Chain:
         self.mark = self.world.folder / "mark"
         self.sales, self.wrong = [], []
         self.kills = 0
+        # Five doubts that nobody can settle stop an account (2.7): this chain can sell no more.
+        self.is_closed = False
 
     def __enter__(self):
         self.world.__enter__()
@@ -220,8 +222,11 @@ class Chain:
         call = self.world.call(self.shape.number.format(self.count), self.shape.channel)
         try:
             call.dial()
-            call.keys(self.shape.keys)
+            screen = call.keys(self.shape.keys)
         except BROKEN:
+            return
+        if "1. Confirm" not in screen:
+            self.is_closed = True
             return
         call.text += "*1"
         sale = Sale(call, label)

@@ -118,6 +118,9 @@ def sweep(call, error, for_ever):
             for _ in range(CHAIN):
                 rule = f"{call}:{n}{'+' if for_ever else ''}:{error}"
                 ended = chain.live(rule, rule)
+                if chain.is_closed:
+                    ended = "closed"
+                    break
                 if ended == "unharmed":
                     break
                 met += 1

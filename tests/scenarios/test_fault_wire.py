@@ -7,7 +7,7 @@ import os
 import random
 import unittest
 
-from chain import FAST, UNKNOWN, broken, copied
+from chain import FAST, SUCCEEDED, UNKNOWN, broken, copied
 from chaos import Chaos
 from harness import eventually
 from world import World, reference
@@ -30,10 +30,14 @@ class Wire(unittest.TestCase):
         self.refs = {}
 
     def buy(self, n, what=""):
+        """False when the account has been stopped: five doubts that nobody settles (2.7)."""
         number = NUMBER.format(n)
         call = self.world.call(number)
         call.dial()
-        self.refs[reference(call.keys("1 500 1"))] = (number, what)
+        if "1. Confirm" not in call.keys("1 500"):
+            return False
+        self.refs[reference(call.type("1"))] = (number, what)
+        return True
 
     def told(self, number):
         return any(ref in text for text in self.world.messages(number) for ref in self.refs)
@@ -110,23 +114,23 @@ class Wire(unittest.TestCase):
     # ---- F-D7 ----
 
     def test_reply_cut_at_each_byte(self):
-        """UNKNOWN for every byte at which a reply can end, never a guess; the IPN tells later."""
-        self.start(ipn_delay_ms=0, shape="flat")
-        self.sandbox.fault({"op": "submit", "do": "no_ipn", "always": True})
+        """UNKNOWN for every byte at which a reply can end, never a guess; then the IPN tells."""
+        self.start(ipn_delay_ms=60, shape="flat")
         self.buy(0, "whole")
         eventually(lambda: self.chaos.fates(), "the first reply")
         length = self.chaos.fates()[0][2]
         self.assertGreater(length, 100)
         cuts = list(range(0, length, CUT_STEP))
-        for k in cuts:
-            self.chaos.plan("cut_down" if k % 2 else "rst_down", k)
-        for n, k in enumerate(cuts, 1):
-            self.buy(n, k)
-        self.world.metric("tama_attempts_unknown_total", len(cuts))
-        self.assertEqual(self.world.messages(), [])
+        for at in range(0, len(cuts), 4):
+            now = cuts[at:at + 4]
+            for k in now:
+                self.chaos.plan("cut_down" if k % 2 else "rst_down", k)
+            for k in now:
+                self.assertTrue(self.buy(k + 1, k))
+            eventually(lambda: all(self.told(NUMBER.format(k + 1)) for k in now), f"told: {now}")
+        self.assertEqual(self.gateway.metrics()["tama_attempts_unknown_total"], len(cuts))
         found = self.check()
-        self.assertEqual(found.pop("whole"), [(3, 1)])
-        self.assertEqual({s for pairs in found.values() for s in pairs}, {(UNKNOWN, 1)})
+        self.assertEqual({s for pairs in found.values() for s in pairs}, {(SUCCEEDED, 1)})
 
     # ---- by chance ----
 
@@ -134,19 +138,22 @@ class Wire(unittest.TestCase):
         """Three in ten connections meet something; what is told has happened, once."""
         seed = int(os.environ.get("TAMA_SEED", random.SystemRandom().randrange(1 << 32)))
         print(f"seed {seed} ", end="", flush=True)
-        with self.subTest(seed=seed):
-            self.start(seed)
-            self.chaos.random(300)
-            for n in range(60):
-                self.buy(n, n)
-            self.chaos.calm()
-            eventually(lambda: not self.sandbox.totals()["parcels"], "all IPNs brought")
-            self.gateway.process.send_signal(9)
-            self.gateway.wait()
-            self.gateway.start()
-            eventually(lambda: self.gauge("SENDING") == 0, "recovered")
-            self.check()
-            self.assertGreater(sum(fate != "pass" for fate, _, _ in self.chaos.fates()), 5)
+        met = 0
+        for hour in range(5):
+            with self.subTest(seed=seed + hour):
+                self.start(seed + hour)
+                self.chaos.random(300)
+                for n in range(15):
+                    self.buy(n, n)
+                self.chaos.calm()
+                eventually(lambda: not self.sandbox.totals()["parcels"], "all IPNs brought")
+                self.gateway.process.send_signal(9)
+                self.gateway.wait()
+                self.gateway.start()
+                eventually(lambda: self.gauge("SENDING") == 0, "recovered")
+                self.check()
+                met += sum(fate != "pass" for fate, _, _ in self.chaos.fates())
+        self.assertGreater(met, 10)
 
 
 if __name__ == "__main__":
