@@ -1,8 +1,8 @@
 """The disk under the store (reliability.md 3.2): power loss, full, read-only, slow, damaged, locked,
 and files that are missing.
 
-Power loss is ext4 on a loop image and its shutdown ioctl, which drops what was not synced, journal
-included; "full" and "read-only" are a small tmpfs. Both need the right to mount.
+Power loss is SIGKILL and then, on ext4 in a loop image, its shutdown ioctl, which drops what was not
+synced, journal included; "full" and "read-only" are a small tmpfs. Both need the right to mount.
 """
 import contextlib
 import fcntl
@@ -100,6 +100,8 @@ class PowerLoss(Disk):
         self.addCleanup(lambda: subprocess.run(["umount", "-l", self.folder], capture_output=True))
 
     def lose_power(self):
+        """What is not synced is gone. The process must be dead by then: under a running one ext4 ends
+        an fsync with success that found its transaction dropped, which no power cut does."""
         fd = os.open(self.folder, os.O_RDONLY)
         try:
             fcntl.ioctl(fd, SHUTDOWN, struct.pack("I", NOLOGFLUSH))
@@ -115,18 +117,18 @@ class PowerLoss(Disk):
             self.mount()
             with self.subTest(seed=seed, cycle=cycle):
                 self.assertTrue(chain.start(), chain.gateway.process.output)
-                timer = threading.Timer(chance.uniform(0, 0.15), self.lose_power)
+                pid = chain.gateway.process.pid
+                timer = threading.Timer(chance.uniform(0, 0.15), os.kill, (pid, signal.SIGKILL))
                 timer.start()
-                while timer.is_alive() and chain.gateway.is_alive() and not chain.is_closed:
+                while timer.is_alive() and not chain.is_closed:
                     self.sell(chain, f"cycle {cycle}")
                 timer.join()
-                # A last one, without a disk: refused, or in doubt; never acknowledged.
-                self.assertFalse(self.sell(chain, f"cycle {cycle} without power"))
-                chain.gateway.kill()
+                chain.gateway.wait()
+                self.lose_power()
             subprocess.run(["umount", self.folder], check=True)
             if chain.is_closed or cycle == CYCLES - 1:
                 self.look(chain)
-        self.assertGreater(self.sold, CYCLES)
+        self.assertGreater(self.sold, CYCLES // 2)
 
     def look(self, chain):
         """What there is in the end; the next cycles have a store of their own."""

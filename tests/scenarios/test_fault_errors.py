@@ -147,6 +147,20 @@ class Errors(unittest.TestCase):
         jobs = [(call, error, False) for call, errors in CALLS.items() for error in errors]
         self.assertGreater(self.run_all(jobs), 200)
 
+    def test_interrupted_and_short(self):
+        """F-B13: pieces of one byte, interrupted calls, sockets that are full: no effect at all."""
+        rules = ",".join((
+            "sendto:%300/7:short", "recvfrom:%300/11:short", "recvfrom:%100/3:EINTR", "sendto:%100/5:EAGAIN",
+            "accept4:%200/2:EINTR", "pwrite64:%50/13:short", "write@file:%200/17:short", "pread64:%100/19:short"))
+        with Chain(Push) as chain:
+            chain.live("the first")
+            for n in range(15):
+                # Another seed each time, the same one each run.
+                ended = chain.live(f"life {n}", re.sub(r"/(\d+)", lambda m: f"/{int(m[1]) + 100 * n}", rules))
+                self.assertEqual(ended, "unharmed", chain.gateway.process.output[-3:])
+                self.assertTrue(chain.mark.exists())
+            self.assertEqual(chain.finish(), [])
+
     def test_from_then_on(self):
         # Who is never let in waits until its own patience ends: test_fault_os has that one.
         jobs = [(call, errors[0], True) for call, errors in CALLS.items() if call != "accept4"]

@@ -14,6 +14,7 @@ import unittest
 from chain import FAST, SHIM, Chain, Push, broken, copied
 from gateway import Later, can_trace
 from harness import TAMA, Process, eventually, request
+from soak import usage
 from world import BROKEN, World, mask, reference
 
 MODE = os.environ.get("TAMA_MODE", "test")
@@ -255,6 +256,34 @@ class Resources(Os):
         print(f"ends {ends} ", end="", flush=True)
         wrong = chain.finish(must_be_told=False)
         self.assertEqual([w for w in wrong if not w.startswith("a purchase that nobody")], [])
+
+
+class Reloads(Os):
+    RELOADS = 300 if MODE == "test" else 30
+
+    def test_reloads_without_end(self):
+        """F-I12: read again and again while people buy; descriptors and memory are what they were."""
+        world = self.world()
+        world.gateway.start()
+
+        def reload(times):
+            for n in range(times):
+                world.gateway.process.send_signal(signal.SIGHUP)
+                world.gateway.process.wait_for_line('"what":"reload"')
+                if n % 20 == 0:
+                    reload.sold += 1
+                    self.sold(world, reload.sold)
+
+        reload.sold = 0
+        reload(self.RELOADS // 3)
+        before = usage(world.gateway.process.pid)
+        reload(self.RELOADS)
+        after = usage(world.gateway.process.pid)
+        print(f"reloads {self.RELOADS} rss_growth_kib {after[0] - before[0]} fd_growth {after[1] - before[1]} ", end="")
+        self.assertLessEqual(after[1], before[1] + 4)
+        if MODE == "test":
+            self.assertLess(after[0] - before[0], 8192)
+        world.gateway.stop()
 
 
 class Surroundings(Os):

@@ -5,11 +5,13 @@ than is known: SUCCEEDED by the IPN, UNKNOWN without it, NOT_SENT only where not
 """
 import os
 import random
+import threading
+import time
 import unittest
 
 from chain import FAST, SUCCEEDED, UNKNOWN, broken, copied
 from chaos import Chaos
-from harness import eventually
+from harness import Receiver, eventually, request
 from world import World, reference
 
 MODE = os.environ.get("TAMA_MODE", "test")
@@ -19,8 +21,8 @@ NUMBER = "22505010{:05}"
 
 
 class Wire(unittest.TestCase):
-    def start(self, seed=1, **sandbox):
-        self.world = self.enterContext(World(FAST, **({"ipn_delay_ms": 30} | sandbox)))
+    def start(self, seed=1, settings=None, **sandbox):
+        self.world = self.enterContext(World(FAST | (settings or {}), **({"ipn_delay_ms": 30} | sandbox)))
         self.sandbox, self.gateway = self.world.sandbox, self.world.gateway
         self.chaos = Chaos(self.sandbox.port, seed)
         self.addCleanup(self.chaos.close)
@@ -115,7 +117,7 @@ class Wire(unittest.TestCase):
 
     def test_reply_cut_at_each_byte(self):
         """UNKNOWN for every byte at which a reply can end, never a guess; then the IPN tells."""
-        self.start(ipn_delay_ms=60, shape="flat")
+        self.start(ipn_delay_ms=30, shape="flat")
         self.buy(0, "whole")
         eventually(lambda: self.chaos.fates(), "the first reply")
         length = self.chaos.fates()[0][2]
@@ -131,6 +133,39 @@ class Wire(unittest.TestCase):
         self.assertEqual(self.gateway.metrics()["tama_attempts_unknown_total"], len(cuts))
         found = self.check()
         self.assertEqual({s for pairs in found.values() for s in pairs}, {(SUCCEEDED, 1)})
+
+    # ---- IPNs ----
+
+    def test_a_storm_of_ipns(self):
+        """F-E2, F-E11: after an outage a provider brings what it has a thousand times over, at once."""
+        provider = Receiver()
+        self.addCleanup(provider.stop)
+        self.start(settings={"public": provider.url})
+        for n in range(20):
+            self.buy(n, n)
+        ipns = [(r["path"], r["body"]) for r in provider.wait(20) if "/ipn/" in r["path"]]
+        statuses, waits = [], []
+
+        def bring(k):
+            for n in range(50):
+                path, body = ipns[(7 * k + n) % len(ipns)]
+                reply = request(self.gateway.url + path, "POST", body, {"Content-Type": "application/json"})
+                statuses.append(reply.status)
+
+        threads = [threading.Thread(target=bring, args=(k,)) for k in range(20)]
+        for thread in threads:
+            thread.start()
+        for n in range(20):
+            begin = time.monotonic()
+            self.world.call(NUMBER.format(1000 + n)).dial()
+            waits.append(time.monotonic() - begin)
+        for thread in threads:
+            thread.join()
+        self.assertEqual(len(statuses), 1000)
+        self.assertLessEqual(set(statuses), {200, 503})
+        self.assertLess(sorted(waits)[-2], 2, "hops wait for IPNs")
+        eventually(lambda: len(self.world.executed()) == 40, "delivered")
+        self.check()
 
     # ---- by chance ----
 
