@@ -76,9 +76,10 @@ account "xente-ug" {
 
 -- ---- offers --------------------------------------------------------------------------------------
 
--- The service ids of collect are those of the provider's glossary (easytransfert.md 1.6). Which
+-- The service ids of collect and refund are those of the provider's glossary (easytransfert.md 1.6). Which
 -- ids sell airtime comes from onboarding: 225, 221 and 223 below are invented for the sandbox.
 local ci_cashout = { ["orange-ci"] = "125", ["mtn-ci"] = "121", ["moov-ci"] = "123" }
+local ci_cashin = { ["orange-ci"] = "126", ["mtn-ci"] = "122", ["moov-ci"] = "124" }
 local ci_airtime = { ["orange-ci"] = "225", ["mtn-ci"] = "221", ["moov-ci"] = "223" }
 
 offer "ci-airtime" {
@@ -92,6 +93,13 @@ offer "ci-airtime" {
   cost_permille = 20,
   collect = { account = "et-ci", verb = "cashout", services = ci_cashout },
   deliver = { account = "et-ci", verb = "airtime", services = ci_airtime },
+  -- What was paid and not delivered goes back to the wallet that paid.
+  refund = {
+    account = "et-ci",
+    verb = "cashin",
+    services = ci_cashin,
+    delay = setting("refund_delay", "30m"),
+  },
 }
 
 -- Collects only: the partner hands out the goods and is told of the payment.
@@ -126,6 +134,15 @@ offer "ug-airtime" {
       ["mtn-ug"] = "MTNAIRTIMEUG/MTNAIRTIMEUG_MTNAIRTIMEUG",
       ["airtel-ug"] = "AIRTELAIRTIMEUG/AIRTELAIRTIMEUG_AIRTELAIRTIMEUG",
     },
+  },
+  refund = {
+    account = "xente-ug",
+    verb = "payout",
+    services = {
+      ["mtn-ug"] = "MTNMOBILEMONEYPAYOUTUG/MTNMOBILEMONEYPAYOUTUG_MTNMOBILEMONEYPAYOUTUG",
+      ["airtel-ug"] = "AIRTELMOBILEMONEYPAYOUTUG/AIRTELMOBILEMONEYPAYOUTUG_AIRTELMOBILEMONEYPAYOUTUG",
+    },
+    delay = setting("refund_delay", "30m"),
   },
 }
 

@@ -29,6 +29,22 @@ gateway {
   -- The database, the session log and the socket of `tama` commands. On a disk of this machine.
   data = "/var/lib/tama",
 
+  -- How far the store had come when money last left because of it, so that a restored backup or a
+  -- cloned machine is noticed and sends nothing. Better on another disk, and never in the backup.
+  -- The folder must exist and be ours; without this line it is DATA.mark beside the data.
+  mark = "/var/lib/tama-mark/mark",
+
+  -- The socket of `tama purchases`, `review` and the others, mode 0660. By default it is in the data
+  -- directory, which is closed to all but its owner; elsewhere a group can be let in, whose members
+  -- then decide cases two by two (docs/operations.md).
+  -- socket = "/run/tama/tama.sock",
+
+  -- A directory on another disk, in which a copy of the store is kept current.
+  -- standby = "/srv/standby/tama",
+
+  -- How often the gateway checks every invariant of its own store.
+  verify = "1h",
+
   -- Where the proxy finds us: an address and a port. TLS ends at the proxy, so stay on loopback or
   -- a private network.
   listen = "127.0.0.1:8080",
@@ -143,9 +159,10 @@ account "et-ci" {
   out_of_service = false,
 }
 
--- Ids that the provider calls its services, by operator. CHANGE: both lists are those you get at
--- onboarding. Operators that are not in them are not offered.
+-- Ids that the provider calls its services, by operator. CHANGE: the lists are those you get at
+-- onboarding. Operators that are not in the first two are not offered.
 local cashout = { ["orange-ci"] = "125", ["mtn-ci"] = "121", ["moov-ci"] = "123" }
+local cashin = { ["orange-ci"] = "126", ["mtn-ci"] = "122", ["moov-ci"] = "124" }
 local airtime = { ["orange-ci"] = "225", ["mtn-ci"] = "221", ["moov-ci"] = "223" }
 
 -- What is sold.
@@ -172,6 +189,15 @@ offer "ci-airtime" {
 
   -- Who delivers, by the beneficiary's operator.
   deliver = { account = "et-ci", verb = "airtime", services = airtime },
+
+  -- Who gives the price back to the number that paid, by the payer's operator, once the delivery is
+  -- proven not done: so long after it was refused (news of it may still come), at once where it was
+  -- never sent. Without it two persons decide each refund: tama review.
+  refund = { account = "et-ci", verb = "cashin", services = cashin, delay = "30m" },
+
+  -- A collection that proves done so long after the purchase finds nobody who waits for the goods:
+  -- action = "refund" gives the money back, "deliver" delivers all the same. These are the defaults.
+  late = { after = "24h", action = "refund" },
 
   -- An offer without collect must say whose money it spends:
   -- paid_by = "float:agents",
@@ -219,6 +245,9 @@ channel "at-ci" {
 
   -- When our answer must have left, below the aggregator's own limit.
   hop = "5s",
+
+  -- What may be bought through it, as in `limits`: what is at stake when its secret is stolen.
+  cap = { ten_minutes = { count = 1000, value = 5000000 } },
 
   -- Hops of this channel at once; beyond it people are asked to try again.
   in_flight = 256,

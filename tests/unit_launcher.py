@@ -35,13 +35,14 @@ NOT_HERE = {
     "RemoveIPC", "KeyringMode", "AmbientCapabilities",
 }
 HERE = {
-    "User", "Group", "ExecStart", "StateDirectory", "UMask", "ProtectSystem", "ProtectHome", "PrivateTmp", "PrivateDevices",
-    "LoadCredential", "LimitMEMLOCK", "LimitCORE", "LimitNOFILE", "NoNewPrivileges", "CapabilityBoundingSet",
+    "User", "Group", "ExecStart", "StateDirectory", "RuntimeDirectory", "RuntimeDirectoryMode", "UMask",
+    "ProtectSystem", "ProtectHome", "PrivateTmp", "PrivateDevices", "LoadCredential",
+    "LimitMEMLOCK", "LimitCORE", "LimitNOFILE", "NoNewPrivileges", "CapabilityBoundingSet",
     "MemoryDenyWriteExecute", "RestrictAddressFamilies", "RestrictNamespaces", "RestrictRealtime", "RestrictSUIDSGID",
     "LockPersonality", "SystemCallArchitectures", "SystemCallFilter", "SystemCallErrorNumber",
 }
 # Without their line the launcher would be more lenient than it says.
-NEEDED = HERE - {"StateDirectory", "LoadCredential"}
+NEEDED = HERE - {"StateDirectory", "RuntimeDirectory", "RuntimeDirectoryMode", "LoadCredential"}
 
 
 def read_unit(path):
@@ -272,6 +273,11 @@ def main():
         root.bind(source, target, writable=how == "write")
     for state in unit.get("StateDirectory", [""])[-1].split():
         assert (root.path / "var/lib" / state).is_dir(), f"write:/var/lib/{state}=... is missing"
+    for name in unit.get("RuntimeDirectory", [""])[-1].split():
+        place = root.path / "run" / name
+        place.mkdir()
+        mode = unit.get("RuntimeDirectoryMode", ["0755"])[-1]
+        mount("tmpfs", place, "tmpfs", MS_NOSUID | MS_NODEV, f"mode={mode},uid={UID},gid={GID}")
     environment = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8"}
     if "LoadCredential" in unit:
         environment["CREDENTIALS_DIRECTORY"] = root.credentials(unit["LoadCredential"])

@@ -150,6 +150,9 @@ struct offer {
 	struct offer_leg collect;
 	struct offer_leg deliver;
 	struct offer_leg refund; /* gives the price back to the payer; NULL account: persons do */
+	int64_t refund_delay_ms; /* after a delivery is proven to have failed */
+	int64_t late_ms; /* a collection that proves done so long after the purchase is late: ... */
+	bool late_delivers; /* ... the goods go out all the same; else the money goes back */
 	struct str paid_by; /* who pays where there is no collect leg: "float:NAME" */
 	bool out_of_service;
 };
@@ -206,6 +209,7 @@ struct channel {
 	unsigned resume_ms; /* after that it can be resumed for so long: 600000 */
 	unsigned hop_ms; /* our answer's deadline: 5000 */
 	unsigned in_flight; /* hops of this channel at once */
+	struct velocity cap; /* of what is bought through it */
 	const struct account_field *fields; /* SMS gateway: url, username, password, sender */
 	size_t fields_len;
 	bool out_of_service;
@@ -214,6 +218,10 @@ struct channel {
 struct config {
 	struct str file;
 	struct str data_dir;
+	struct str mark; /* path of the store's mark (mark.h): beside data_dir unless said */
+	struct str socket; /* for the operator's commands; empty: DATA/tama.sock */
+	int64_t verify_ms; /* between two looks of the gateway at its own store */
+	struct str standby; /* a directory on another disk; empty: no copy is kept */
 	struct str listen_address;
 	uint16_t listen_port;
 	struct str admin_address;

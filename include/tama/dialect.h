@@ -24,6 +24,9 @@ enum dialect_kind {
 	DIALECT_PROVIDER,
 };
 
+/* Whatever the JSON library gives back from now on is wiped. Before any thread is made. */
+void dialect_wipe_freed(void);
+
 /*
  * A host with the standard dialects of the kinds asked for (bits 1 << kind). 0, or TAMA_ESCRIPT
  * with file:line when one does not load.

@@ -41,9 +41,6 @@ struct lua_gate_stats {
 	size_t bytes; /* held by the state now, garbage included */
 };
 
-/* Whatever the JSON library gives back from now on is wiped. Before any thread is made. */
-void lua_json_wipe_freed(void);
-
 /* Makes a state with the sandboxed base library, generational collector. 0 or TAMA_ENOMEM. */
 int lua_gate_new(struct lua_gate **out, struct err *err);
 void lua_gate_free(struct lua_gate **gate);

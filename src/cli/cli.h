@@ -14,6 +14,11 @@ int cmd_check(int argc, char **argv);
 int cmd_sandbox(int argc, char **argv);
 int cmd_dial(int argc, char **argv);
 int cmd_text(int argc, char **argv);
+int cmd_purchases(int argc, char **argv);
+int cmd_review(int argc, char **argv);
+int cmd_verify(int argc, char **argv);
+int cmd_backup(int argc, char **argv);
+int cmd_restore(int argc, char **argv);
 
 #define CLI_FAILED 1
 #define CLI_USAGE 2

@@ -17,13 +17,18 @@ static const struct command COMMANDS[] = {
 	{"sandbox", cmd_sandbox, "stand in for providers and SMS gateways, with faults on request"},
 	{"dial", cmd_dial, "dial a USSD code from a phone in the terminal"},
 	{"text", cmd_text, "send an SMS to the gateway as a phone would"},
+	{"purchases", cmd_purchases, "list and find purchases; show one with its whole history"},
+	{"review", cmd_review, "cases that wait for persons, with both proofs; decide them"},
+	{"verify", cmd_verify, "check every invariant of a live store or a copy"},
+	{"backup", cmd_backup, "copy the store while it runs; how far the standby is behind"},
+	{"restore", cmd_restore, "make a data directory of a backup or a standby, held"},
 };
 
 static int usage(FILE *to, int status)
 {
 	(void)fputs("usage: tama COMMAND [options]\n", to);
 	for (size_t i = 0; i < sizeof(COMMANDS) / sizeof(COMMANDS[0]); i++)
-		(void)fprintf(to, "  %-8s %s\n", COMMANDS[i].name, COMMANDS[i].help);
+		(void)fprintf(to, "  %-9s %s\n", COMMANDS[i].name, COMMANDS[i].help);
 	(void)fputs("`tama COMMAND --help` lists a command's options.\n", to);
 	return status;
 }

@@ -2,9 +2,9 @@
 #include "cli.h"
 #include "settings.h"
 
+#include "tama/dialect.h"
 #include "tama/gateway.h"
 #include "tama/http_out.h"
-#include "tama/lua_gate.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -121,7 +121,7 @@ static void keep_memory_private(void)
 
 	(void)setrlimit(RLIMIT_CORE, &none);
 	(void)prctl(PR_SET_DUMPABLE, 0);
-	lua_json_wipe_freed();
+	dialect_wipe_freed();
 }
 
 int cmd_serve(int argc, char **argv)

@@ -6,6 +6,7 @@
 #include "tama/classify.h"
 
 #include "tama/err.h"
+#include "tama/mutant.h"
 
 #define END(e) (1u << TRANSFER_##e)
 #define WORD(w) (1u << WORD_##w)
@@ -55,7 +56,7 @@ static const struct row SUBMIT[] = {
 	{WHOLE, 300, 399, ANY_WORD,        PROOF_NONE, CLASS_UNKNOWN,   ALARM}, /* 2.4, F-D13 */
 
 	{WHOLE, 404, 404, ANY_WORD,        PROOF_NONE, CLASS_UNKNOWN,   ALARM}, /* 2.4 */
-	{WHOLE, 400, 499, WORD(DUPLICATE), PROOF_NONE, CLASS_QUERY,     false}, /* 2.4, F-D21 */
+	{WHOLE, 400, 499, WORD(DUPLICATE), PROOF_NONE, MUTANT(DUPLICATE_IS_FAILURE) ? CLASS_FAILED : CLASS_QUERY, false}, /* 2.4, F-D21 */
 	{WHOLE, 400, 400, WORD(REFUSED),   PROOF_NONE, CLASS_FAILED,    false}, /* 2.4, F-D26 */
 	{WHOLE, 406, 406, WORD(REFUSED),   PROOF_NONE, CLASS_FAILED,    false}, /* ET 1.3 */
 	{WHOLE, 422, 422, WORD(REFUSED),   PROOF_NONE, CLASS_FAILED,    false}, /* 2.4, F-D26 */

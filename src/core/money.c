@@ -2,6 +2,7 @@
 #include "tama/money.h"
 
 #include "tama/err.h"
+#include "tama/mutant.h"
 
 /* ISO 4217 minor units (sms-gsm-numbering.md D.5). */
 static const struct currency currencies[] = {
@@ -134,6 +135,8 @@ int money_parse_wire(struct str s, const struct currency *cur, int64_t *out)
 	for (size_t i = cur->minor_units; i < decimals.n; i++)
 		if (decimals.p[i] != '0')
 			return TAMA_EINVAL;
+	if (MUTANT(FLOAT_AMOUNT))
+		value = (int64_t)(float)value;
 	*out = is_negative ? -value : value;
 	return 0;
 }

@@ -5,6 +5,7 @@
 #include "tama/purchase.h"
 
 #include "tama/err.h"
+#include "tama/mutant.h"
 
 #define MOVE(state)                                                                                \
 	{                                                                                          \
@@ -256,7 +257,8 @@ bool purchase_wants_deliver(const struct purchase_legs *legs)
 bool purchase_wants_refund(const struct purchase_legs *legs)
 {
 	return legs->has_collect && legs->collect == ATTEMPT_SUCCEEDED && legs->refund == 0 &&
-	       (legs->deliver == ATTEMPT_FAILED || legs->deliver == ATTEMPT_EXPIRED);
+	       (legs->deliver == ATTEMPT_FAILED || legs->deliver == ATTEMPT_EXPIRED ||
+		       (MUTANT(REFUND_ON_UNKNOWN) && legs->deliver == ATTEMPT_UNKNOWN));
 }
 
 const char *attempt_state_name(enum attempt_state s)

@@ -1,14 +1,13 @@
-/* What happens to an attempt: the table applied, the books posted, and what follows started. */
+/*
+ * What happens to an attempt: the table applied, the books posted, and what follows started. What
+ * it waits for is in schedule.c, the way back of the money in refund.c, what persons may do about
+ * it in decision.c.
+ */
 #include "engine_priv.h"
 
 #include "tama/limits.h"
 #include "tama/msisdn.h"
-
-/* UNIQUE(purchase, kind, seq) of rows that belong to one attempt. */
-static uint32_t row_seq(const struct attempt_row *attempt)
-{
-	return (uint32_t)attempt->leg << 8 | attempt->n;
-}
+#include "tama/mutant.h"
 
 int case_load(struct engine *e, uint32_t partner, uint64_t attempt, struct engine_case *out)
 {
@@ -37,34 +36,6 @@ void attempt_terms_of(const struct engine *e, const struct attempt_row *attempt,
 	out->national = str_c(national);
 }
 
-int64_t attempt_expires_ms(const struct attempt_row *attempt)
-{
-	return attempt->created_ms +
-	       (attempt->leg == LEG_COLLECT ? LIMIT_READY_MS : LIMIT_DELIVER_READY_MS);
-}
-
-bool attempt_is_queried(enum attempt_state state)
-{
-	return state == ATTEMPT_SENDING || state == ATTEMPT_ACCEPTED || state == ATTEMPT_UNKNOWN ||
-	       state == ATTEMPT_REVIEW || state == ATTEMPT_CONTRADICTED;
-}
-
-static int row_insert(
-	struct engine *e, const struct attempt_row *attempt, enum outbox_kind kind, int64_t due_ms)
-{
-	struct outbox_row row = {
-		.id = engine_next_id(e),
-		.partner = attempt->partner,
-		.kind = kind,
-		.purchase = attempt->purchase,
-		.attempt = attempt->id,
-		.seq = row_seq(attempt),
-		.due_ms = due_ms,
-	};
-
-	return STORE(e, outbox_insert, &row);
-}
-
 int leg_start(struct engine *e, const struct purchase_row *purchase, struct attempt_row *attempt,
 	int64_t due_ms)
 {
@@ -87,14 +58,14 @@ int leg_start(struct engine *e, const struct purchase_row *purchase, struct atte
 		due_ms = e->now_ms + LIMIT_LEASE_MS;
 	else if (due_ms > attempt_expires_ms(attempt))
 		due_ms = attempt_expires_ms(attempt);
-	rc = row_insert(e, attempt, OUTBOX_SEND, due_ms);
+	rc = attempt_wait(e, attempt, OUTBOX_SEND, due_ms);
 	if (rc == 0)
 		rc = pause_keep(e, attempt);
 	return rc == 0 && is_due ? engine_ask(e, EFFECT_PREPARE, attempt, attempt->epoch + 1) : rc;
 }
 
-static int post_books(struct engine *e, const struct engine_case *c,
-	const struct purchase_legs *before, const struct purchase_legs *after)
+int case_post(struct engine *e, const struct engine_case *c, const struct purchase_legs *before,
+	const struct purchase_legs *after)
 {
 	const struct purchase_row *p = &c->purchase;
 	struct ledger_terms terms = {p->price, p->cost, p->collect_fee};
@@ -113,140 +84,34 @@ static int post_books(struct engine *e, const struct engine_case *c,
 	return row.lines_len == 0 ? 0 : STORE(e, ledger_post, &row);
 }
 
-static int legs_get(struct engine *e, const struct purchase_row *p, struct purchase_legs *out)
+int case_legs(struct engine *e, const struct purchase_row *p, struct purchase_legs *out)
 {
 	*out = (struct purchase_legs){.has_collect = p->has_collect, .has_deliver = p->has_deliver};
 	return STORE(e, purchase_legs, p->partner, p->id, out);
 }
 
-static int append_event(struct engine *e, const struct engine_case *c, uint8_t from, uint8_t to,
-	const char *cause, uint64_t evidence, bool of_attempt)
+int case_attempts(struct engine *e, const struct purchase_row *p, struct attempt_row **out)
 {
-	struct event_row row = {
-		.partner = c->purchase.partner,
-		.purchase = c->purchase.id,
-		.attempt = of_attempt ? c->attempt.id : 0,
-		.from = from,
-		.to = to,
-		.cause = cause,
-		.evidence = evidence,
-		.incarnation = e->incarnation,
-		.at_ms = e->now_ms,
-	};
+	const size_t max = (size_t)3 * LIMIT_ATTEMPTS;
 
+	*out = arena_alloc(&e->arena, sizeof(**out) * max);
+	if (*out == NULL)
+		return TAMA_ENOMEM;
+	return STORE(e, attempt_list, p->partner, p->id, &e->arena, *out, max);
+}
+
+int case_event(struct engine *e, const struct engine_case *c, struct event_row row)
+{
+	row.partner = c->purchase.partner;
+	row.purchase = c->purchase.id;
+	row.incarnation = e->incarnation;
+	row.at_ms = e->now_ms;
 	return STORE(e, event_append, &row);
 }
 
-/* How long after the send the first query later than elapsed_ms is due: by the table, then daily.
- */
-static int64_t poll_delay(const struct account *account, int64_t elapsed_ms)
-{
-	const int64_t day_ms = 24 * 3600 * (int64_t)1000;
-	int64_t first_ms = account != NULL ? account->profile->first_poll_ms : LIMIT_READY_MS;
-	size_t n = account != NULL ? account->polls_len : 0;
-	int64_t delay_ms = first_ms;
-
-	for (size_t i = 0; i < n; i++) {
-		delay_ms = account->polls_ms[i] > first_ms ? account->polls_ms[i] : first_ms;
-		if (delay_ms > elapsed_ms)
-			return delay_ms;
-	}
-	if (delay_ms > elapsed_ms)
-		return delay_ms;
-	return delay_ms + ((elapsed_ms - delay_ms) / day_ms + 1) * day_ms;
-}
-
-/* Its rules may allow none any more, and without the provider's id there is nothing to ask for. */
-static int poll_insert(struct engine *e, const struct attempt_row *attempt)
-{
-	const struct account *account = engine_account(e, attempt);
-	int64_t delay_ms = poll_delay(account, e->now_ms - attempt->sent_ms);
-	uint16_t chance;
-
-	if (delay_ms > LIMIT_POLL_MS || attempt->provider_id.n == 0)
-		return 0;
-	e->world.random(e->world.ctx, &chance, sizeof(chance));
-	delay_ms += chance % (delay_ms < 120000 ? delay_ms / 4 + 1 : 30000);
-	return row_insert(e, attempt, OUTBOX_POLL, attempt->sent_ms + delay_ms);
-}
-
-int poll_next(struct engine *e, const struct attempt_row *attempt)
-{
-	int rc = STORE(e, outbox_cancel, attempt->partner, attempt->id, OUTBOX_POLL);
-
-	return rc == 0 ? poll_insert(e, attempt) : rc;
-}
-
-int poll_at(struct engine *e, const struct attempt_row *attempt, int64_t due_ms)
-{
-	int rc = STORE(e, outbox_cancel, attempt->partner, attempt->id, OUTBOX_POLL);
-
-	return rc == 0 ? row_insert(e, attempt, OUTBOX_POLL, due_ms) : rc;
-}
-
 /*
- * When a request under way becomes a doubt, and a doubt a person's: counted from the send, however
- * often the answers have changed since.
- */
-static int64_t deadline_ms(const struct engine *e, const struct attempt_row *attempt)
-{
-	int64_t wait_ms = attempt->provider_id.n > 0 ? LIMIT_REVIEW_MS : LIMIT_REVIEW_BLIND_MS;
-	int64_t at_ms;
-
-	if (attempt->state == ATTEMPT_SENDING)
-		wait_ms = LIMIT_SENDING_MS;
-	at_ms = attempt->sent_ms + wait_ms;
-	return at_ms > e->now_ms ? at_ms : e->now_ms;
-}
-
-/*
- * Whatever state it is in, an open attempt waits for something that will happen (promise 4):
- * SENDING for its time to run out, ACCEPTED and UNKNOWN for a query or for the deadline that calls
- * a person, who may be spared by a query still.
- */
-static int schedule(struct engine *e, const struct attempt_row *attempt)
-{
-	int rc = STORE(e, outbox_cancel, attempt->partner, attempt->id, 0);
-
-	if (rc != 0)
-		return rc;
-	switch (attempt->state) {
-	case ATTEMPT_SENDING:
-		return row_insert(e, attempt, OUTBOX_DEADLINE, deadline_ms(e, attempt));
-	case ATTEMPT_ACCEPTED:
-	case ATTEMPT_UNKNOWN:
-		rc = row_insert(e, attempt, OUTBOX_DEADLINE, deadline_ms(e, attempt));
-		return rc == 0 ? poll_insert(e, attempt) : rc;
-	case ATTEMPT_REVIEW:
-	case ATTEMPT_CONTRADICTED:
-		return poll_insert(e, attempt);
-	case ATTEMPT_READY:
-	case ATTEMPT_NOT_SENT:
-	case ATTEMPT_SUCCEEDED:
-	case ATTEMPT_FAILED:
-	case ATTEMPT_EXPIRED:
-	case ATTEMPT_WRITTEN_OFF:
-	case ATTEMPT_STATES:
-		break;
-	}
-	return 0;
-}
-
-int learn_id(struct engine *e, struct attempt_row *attempt, struct str provider_id)
-{
-	int rc;
-
-	attempt->provider_id = provider_id;
-	rc = STORE(e, attempt_update, attempt);
-	if (rc != 0)
-		return rc;
-	attempt->version++;
-	return attempt_is_queried(attempt->state) ? schedule(e, attempt) : 0;
-}
-
-/*
- * The catalogue changed under a paid purchase, and nobody can carry the goods: the leg begins and
- * ends in one commit, so that the money is parked as owed and the customer is told.
+ * The goods will not go out: the leg begins and ends in one commit, so that the money is owed, goes
+ * back where the offer can do that, and the customer is told.
  */
 static int give_up_deliver(struct engine *e, struct engine_case *c, struct attempt_row *attempt)
 {
@@ -255,12 +120,17 @@ static int give_up_deliver(struct engine *e, struct engine_case *c, struct attem
 	int rc;
 
 	undeliverable.attempt.account = c->attempt.account;
-	engine_alarm(e, "undeliverable", c->purchase.ref, "paid, and its offer is gone");
 	rc = leg_start(e, &c->purchase, &undeliverable.attempt, e->now_ms + LIMIT_LEASE_MS);
 	if (rc == 0)
 		rc = case_apply(e, &undeliverable, AEV_EXPIRE, 0, &step);
 	c->purchase = undeliverable.purchase;
 	return rc;
+}
+
+/* 2.8, point 5: the money came so late that the customer has left, and the offer gives it back. */
+static bool is_late(const struct engine *e, const struct purchase_row *p, const struct offer *offer)
+{
+	return !offer->late_delivers && e->now_ms - p->created_ms >= offer->late_ms;
 }
 
 /* Money is in: the goods go out, as soon as the provider's pause for this number and amount allows.
@@ -284,8 +154,14 @@ static int start_deliver(struct engine *e, struct engine_case *c)
 
 	if (offer != NULL && op != NULL && offer->partner->id == p->partner)
 		attempt.service = offer_leg_service(&offer->deliver, op);
-	if (attempt.service.n == 0)
+	if (attempt.service.n == 0) {
+		engine_alarm(e, "undeliverable", p->ref, "paid, and its offer is gone");
 		return give_up_deliver(e, c, &attempt);
+	}
+	if (is_late(e, p, offer)) {
+		engine_alarm(e, "late_collect", p->ref, "paid too late to deliver: to be refunded");
+		return give_up_deliver(e, c, &attempt);
+	}
 	attempt.account = offer->deliver.account->name;
 	attempt.verb = offer->deliver.verb;
 	attempt.partner = p->partner;
@@ -293,14 +169,22 @@ static int start_deliver(struct engine *e, struct engine_case *c)
 	return rc == 0 ? leg_start(e, p, &attempt, free_ms) : rc;
 }
 
+static int64_t again_ms(const struct attempt_row *attempt)
+{
+	int64_t max_ms = attempt->leg == LEG_REFUND ? LIMIT_REFUND_PAUSE_MS : LIMIT_LEASE_MS;
+	int64_t wait_ms = attempt->n < 16 ? INT64_C(2000) << attempt->n : max_ms;
+
+	return wait_ms < max_ms ? wait_ms : max_ms;
+}
+
 /*
  * Proven that nothing left this host: the same leg tries again, a little later each time, while the
  * customer still expects it.
  */
-static int start_again(struct engine *e, const struct engine_case *c)
+static int start_again(
+	struct engine *e, const struct purchase_row *p, const struct attempt_row *last)
 {
-	int64_t wait_ms = c->attempt.n < 5 ? INT64_C(2000) << c->attempt.n : 60000;
-	struct attempt_row again = c->attempt;
+	struct attempt_row again = *last;
 
 	again.our_ref = engine_reference(e);
 	again.n++;
@@ -311,39 +195,61 @@ static int start_again(struct engine *e, const struct engine_case *c)
 	again.polls = 0;
 	again.sent_ms = 0;
 	memset(again.body_hash, 0, sizeof(again.body_hash));
-	return leg_start(e, &c->purchase, &again, e->now_ms + wait_ms);
+	return leg_start(e, p, &again, e->now_ms + again_ms(last));
 }
 
 /*
  * The rule of derive(): stored == derive(legs) at every write. A NOT_SENT attempt that starts again
  * leaves the purchase where a READY one would.
  */
-static int settle(struct engine *e, struct engine_case *c, const struct purchase_legs *legs,
-	const char *cause)
+/* Whether persons may have proposed a refund in it. */
+static bool is_refundable(const struct purchase_row *p)
 {
-	struct purchase_row *p = &c->purchase;
-	enum purchase_state state = purchase_derive(legs);
-	int rc = 0;
-
-	if (state != p->state) {
-		rc = STORE(e, purchase_set_state, p->partner, p->id, p->version, state, e->now_ms);
-		if (rc == 0)
-			rc = append_event(e, c, (uint8_t)p->state, (uint8_t)state, cause, 0, false);
-		if (rc != 0)
-			return rc;
-		p->state = state;
-		p->version++;
-		if (state == PURCHASE_REFUND_DUE)
-			engine_alarm(e, "refund_due", p->ref, "paid and not delivered: parked");
-		if (purchase_is_settled(state, p->has_deliver))
-			rc = sms_settle(e, p, state);
-	}
-	return rc == 0 && purchase_wants_deliver(legs) ? start_deliver(e, c) : rc;
+	return p->state == PURCHASE_REFUND_DUE || p->state == PURCHASE_REVIEW ||
+	       (p->state == PURCHASE_COLLECTED && !p->has_deliver);
 }
 
-static void count(struct engine *e, enum attempt_state state)
+static bool is_over(const struct attempt_row *attempt)
+{
+	return attempt->state == ATTEMPT_FAILED || attempt->state == ATTEMPT_EXPIRED;
+}
+
+static int set_state(
+	struct engine *e, struct engine_case *c, enum purchase_state state, const char *cause)
+{
+	struct purchase_row *p = &c->purchase;
+	struct event_row event = {.from = (uint8_t)p->state, .to = (uint8_t)state, .cause = cause};
+	bool was_refundable = is_refundable(p);
+	int rc = STORE(e, purchase_set_state, p->partner, p->id, p->version, state, e->now_ms);
+
+	if (rc == 0)
+		rc = case_event(e, c, event);
+	if (rc != 0)
+		return rc;
+	p->state = state;
+	p->version++;
+	if (state == PURCHASE_REVIEW && c->attempt.leg == LEG_REFUND && is_over(&c->attempt))
+		engine_alarm(e, "refund_failed", p->ref, "still owed: a person decides");
+	if (was_refundable)
+		rc = decision_overtake_refund(e, p);
+	return rc == 0 && purchase_is_settled(state, p->has_deliver) ? sms_settle(e, p) : rc;
+}
+
+int case_settle(struct engine *e, struct engine_case *c, const struct purchase_legs *legs,
+	const char *cause)
+{
+	enum purchase_state state = purchase_derive(legs);
+	int rc = state != c->purchase.state ? set_state(e, c, state, cause) : 0;
+
+	if (rc == 0 && purchase_wants_deliver(legs))
+		return start_deliver(e, c);
+	return rc == 0 && purchase_wants_refund(legs) ? refund_start(e, &c->purchase, legs) : rc;
+}
+
+static void count(struct engine *e, const struct attempt_row *attempt)
 {
 	struct engine_stats *s = &e->stats;
+	enum attempt_state state = attempt->state;
 
 	s->sent += state == ATTEMPT_SENDING;
 	s->not_sent += state == ATTEMPT_NOT_SENT;
@@ -351,64 +257,46 @@ static void count(struct engine *e, enum attempt_state state)
 	s->succeeded += state == ATTEMPT_SUCCEEDED;
 	s->failed += state == ATTEMPT_FAILED;
 	s->expired += state == ATTEMPT_EXPIRED;
+	s->refunded += state == ATTEMPT_SUCCEEDED && attempt->leg == LEG_REFUND;
 }
 
-/* A leg about which facts disagree is nobody's to repeat. */
-static bool may_start_again(const struct engine_case *c, const struct purchase_legs *legs)
+/* The attempt's row, its event and its books. */
+static int move_attempt(struct engine *e, struct engine_case *c, enum attempt_state next,
+	struct event_row event, struct purchase_legs *after_out)
 {
-	enum attempt_state leg = c->attempt.leg == LEG_COLLECT	 ? legs->collect
-				 : c->attempt.leg == LEG_DELIVER ? legs->deliver
-								 : legs->refund;
-
-	return leg == ATTEMPT_NOT_SENT && c->attempt.n < LIMIT_ATTEMPTS;
-}
-
-static int move(struct engine *e, struct engine_case *c, enum attempt_state next,
-	enum attempt_event event, uint64_t evidence)
-{
-	enum attempt_state from = c->attempt.state;
-	const char *cause = attempt_event_name(event);
-	struct purchase_legs before, after;
-	int rc = legs_get(e, &c->purchase, &before);
+	struct purchase_legs before;
+	int rc = case_legs(e, &c->purchase, &before);
 
 	if (rc != 0)
 		return rc;
+	event.attempt = c->attempt.id;
+	event.from = (uint8_t)c->attempt.state;
+	event.to = (uint8_t)next;
 	c->attempt.state = next;
 	c->attempt.updated_ms = e->now_ms;
 	rc = STORE(e, attempt_update, &c->attempt);
 	if (rc == 0)
-		rc = append_event(e, c, (uint8_t)from, (uint8_t)next, cause, evidence, true);
+		rc = case_event(e, c, event);
 	if (rc == 0)
-		rc = legs_get(e, &c->purchase, &after);
+		rc = case_legs(e, &c->purchase, after_out);
 	if (rc == 0)
-		rc = post_books(e, c, &before, &after);
-	if (rc != 0)
-		return rc;
+		rc = case_post(e, c, &before, after_out);
 	c->attempt.version++;
-	rc = schedule(e, &c->attempt);
-	if (rc == 0 && next == ATTEMPT_EXPIRED)
-		rc = pause_give_back(e, &c->attempt);
-	if (rc == 0 && next == ATTEMPT_NOT_SENT && may_start_again(c, &after))
-		rc = start_again(e, c);
-	if (rc == 0)
-		rc = settle(e, c, &after, cause);
-	count(e, next);
 	return rc;
 }
 
 /*
  * Two facts disagree about this purchase: what of it was never sent never will be, be it the same
- * leg made again (it ran after all), the goods of a payment that may not stand, or a refund.
+ * leg made again (it ran after all), the goods of a payment that may not stand, or a refund
+ * (EXPIRE). Where another life may have sent what this store never did, that is held as well
+ * (FREEZE).
  */
-static int expire_unsent(struct engine *e, struct engine_case *c, uint64_t evidence)
+static int end_unsent(
+	struct engine *e, struct engine_case *c, enum attempt_event how, uint64_t evidence)
 {
-	struct attempt_row *rows = arena_alloc(&e->arena, sizeof(*rows) * 2 * LIMIT_ATTEMPTS);
-	int n;
+	struct attempt_row *rows;
+	int n = case_attempts(e, &c->purchase, &rows);
 
-	if (rows == NULL)
-		return TAMA_ENOMEM;
-	n = STORE(e, attempt_list, c->purchase.partner, c->purchase.id, &e->arena, rows,
-		2 * LIMIT_ATTEMPTS);
 	for (int i = 0; i < n; i++) {
 		struct engine_case held = {.purchase = c->purchase, .attempt = rows[i]};
 		struct attempt_step step;
@@ -416,12 +304,90 @@ static int expire_unsent(struct engine *e, struct engine_case *c, uint64_t evide
 
 		if (rows[i].state != ATTEMPT_READY)
 			continue;
-		rc = case_apply(e, &held, AEV_EXPIRE, evidence, &step);
+		rc = case_apply(e, &held, how, evidence, &step);
 		if (rc != 0)
 			return rc;
 		c->purchase = held.purchase;
 	}
 	return n < 0 ? n : 0;
+}
+
+static enum attempt_state leg_of(const struct purchase_legs *legs, enum leg_kind leg)
+{
+	if (leg == LEG_COLLECT)
+		return legs->collect;
+	return leg == LEG_DELIVER ? legs->deliver : legs->refund;
+}
+
+/* To be made again; but no refund of what persons have closed meanwhile: nobody is owed it any
+ * more. */
+static bool is_left_unsent(const struct attempt_row *a, const struct purchase_legs *legs)
+{
+	bool is_closed = legs->deliver == ATTEMPT_SUCCEEDED || legs->deliver == ATTEMPT_WRITTEN_OFF;
+
+	return a->state != ATTEMPT_EXPIRED && leg_of(legs, a->leg) == ATTEMPT_NOT_SENT &&
+	       (!(a->leg == LEG_REFUND && is_closed) || MUTANT(REFUND_OF_THE_CLOSED));
+}
+
+/*
+ * A leg whose last attempt proved unsent goes on with another, be it now or when persons have found
+ * that an earlier one failed. About one that facts disagree about nobody may; and of a purchase
+ * that is contradicted elsewhere the new one ends where it begins, so that the leg has an end.
+ */
+static int repeat_leg(struct engine *e, struct engine_case *c)
+{
+	const struct attempt_row *last = NULL;
+	struct attempt_row *rows;
+	int n = case_attempts(e, &c->purchase, &rows);
+
+	for (int i = 0; i < n; i++)
+		if (rows[i].leg == c->attempt.leg && (last == NULL || rows[i].n > last->n))
+			last = &rows[i];
+	if (last == NULL || last->n >= LIMIT_ATTEMPTS)
+		return n < 0 ? n : 0;
+	return start_again(e, &c->purchase, last);
+}
+
+static int move(struct engine *e, struct engine_case *c, enum attempt_state next,
+	enum attempt_event event, uint64_t evidence)
+{
+	const struct event_row row = {.cause = attempt_event_name(event), .evidence = evidence};
+	bool was_a_case = attempt_is_decidable(c->attempt.state), is_unsent;
+	struct purchase_legs after;
+	int rc = move_attempt(e, c, next, row, &after);
+
+	if (rc == 0 && was_a_case)
+		rc = decision_overtake(e, &c->attempt);
+	if (rc == 0)
+		rc = attempt_schedule(e, &c->attempt);
+	if (rc == 0 && next == ATTEMPT_EXPIRED)
+		rc = pause_give_back(e, &c->attempt);
+	is_unsent = rc == 0 && is_left_unsent(&c->attempt, &after);
+	if (is_unsent)
+		rc = repeat_leg(e, c);
+	if (rc == 0)
+		rc = case_settle(e, c, &after, row.cause);
+	if (rc == 0 && is_unsent && c->purchase.state == PURCHASE_CONTRADICTED)
+		rc = end_unsent(e, c, AEV_EXPIRE, evidence);
+	count(e, &c->attempt);
+	lane_note(e, &c->attempt, next);
+	return rc;
+}
+
+/* The customer has the goods, or may have, and the money too: somebody must see it now. */
+static int tell_loss(struct engine *e, const struct engine_case *c)
+{
+	struct purchase_legs legs;
+	int rc = case_legs(e, &c->purchase, &legs);
+	bool may_have_goods =
+		legs.deliver == ATTEMPT_SUCCEEDED || legs.deliver == ATTEMPT_CONTRADICTED;
+
+	if (rc != 0 || !may_have_goods || !refund_may_have_run(legs.refund))
+		return rc;
+	e->stats.paid_and_refunded++;
+	engine_alarm(e, "paid_and_refunded", c->purchase.ref,
+		"delivered after all, and the refund has left: in suspense");
+	return 0;
 }
 
 /* 2.6: frozen. First the attempt, so that what is expired after it finds nothing to follow up. */
@@ -432,7 +398,11 @@ static int contradict(
 
 	e->stats.contradictions++;
 	engine_alarm(e, "contradiction", c->purchase.ref, "two trustworthy facts disagree");
-	return rc == 0 ? expire_unsent(e, c, evidence) : rc;
+	if (rc == 0)
+		rc = tell_loss(e, c);
+	if (MUTANT(CONTRADICTION_KEEPS_REFUND))
+		return rc;
+	return rc == 0 ? end_unsent(e, c, AEV_EXPIRE, evidence) : rc;
 }
 
 int case_apply(struct engine *e, struct engine_case *c, enum attempt_event event, uint64_t evidence,
@@ -451,14 +421,15 @@ int case_apply(struct engine *e, struct engine_case *c, enum attempt_event event
 	case STEP_CONTRADICTION:
 		e->stats.contradictions++;
 		engine_alarm(e, "contradiction", c->purchase.ref, "two trustworthy facts disagree");
-		return expire_unsent(e, c, evidence);
+		return end_unsent(e, c, AEV_EXPIRE, evidence);
 	case STEP_PROPOSAL:
 		engine_alarm(e, "proposal", c->purchase.ref, "evidence that a person must confirm");
 		return 0;
 	case STEP_IMPOSSIBLE:
 		engine_alarm(e, "impossible", c->purchase.ref,
 			"news of a request that was never sent: restored store or forgery");
-		return 0;
+		return c->attempt.state == ATTEMPT_EXPIRED ? end_unsent(e, c, AEV_FREEZE, evidence)
+							   : 0;
 	}
 	return 0;
 }

@@ -6,7 +6,9 @@
 #ifndef TAMA_ENGINE_PRIV_H
 #define TAMA_ENGINE_PRIV_H
 
+#include "tama/clock.h"
 #include "tama/engine.h"
+#include "tama/limits.h"
 
 /* When so many are held, all are. */
 #define LANES_HELD_MAX 32
@@ -18,7 +20,6 @@ enum effect_kind {
 	EFFECT_QUERY,
 	EFFECT_SMS,
 	EFFECT_ALARM,
-	EFFECT_HOLD, /* wire.account */
 };
 
 struct effect {
@@ -31,19 +32,57 @@ struct effect {
 	const char *detail;
 };
 
+/* A row of `hold`; '*' of partner 0 is the whole node. */
+struct engine_hold {
+	uint32_t partner;
+	char account[64];
+};
+
+/* What the breaker knows of an account: rebuilt from the store by a new life. */
+struct lane {
+	uint32_t partner;
+	char account[64];
+	struct {
+		uint64_t attempt;
+		bool is_doubt; /* UNKNOWN, and nothing proven since */
+	} last[LIMIT_LANE_SENDS];
+	unsigned next; /* of `last` */
+	bool is_stopped;
+	int64_t pause_ms, until_ms; /* stopped: from then on one may try */
+	uint64_t probe; /* the one that tries; 0: none */
+	int64_t sold_ms; /* stopped: from then on one may be sold to try with */
+};
+
+/* As it was before a change: put back when the change is not kept. */
+struct lane_undo {
+	struct lane_undo *next;
+	struct lane *lane;
+	struct lane was;
+};
+
 struct engine {
 	struct engine_world world;
 	struct store *store;
 	const struct config *config;
 	uint64_t incarnation;
 	uint64_t last_id;
-	int64_t now_ms, boot_ms; /* of this step */
+	struct engine_clock clock;
+	int64_t now_ms, boot_ms; /* of this step; now by the engine's clock */
+	int64_t wall_ms; /* for what people read */
+	bool is_off; /* the clocks differ, and that has been told */
 	struct arena arena;
 	struct effect *effects, **effects_end;
 	bool has_recovered; /* no orphan of an earlier incarnation is left, and that is durable */
 	bool is_dead;
-	char held[LANES_HELD_MAX][64]; /* names of accounts */
-	size_t held_len;
+	struct engine_hold holds[LANES_HELD_MAX];
+	size_t holds_len;
+	struct lane lanes[LIMIT_CONFIG_LIST];
+	size_t lanes_len;
+	struct lane_undo *undo; /* of this step, newest first */
+	bool lanes_touched; /* by this step: read anew should it not be kept */
+	bool is_unmarked; /* the mark could not be written: nothing new is sent */
+	bool is_accepting; /* this step freezes the last of an untrusted store */
+	uint64_t frozen_id; /* purchases up to it are of a life that this store may not remember */
 	struct engine_stats stats;
 };
 
@@ -95,22 +134,83 @@ int case_apply(struct engine *e, struct engine_case *c, enum attempt_event event
 int leg_start(struct engine *e, const struct purchase_row *purchase, struct attempt_row *attempt,
 	int64_t due_ms);
 
+/* The terms that evidence is compared with. */
+void attempt_terms_of(const struct engine *e, const struct attempt_row *attempt,
+	struct attempt_terms *out, char national[static MSISDN_MAX + 2]);
+
+/* The purchase's legs as they are stored now; all its attempts, oldest first: how many. */
+int case_legs(struct engine *e, const struct purchase_row *p, struct purchase_legs *out);
+int case_attempts(struct engine *e, const struct purchase_row *p, struct attempt_row **out);
+
+/* Appends to the purchase's chain: attempt, from, to, cause and evidence are the caller's. */
+int case_event(struct engine *e, const struct engine_case *c, struct event_row row);
+
+/* Posts what lies between two positions, to the attempt's account. */
+int case_post(struct engine *e, const struct engine_case *c, const struct purchase_legs *before,
+	const struct purchase_legs *after);
+
+/*
+ * The rule of derive(): stored == derive(legs) at every write. Tells the customer what has ended,
+ * and starts the leg that must start now.
+ */
+int case_settle(struct engine *e, struct engine_case *c, const struct purchase_legs *legs,
+	const char *cause);
+
+/* ---- schedule.c ---- */
+
+/* A row of the outbox for an attempt: one of a kind. */
+int attempt_wait(
+	struct engine *e, const struct attempt_row *attempt, enum outbox_kind kind, int64_t due_ms);
+
+/* Its rows anew, as its state wants them. */
+int attempt_schedule(struct engine *e, const struct attempt_row *attempt);
+
 /* Until when a READY attempt may still be sent: after it the customer no longer expects it. */
 int64_t attempt_expires_ms(const struct attempt_row *attempt);
 
-/* Whether a query may still tell something: REVIEW closes by a late success (2.6). */
+/* Whether queries go on by themselves: REVIEW closes by a late success (2.6). */
 bool attempt_is_queried(enum attempt_state state);
 
 /* The one pending query of an attempt: by the account's schedule (2.7), or at due_ms. */
 int poll_next(struct engine *e, const struct attempt_row *attempt);
 int poll_at(struct engine *e, const struct attempt_row *attempt, int64_t due_ms);
 
+/* A contradiction is confirmed by a query, as soon as the provider's rules allow (2.6). */
+int poll_confirm(struct engine *e, const struct attempt_row *attempt);
+
+/* Whether a due query is not to be made any more. */
+bool poll_is_over(const struct attempt_row *attempt, const struct outbox_row *row);
+
+/* After a query: the next, or where only news was to be confirmed the same until it answers. */
+int poll_answered(struct engine *e, const struct attempt_row *attempt, bool says_something);
+
 /* The provider's id, learnt on the way: kept, and queries by it begin. */
 int learn_id(struct engine *e, struct attempt_row *attempt, struct str provider_id);
 
-/* The terms that evidence is compared with. */
-void attempt_terms_of(const struct engine *e, const struct attempt_row *attempt,
-	struct attempt_terms *out, char national[static MSISDN_MAX + 2]);
+/* ---- refund.c ---- */
+
+#define REFUND_DECIDED "decided_refund" /* cause of the events */
+
+/* The machine's: at once or after the offer's delay. Where the offer has no refund leg: an alarm.
+ */
+int refund_start(
+	struct engine *e, const struct purchase_row *p, const struct purchase_legs *legs);
+
+/* One that was not sent yet waits a while longer: news about the delivery is being looked into. */
+int refund_put_off(struct engine *e, const struct purchase_row *p);
+
+/*
+ * Another attempt, by decision of persons: through the offer's refund leg, else by their own hands
+ * (in REVIEW). c->attempt becomes it.
+ */
+int refund_decided(struct engine *e, struct engine_case *c, uint64_t decision);
+
+/* ---- decision.c ---- */
+
+/* Proposals about an attempt, and that to refund a purchase, which the course of things has closed.
+ */
+int decision_overtake(struct engine *e, const struct attempt_row *attempt);
+int decision_overtake_refund(struct engine *e, const struct purchase_row *p);
 
 /* ---- velocity.c ---- */
 
@@ -136,12 +236,40 @@ int pause_give_back(struct engine *e, const struct attempt_row *attempt);
 /* Proven that the call which began it never reached the provider. */
 int pause_end(struct engine *e, const struct attempt_row *attempt);
 
-/* ---- lane.c ---- */
+/* ---- lane.c, breaker.c ---- */
 
-/* Whether requests may go out for this account now; NULL: gone from the configuration. */
+/* Reads the holds that stand. 0, TAMA_EIO. */
+int lanes_load(struct engine *e);
+/* Makes the lanes of accounts that are new in the configuration, from what the store tells. */
+int lanes_meet(struct engine *e);
+/* Puts back what changed since `mark` (of e->undo), which was not kept. */
+void lanes_undo(struct engine *e, const struct lane_undo *mark);
+
+/* Neither switched off, gone nor held: the breaker aside. */
+bool lane_is_in_service(const struct engine *e, const struct account *account);
+/* Whether the account sells now: in service, not held, not stopped. NULL: gone. */
 bool lane_is_open(const struct engine *e, const struct account *account);
-/* No more of them until the process starts again. Run as an effect: after the commit. */
-void lane_hold(struct engine *e, struct str account);
+/* Whether this attempt may be sent now: as lane_is_open, or as the one that tries. */
+bool lane_may_send(const struct engine *e, const struct account *account, uint64_t attempt);
+/* A purchase was sold while the lane was stopped: the next only after a pause. */
+void lane_note_sale(struct engine *e, const struct account *account);
+/* An attempt has moved: what the breaker makes of it. */
+void lane_note(struct engine *e, const struct attempt_row *attempt, enum attempt_state next);
+/* An answer about an attempt that FAILED: a refusal for want of float stops the lane (F-D26). */
+void lane_note_refusal(
+	struct engine *e, const struct attempt_row *attempt, const struct facts *facts);
+/* No more of them, in the commit of this event, until lane_release. 0 also when held already. */
+int lane_hold(struct engine *e, uint32_t partner, struct str account, const char *reason);
+/* Ends a hold by its id, in the commit of the decision; TAMA_ENOTFOUND when none stands. */
+int lane_release(struct engine *e, uint32_t partner, uint64_t hold);
+
+/* The store may be older than what was sent: the whole node is held. */
+int lanes_distrust(struct engine *e, enum mark_verdict verdict);
+/* Whether what is READY of this purchase may have been sent by a life that the store forgot. */
+bool lane_is_frozen(const struct engine *e, uint64_t purchase);
+/* READY to REVIEW. The second loads the case of an attempt_row. */
+int lane_freeze_case(struct engine *e, struct engine_case *c);
+int lane_freeze_one(struct engine *e, void *row);
 
 /* ---- handlers ---- */
 
@@ -165,13 +293,18 @@ int due_progress(struct engine *e, const struct outbox_row *row);
 struct str texts_pack(const struct str texts[static PURCHASE_TEXTS], struct arena *arena);
 struct str texts_unpack(struct str packed, enum purchase_text which);
 
-/* An SMS row for the purchase's payer: seq 1 is the final one (exactly one), 2 the progress. */
+/*
+ * An SMS row for the purchase's payer, exactly one of each seq: how it ended, the progress, the
+ * refund, and (plus the text) what is true where something else was told as the end before.
+ */
 #define SMS_SEQ_FINAL 1
 #define SMS_SEQ_PROGRESS 2
+#define SMS_SEQ_REFUNDED 3
+#define SMS_SEQ_CORRECTION 8
 int sms_queue(struct engine *e, const struct purchase_row *purchase, enum purchase_text which,
 	uint32_t seq);
 
-/* The final message of a settled state. */
-int sms_settle(struct engine *e, const struct purchase_row *purchase, enum purchase_state state);
+/* The message of a settled state. */
+int sms_settle(struct engine *e, const struct purchase_row *purchase);
 
 #endif

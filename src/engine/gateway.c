@@ -2,6 +2,7 @@
 #include "gateway_priv.h"
 
 #include "hop.h"
+#include "tama/backup.h"
 #include "tama/crash.h"
 #include "tama/http_out.h"
 #include "tama/limits.h"
@@ -51,7 +52,7 @@ static int64_t longest_life(const struct config *config)
 
 static int open_stores(struct gateway *g, struct err *err)
 {
-	struct store_config store = {.dir = g->config->data_dir};
+	struct store_config store = {.dir = g->config->data_dir, .mark = g->config->mark};
 	struct session_config sessions = {.dir = g->config->data_dir,
 		.max = LIMIT_SESSIONS,
 		.keep_ms = longest_life(g->config)};
@@ -60,6 +61,8 @@ static int open_stores(struct gateway *g, struct err *err)
 	store.vault = sessions.vault = g->vault;
 	if (rc == 0)
 		rc = store_sqlite_open(&store, &g->store, err);
+	if (rc == 0)
+		rc = admin_start_standby(g, err);
 	if (rc == 0)
 		rc = secrets_new(&g->secrets);
 	if (rc == 0)
@@ -177,6 +180,8 @@ int gateway_start(
 	if (rc == 0)
 		rc = make_workers(g, err);
 	if (rc == 0)
+		rc = admin_start(g, err);
+	if (rc == 0)
 		rc = listen_both(g, err);
 	if (rc != 0) {
 		gateway_stop(&g, 0);
@@ -264,6 +269,7 @@ void gateway_stop(struct gateway **gateway, int64_t wait_ms)
 	if (g->public_in != NULL)
 		drain(g, wait_ms);
 	http_in_stop(&g->admin_in);
+	admin_stop(g);
 	/* The wire posts what was under way, the engine commits it and answers every turn. */
 	wire_halt(g->wire);
 	reader_stop(&g->reader);
@@ -276,6 +282,8 @@ void gateway_stop(struct gateway **gateway, int64_t wait_ms)
 	free(g->workers_generation);
 	session_table_free(&g->sessions);
 	secrets_free(&g->secrets);
+	/* Nothing commits any more: what waits is written to the other disk. */
+	standby_stop(&g->standby);
 	if (g->store != NULL)
 		g->store->ops->close(g->store);
 	vault_free(&g->vault);

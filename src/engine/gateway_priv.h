@@ -58,6 +58,9 @@ struct gateway {
 	struct engine_thread *engine;
 	struct reader *reader;
 	struct http_in *public_in, *admin_in;
+	struct admin_socket *admin;
+	struct self_check *self_check;
+	struct standby *standby; /* NULL: none is kept */
 	struct worker *workers;
 	unsigned workers_len;
 	unsigned *workers_generation;
@@ -84,6 +87,8 @@ void engine_thread_stop(struct engine_thread **thread);
 int engine_thread_post(struct engine_thread *thread, struct engine_event *event);
 void engine_thread_post_always(void *thread, struct engine_event *event);
 void engine_thread_set_config(struct engine_thread *thread, const struct config *config);
+/* Whether the account takes purchases, as the engine saw it after its last step. Any thread. */
+bool engine_thread_sells(struct engine_thread *thread, struct str account);
 bool engine_thread_is_dead(const struct engine_thread *thread);
 void engine_thread_stats(
 	struct engine_thread *thread, struct engine_stats *out, struct store_counts *counts_out);
@@ -120,7 +125,19 @@ struct str peer_of(const struct config *config, const struct http_request *reque
 /* Whether the address is in the list, however it is spelt. */
 bool peer_is_one_of(const struct str *list, size_t len, struct str address);
 
+/* ---- admin_gateway.c: the person at night ---- */
+
+/* The standby: before anybody else uses the store. The socket and the checker: last of all. */
+int admin_start_standby(struct gateway *gateway, struct err *err);
+int admin_start(struct gateway *gateway, struct err *err);
+/* While the engine still answers. */
+void admin_stop(struct gateway *gateway);
+void admin_metrics(struct gateway *gateway, struct buf *out);
+
 /* ---- metrics.c ---- */
+
+void metrics_gauge(struct buf *out, const char *name, const char *help, uint64_t value);
+void metrics_counter(struct buf *out, const char *name, const char *help, uint64_t value);
 
 enum http_verdict admin_handle(void *gateway, struct http_turn *turn, struct http_reply *reply);
 

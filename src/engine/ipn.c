@@ -3,6 +3,8 @@
 
 #include "tama/limits.h"
 
+#include "tama/mutant.h"
+
 /*
  * What makes two arrivals the same news: the attempt, the provider's id, its word, and the bytes.
  * An orphan whose attempt becomes known meanwhile is news again.
@@ -10,9 +12,9 @@
 static void ipn_key(
 	struct engine *e, const struct engine_ipn *ipn, uint64_t attempt, unsigned char *key)
 {
-	struct str text =
-		arena_printf(&e->arena, "%llu|%.*s|%.*s|%.*s", (unsigned long long)attempt,
-			STR_ARG(ipn->facts.id), STR_ARG(ipn->facts.word), STR_ARG(ipn->raw));
+	struct str text = arena_printf(&e->arena, "%llu|%.*s|%.*s|%.*s",
+		MUTANT(INBOX_KEY_WITHOUT_ATTEMPT) ? 0ULL : (unsigned long long)attempt,
+		STR_ARG(ipn->facts.id), STR_ARG(ipn->facts.word), STR_ARG(ipn->raw));
 
 	vault_digest(text, key);
 }
@@ -100,7 +102,10 @@ static const char *mismatch_text(unsigned bits)
 	return "reference differs or is absent";
 }
 
-/* Only a hint: ask at once, if the provider's rules allow; the answer is the evidence. */
+/*
+ * Only a hint: ask at once, if the provider's rules allow; the answer is the evidence. Until it is
+ * there, no refund leaves that it may forbid.
+ */
 static int ask_about(struct engine *e, struct engine_case *c, const struct engine_ipn *ipn)
 {
 	struct attempt_row *a = &c->attempt;
@@ -108,6 +113,8 @@ static int ask_about(struct engine *e, struct engine_case *c, const struct engin
 
 	if (a->provider_id.n == 0)
 		rc = learn_id(e, a, ipn->facts.id);
+	if (rc == 0 && a->leg == LEG_DELIVER && a->state == ATTEMPT_FAILED)
+		rc = refund_put_off(e, &c->purchase);
 	return rc == 0 ? poll_at(e, a, e->now_ms) : rc;
 }
 
@@ -145,24 +152,30 @@ static enum inbox_verdict verdict_of(const struct attempt_step *step)
 	return VERDICT_IGNORED;
 }
 
-/* A hint proves nothing alone; but what was never sent is held on any news of it. */
+/*
+ * A hint proves nothing alone, and one whose words we do not know may be of an end as well; but
+ * what was never sent is held on any news of it.
+ */
 static bool is_hint(
 	const struct provider_profile *profile, const struct engine_case *c, enum step_kind kind)
 {
-	return profile->ipn_needs_query && kind == STEP_MOVE && c->attempt.state != ATTEMPT_READY;
+	enum attempt_state state = c->attempt.state;
+
+	if (!profile->ipn_needs_query || state == ATTEMPT_READY)
+		return false;
+	return kind == STEP_MOVE || (kind == STEP_STAY && attempt_is_queried(state));
 }
 
-/* 2.6, first row: store, alarm, hold the lane; the attempt itself goes to REVIEW. */
+/*
+ * 2.6, first row: store, alarm, hold the lane. A READY attempt itself goes to REVIEW; what expired
+ * unsent stays so, and what else of its purchase was not sent is held.
+ */
 static int hold_lane(struct engine *e, const struct engine_case *c)
 {
-	struct effect *effect = engine_effect(e, EFFECT_HOLD);
-
-	if (effect == NULL)
-		return TAMA_ENOMEM;
-	effect->wire.account = arena_str(&e->arena, c->attempt.account);
 	engine_alarm(e, "never_sent", c->purchase.ref,
 		"news of a request that was not sent: restored store or forgery; account held");
-	return 0;
+	return lane_hold(e, c->attempt.partner, c->attempt.account,
+		"news of a request that was never sent");
 }
 
 static int apply(struct engine *e, struct engine_case *c, const struct engine_ipn *ipn)
@@ -182,14 +195,16 @@ static int apply(struct engine *e, struct engine_case *c, const struct engine_ip
 		return ask_about(e, c, ipn);
 	if (step.kind == STEP_STAY)
 		return has_id ? learn_id(e, &c->attempt, ipn->facts.id) : 0;
-	if (c->attempt.state == ATTEMPT_READY) {
+	if (c->attempt.state == ATTEMPT_READY || c->attempt.state == ATTEMPT_EXPIRED) {
 		rc = hold_lane(e, c);
 		if (rc != 0)
 			return rc;
 	}
 	if (has_id && step.kind == STEP_MOVE)
 		c->attempt.provider_id = ipn->facts.id;
-	return case_apply(e, c, what, evidence, &step);
+	rc = case_apply(e, c, what, evidence, &step);
+	lane_note_refusal(e, &c->attempt, &ipn->facts);
+	return rc == 0 && step.next == ATTEMPT_CONTRADICTED ? poll_confirm(e, &c->attempt) : rc;
 }
 
 static int park(struct engine *e, struct engine_event *event, struct engine_case *c, unsigned bits)
@@ -228,6 +243,8 @@ static int first_arrival(struct engine *e, struct engine_event *event, struct en
 		return rc;
 	attempt_terms_of(e, &c->attempt, &terms, national);
 	bits = provider_mismatch(profile, &ipn->facts, &terms, profile->ipn_must_match, true);
+	if (MUTANT(IPN_WITHOUT_AMOUNT))
+		bits &= ~(unsigned)MATCH_AMOUNT;
 	return bits != 0 ? park(e, event, c, bits) : apply(e, c, ipn);
 }
 

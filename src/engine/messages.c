@@ -3,6 +3,8 @@
 
 #include "tama/limits.h"
 
+#include "tama/mutant.h"
+
 /* Each text as a 16-bit length and its bytes, in the order of enum purchase_text. */
 struct str texts_pack(const struct str texts[static PURCHASE_TEXTS], struct arena *arena)
 {
@@ -67,7 +69,8 @@ static void send_now(struct engine *e, const struct outbox_row *row)
 			(struct wire_sms){row->id, row->partner, row->channel, row->to, row->body};
 }
 
-int sms_queue(struct engine *e, const struct purchase_row *purchase, enum purchase_text which,
+/* TAMA_EEXIST: that seq was told already. */
+static int queue(struct engine *e, const struct purchase_row *purchase, enum purchase_text which,
 	uint32_t seq)
 {
 	struct outbox_row row = {
@@ -85,9 +88,7 @@ int sms_queue(struct engine *e, const struct purchase_row *purchase, enum purcha
 
 	if (row.body.n == 0)
 		return 0;
-	rc = STORE(e, outbox_insert, &row);
-	if (rc == TAMA_EEXIST)
-		return 0; /* exactly one: it was told already */
+	rc = MUTANT(SMS_WITHOUT_ROW) ? 0 : STORE(e, outbox_insert, &row);
 	if (rc != 0)
 		return rc;
 	e->stats.sms_rows++;
@@ -95,27 +96,55 @@ int sms_queue(struct engine *e, const struct purchase_row *purchase, enum purcha
 	return 0;
 }
 
-int sms_settle(struct engine *e, const struct purchase_row *purchase, enum purchase_state state)
+int sms_queue(struct engine *e, const struct purchase_row *purchase, enum purchase_text which,
+	uint32_t seq)
 {
-	enum purchase_text which;
+	int rc = queue(e, purchase, which, seq);
 
+	return rc == TAMA_EEXIST ? 0 : rc; /* exactly one */
+}
+
+static enum purchase_text text_of(enum purchase_state state)
+{
 	switch ((int)state) {
 	case PURCHASE_CANCELLED:
-		which = TEXT_CANCELLED;
-		break;
+		return TEXT_CANCELLED;
 	case PURCHASE_EXPIRED:
-		which = TEXT_EXPIRED;
-		break;
+		return TEXT_EXPIRED;
 	case PURCHASE_REFUND_DUE:
-		which = TEXT_REFUND_DUE;
-		break;
+		return TEXT_REFUND_DUE;
 	case PURCHASE_REFUNDED:
-		return 0;
+		return TEXT_REFUNDED;
 	default: /* DELIVERED, or COLLECTED where that is the end */
-		which = TEXT_DELIVERED;
-		break;
+		return TEXT_DELIVERED;
 	}
-	return sms_queue(e, purchase, which, SMS_SEQ_FINAL);
+}
+
+/*
+ * An end was told before, and persons have found that it was another: what is true now. But who
+ * paid and was told so is not told of a refund before it is there.
+ */
+static int correct(struct engine *e, const struct purchase_row *p, enum purchase_text which)
+{
+	struct outbox_row told;
+	int rc = STORE(e, outbox_message, p->partner, p->id, SMS_SEQ_FINAL, &e->arena, &told);
+
+	if (rc != 0 || str_eq(told.body, texts_unpack(p->texts, which)))
+		return rc;
+	if (which == TEXT_REFUND_DUE && !p->has_deliver)
+		return 0;
+	return sms_queue(e, p, which, SMS_SEQ_CORRECTION + (uint32_t)which);
+}
+
+int sms_settle(struct engine *e, const struct purchase_row *p)
+{
+	enum purchase_text which = text_of(p->state);
+	int rc;
+
+	if (which == TEXT_REFUNDED)
+		return sms_queue(e, p, which, SMS_SEQ_REFUNDED);
+	rc = queue(e, p, which, SMS_SEQ_FINAL);
+	return rc == TAMA_EEXIST ? correct(e, p, which) : rc;
 }
 
 /* Past a day a message says nothing useful any more. */
@@ -124,10 +153,19 @@ static bool is_too_old(const struct engine *e, const struct outbox_row *row)
 	return e->now_ms - (int64_t)(row->id >> 20) > LIMIT_SMS_MS;
 }
 
+/* It will not be sent: where a report would stand is why, for whoever asks what the customer knows.
+ */
+static int end_untold(struct engine *e, const struct outbox_row *row, const char *why)
+{
+	int rc = STORE(e, outbox_set_dlr, row->partner, row->id, why);
+
+	return rc == 0 ? STORE(e, outbox_done, row->partner, row->id) : rc;
+}
+
 static int give_up(struct engine *e, const struct outbox_row *row)
 {
 	engine_alarm(e, "sms_too_old", STR(""), "a message was given up after a day");
-	return STORE(e, outbox_done, row->partner, row->id);
+	return end_untold(e, row, "too_old");
 }
 
 int due_sms(struct engine *e, const struct outbox_row *row)
@@ -155,10 +193,14 @@ int due_sms(struct engine *e, const struct outbox_row *row)
 int due_progress(struct engine *e, const struct outbox_row *row)
 {
 	struct purchase_row p;
+	struct outbox_row told;
 	int rc = STORE(e, purchase_get, row->partner, row->purchase, &e->arena, &p);
 
-	if (rc == 0 && !purchase_is_settled(p.state, p.has_deliver))
-		rc = sms_queue(e, &p, TEXT_PROGRESS, SMS_SEQ_PROGRESS);
+	if (rc == 0 && !purchase_is_settled(p.state, p.has_deliver)) {
+		rc = STORE(e, outbox_message, p.partner, p.id, SMS_SEQ_FINAL, &e->arena, &told);
+		if (rc == TAMA_ENOTFOUND)
+			rc = sms_queue(e, &p, TEXT_PROGRESS, SMS_SEQ_PROGRESS);
+	}
 	return rc == 0 ? STORE(e, outbox_done, row->partner, row->id) : rc;
 }
 
@@ -180,7 +222,7 @@ static int take_verdict(struct engine *e, const struct outbox_row *row, enum sms
 		return STORE(e, outbox_done, row->partner, row->id);
 	case SMS_REFUSED:
 		engine_alarm(e, "sms_refused", STR(""), "the gateway will not take a message");
-		return STORE(e, outbox_done, row->partner, row->id);
+		return end_untold(e, row, "refused");
 	case SMS_RETRY:
 		return sms_again(e, row);
 	case SMS_DOUBT:

@@ -13,6 +13,16 @@ static void counter(struct buf *out, const char *name, const char *help, uint64_
 		(unsigned long long)value);
 }
 
+void metrics_gauge(struct buf *out, const char *name, const char *help, uint64_t value)
+{
+	gauge(out, name, help, value);
+}
+
+void metrics_counter(struct buf *out, const char *name, const char *help, uint64_t value)
+{
+	counter(out, name, help, value);
+}
+
 static void add_http(struct gateway *g, struct buf *out)
 {
 	struct http_in_stats s;
@@ -63,6 +73,7 @@ static void add_purchases(struct gateway *g, struct buf *out)
 	counter(out, "tama_commits_total", "Group commits.", s.commits);
 	counter(out, "tama_purchases_total", "Purchases confirmed.", s.bought);
 	counter(out, "tama_purchases_repeated_total", "Confirmations redelivered.", s.repeated);
+	counter(out, "tama_purchases_again_total", "Repeats that were asked about.", s.asked_again);
 	counter(out, "tama_purchases_spaced_total", "Refused by the spacing gate.", s.spaced);
 	counter(out, "tama_purchases_limited_total", "Refused by a limit of velocity.", s.limited);
 	counter(out, "tama_attempts_sent_total", "Requests to providers.", s.sent);
@@ -76,6 +87,10 @@ static void add_purchases(struct gateway *g, struct buf *out)
 	counter(out, "tama_ipn_orphans_total", "IPNs for nothing we know.", s.orphans);
 	counter(out, "tama_mismatches_total", "Answers not about their attempt.", s.mismatches);
 	counter(out, "tama_contradictions_total", "Facts that disagree.", s.contradictions);
+	counter(out, "tama_refunded_total", "Refunds proven done.", s.refunded);
+	counter(out, "tama_paid_and_refunded_total", "Delivered, and the refund has left.",
+		s.paid_and_refunded);
+	counter(out, "tama_decisions_total", "Cases closed by persons.", s.decisions);
 	counter(out, "tama_polls_total", "Status queries.", s.polls);
 	counter(out, "tama_sms_total", "Messages taken by a gateway.", s.sms_sent);
 	buf_add_str(out, STR("# HELP tama_attempts Attempts that wait, by state.\n"
@@ -85,8 +100,12 @@ static void add_purchases(struct gateway *g, struct buf *out)
 			buf_printf(out, "tama_attempts{state=\"%s\"} %llu\n",
 				attempt_state_name((enum attempt_state)i),
 				(unsigned long long)c.attempts[i]);
-	gauge(out, "tama_accounts_held", "Accounts held after news of what was never sent.",
+	gauge(out, "tama_accounts_held", "Holds that stand: accounts, or the whole node.",
 		s.lanes_held);
+	gauge(out, "tama_clock_off_ms", "Between the engine's clock and the wall clock.",
+		(uint64_t)(s.clock_off_ms < 0 ? -s.clock_off_ms : s.clock_off_ms));
+	gauge(out, "tama_accounts_stopped", "Accounts stopped by their circuit breaker.",
+		s.lanes_stopped);
 	gauge(out, "tama_inbox_parked", "Evidence that a person must look at.", c.parked);
 	gauge(out, "tama_refund_due", "Purchases paid and not delivered.", c.refund_due);
 	gauge(out, "tama_outbox", "What is still owed to the outside.", c.outbox_due);
@@ -115,6 +134,7 @@ static enum http_verdict metrics(
 	add_hops(g, &out);
 	add_purchases(g, &out);
 	add_wire(g, &out);
+	admin_metrics(g, &out);
 	log_metrics(g->log, &out);
 	*reply = (struct http_reply){.status = 200,
 		.type = STR("text/plain; version=0.0.4"),

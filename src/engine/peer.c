@@ -7,28 +7,46 @@
 
 #include <arpa/inet.h>
 
-/* An address in the one spelling that inet_ntop has for it; empty when it is none. */
-static struct str address_same(struct str text, char out[static INET6_ADDRSTRLEN])
+/* The bytes of an address: 4 or 16 of them; 0 when it is none. */
+static size_t address_read(struct str text, unsigned char out[static sizeof(struct in6_addr)])
 {
-	unsigned char bytes[sizeof(struct in6_addr)];
 	char c[INET6_ADDRSTRLEN] = "";
-	int family = str_find(text, ':') >= 0 ? AF_INET6 : AF_INET;
+	bool is_v6 = str_find(text, ':') >= 0;
 
 	if (text.n == 0 || text.n >= sizeof(c))
-		return STR("");
+		return 0;
 	memcpy(c, text.p, text.n);
-	if (inet_pton(family, c, bytes) != 1)
-		return STR("");
-	return str_c(inet_ntop(family, bytes, out, INET6_ADDRSTRLEN));
+	if (inet_pton(is_v6 ? AF_INET6 : AF_INET, c, out) != 1)
+		return 0;
+	return is_v6 ? sizeof(struct in6_addr) : sizeof(struct in_addr);
+}
+
+static bool has_same_bits(const unsigned char *a, const unsigned char *b, size_t bits)
+{
+	if (memcmp(a, b, bits / 8) != 0)
+		return false;
+	return bits % 8 == 0 || (a[bits / 8] ^ b[bits / 8]) >> (8 - bits % 8) == 0;
+}
+
+/* Whether the address is the one that the entry names, or lies in its network "192.0.2.0/24". */
+static bool is_in(struct str entry, const unsigned char *address, size_t len)
+{
+	unsigned char ours[sizeof(struct in6_addr)];
+	struct str network = str_cut(&entry, '/');
+	int64_t bits = (int64_t)len * 8;
+
+	if (entry.p != NULL && (!str_to_i64(entry, &bits) || bits > (int64_t)len * 8))
+		return false;
+	return address_read(network, ours) == len && has_same_bits(ours, address, (size_t)bits);
 }
 
 bool peer_is_one_of(const struct str *list, size_t len, struct str address)
 {
-	char ours[INET6_ADDRSTRLEN], theirs[INET6_ADDRSTRLEN];
-	struct str wanted = address_same(address, theirs);
+	unsigned char theirs[sizeof(struct in6_addr)];
+	size_t n = address_read(address, theirs);
 
-	for (size_t i = 0; i < len && wanted.n > 0; i++)
-		if (str_eq(address_same(list[i], ours), wanted))
+	for (size_t i = 0; i < len && n > 0; i++)
+		if (is_in(list[i], theirs, n))
 			return true;
 	return false;
 }

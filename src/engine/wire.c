@@ -3,6 +3,8 @@
 
 #include "tama/limits.h"
 
+#include "tama/mutant.h"
+
 #include <sodium.h>
 #include <time.h>
 
@@ -21,7 +23,7 @@ int64_t clock_boot_ms(void)
 {
 	struct timespec ts;
 
-	(void)clock_gettime(CLOCK_BOOTTIME, &ts);
+	(void)clock_gettime(MUTANT(MONOTONIC_CLOCK) ? CLOCK_MONOTONIC : CLOCK_BOOTTIME, &ts);
 	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 

@@ -89,6 +89,11 @@ static bool is_confirm(struct str s)
 	       str_eq(s, STR("none"));
 }
 
+static bool is_late_action(struct str s)
+{
+	return str_eq(s, STR("refund")) || str_eq(s, STR("deliver"));
+}
+
 static bool is_channel_kind(struct str s)
 {
 	return str_eq(s, STR("ussd")) || str_eq(s, STR("sms"));
@@ -102,6 +107,17 @@ static bool is_ip(struct str s)
 		return false;
 	(void)snprintf(text, sizeof(text), "%.*s", STR_ARG(s));
 	return inet_pton(AF_INET, text, address) == 1 || inet_pton(AF_INET6, text, address) == 1;
+}
+
+/* An address, or a network such as "192.0.2.0/24". */
+static bool is_source(struct str s)
+{
+	struct str rest = s, network = str_cut(&rest, '/');
+	int64_t bits = 0;
+	if (rest.p == NULL)
+		return is_ip(s);
+	return is_ip(network) && rest.n <= 3 && config_is_digits(rest) && str_to_i64(rest, &bits) &&
+	       bits > 0 && bits <= (str_find(network, ':') >= 0 ? 128 : 32);
 }
 
 static bool is_float(struct str s)
@@ -129,10 +145,15 @@ static bool is_segment(struct str s)
 
 static const struct field gateway_fields[] = {
 	{"data", FIELD_TEXT, AT(decl_gateway, data), NEEDED},
+	{"mark", FIELD_TEXT, AT(decl_gateway, mark)},
 	{"listen", FIELD_TEXT, AT(decl_gateway, listen)},
 	{"admin", FIELD_TEXT, AT(decl_gateway, admin)},
-	{"proxies", FIELD_TEXTS, AT(decl_gateway, proxies), .is_right = is_ip,
-		.want = "an IP address"},
+	{"socket", FIELD_TEXT, AT(decl_gateway, socket)},
+	{"standby", FIELD_TEXT, AT(decl_gateway, standby)},
+	{"verify", FIELD_DURATION, AT(decl_gateway, verify), .min = SECOND, .max = DAY,
+		.def = HOUR},
+	{"proxies", FIELD_TEXTS, AT(decl_gateway, proxies), .is_right = is_source,
+		.want = "an IP address or a network such as \"192.0.2.0/24\""},
 	{"workers", FIELD_NUMBER, AT(decl_gateway, workers), .max = LIMIT_HTTP_WORKERS},
 	{"connections", FIELD_NUMBER, AT(decl_gateway, connections), .min = 1,
 		.max = LIMIT_HTTP_CONNECTIONS, .def = 1024},
@@ -226,8 +247,8 @@ static const struct field account_fields[] = {
 	{"ipn_secret", FIELD_SECRETS_IN_TURN, AT(decl_account, ipn_secret), SEGMENT},
 	{"signature_secret", FIELD_SECRETS_IN_TURN, AT(decl_account, signature_secret)},
 	{"cap", FIELD_TABLE, AT(decl_account, cap), .fields = velocity_fields},
-	{"sources", FIELD_TEXTS, AT(decl_account, sources), .is_right = is_ip,
-		.want = "an IP address"},
+	{"sources", FIELD_TEXTS, AT(decl_account, sources), .is_right = is_source,
+		.want = "an IP address or a network such as \"192.0.2.0/24\""},
 	{"currency", FIELD_TEXT, AT(decl_account, currency), NEEDED, .is_right = is_currency,
 		.want = "the code of a known currency such as \"XOF\" or \"UGX\""},
 	{"spacing", FIELD_DURATION, AT(decl_account, spacing), .max = DAY, .def = -1},
@@ -258,6 +279,22 @@ static const struct field leg_fields[] = {
 	END,
 };
 
+static const struct field refund_fields[] = {
+	{"account", FIELD_TEXT, AT(decl_refund, leg.account), NEEDED, NAME_OF("an account")},
+	{"verb", FIELD_TEXT, AT(decl_refund, leg.verb), NEEDED, NAME_OF("what the provider does")},
+	{"services", FIELD_PAIRS, AT(decl_refund, leg.services), NEEDED},
+	{"delay", FIELD_DURATION, AT(decl_refund, delay), .max = DAY, .def = LIMIT_REFUND_DELAY_MS},
+	END,
+};
+
+static const struct field late_fields[] = {
+	{"after", FIELD_DURATION, AT(decl_late, after), .min = LIMIT_READY_MS, .max = 7 * DAY,
+		.def = LIMIT_LATE_MS},
+	{"action", FIELD_TEXT, AT(decl_late, action), NEEDED, .is_right = is_late_action,
+		.want = "\"refund\" or \"deliver\""},
+	END,
+};
+
 static const struct field offer_fields[] = {
 	{"partner", FIELD_TEXT, AT(decl_offer, partner), NEEDED, NAME_OF("a partner")},
 	{"kind", FIELD_TEXT, AT(decl_offer, kind), NEEDED, NAME_OF("what menus ask for")},
@@ -268,6 +305,8 @@ static const struct field offer_fields[] = {
 	{"cost_permille", FIELD_NUMBER, AT(decl_offer, cost_permille), .max = 1000},
 	{"collect", FIELD_TABLE, AT(decl_offer, collect), .fields = leg_fields},
 	{"deliver", FIELD_TABLE, AT(decl_offer, deliver), .fields = leg_fields},
+	{"refund", FIELD_TABLE, AT(decl_offer, refund), .fields = refund_fields},
+	{"late", FIELD_TABLE, AT(decl_offer, late), .fields = late_fields},
 	{"paid_by", FIELD_TEXT, AT(decl_offer, paid_by), .is_right = is_float,
 		.want = "a funded account such as \"float:agents\""},
 	{"out_of_service", FIELD_BOOL, AT(decl_offer, out_of_service)},
@@ -289,8 +328,8 @@ static const struct field channel_fields[] = {
 		.want = "a country such as \"CI\""},
 	{"service", FIELD_TEXT, AT(decl_channel, service), NEEDED, NAME_OF("a service")},
 	{"secret", FIELD_SECRETS_IN_TURN, AT(decl_channel, secret), .may_be_text = true, SEGMENT},
-	{"sources", FIELD_TEXTS, AT(decl_channel, sources), .is_right = is_ip,
-		.want = "an IP address"},
+	{"sources", FIELD_TEXTS, AT(decl_channel, sources), .is_right = is_source,
+		.want = "an IP address or a network such as \"192.0.2.0/24\""},
 	{"open", FIELD_BOOL, AT(decl_channel, open)},
 	{"codes", FIELD_TEXTS, AT(decl_channel, codes), NEEDED},
 	{"keywords", FIELD_PAIRS, AT(decl_channel, keywords)},
@@ -304,6 +343,7 @@ static const struct field channel_fields[] = {
 		.def = 5 * SECOND},
 	{"in_flight", FIELD_NUMBER, AT(decl_channel, in_flight), .min = 1,
 		.max = LIMIT_HTTP_CONNECTIONS, .def = 256},
+	{"cap", FIELD_TABLE, AT(decl_channel, cap), .fields = velocity_fields},
 	{"fields", FIELD_SECRETS, AT(decl_channel, fields)},
 	{"out_of_service", FIELD_BOOL, AT(decl_channel, out_of_service)},
 	END,

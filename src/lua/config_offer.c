@@ -66,6 +66,7 @@ struct leg_at {
 	const struct decl_leg *leg;
 	const char *name; /* "collect" */
 	bool is_collect;
+	bool is_of_wallet; /* its operators are the payer's */
 };
 
 static const char *leg_path(struct loader *loader, const struct leg_at *at, const char *field)
@@ -122,9 +123,9 @@ static void check_service(struct loader *loader, const struct leg_at *at,
 	if (op->country != NULL && !str_eq(op->country->name, at->o->country))
 		config_problem(loader, &at->o->decl, path,
 			"operator \"%.*s\" is of another country", STR_ARG(op->name));
-	if (at->is_collect && op->confirm == WALLET_NONE)
-		config_problem(loader, &at->o->decl, path,
-			"operator \"%.*s\" has no wallet to collect from", STR_ARG(op->name));
+	if (at->is_of_wallet && op->confirm == WALLET_NONE)
+		config_problem(loader, &at->o->decl, path, "operator \"%.*s\" has no wallet to %s",
+			STR_ARG(op->name), at->is_collect ? "collect from" : "refund to");
 }
 
 static void resolve_leg(struct loader *loader, const struct leg_at *at, const struct offer *offer,
@@ -194,6 +195,49 @@ static void check_spacing(
 			STR_ARG(account->name), account->spacing_ms / 1000);
 }
 
+/*
+ * A refund is asked for the number and amount of the collection, so through the same account it
+ * waits out the spacing behind it.
+ */
+static void check_refund(
+	struct loader *loader, const struct decl_offer *o, const struct offer *offer)
+{
+	const struct account *account = offer->refund.account;
+	if (o->refund.leg.is_given && !o->collect.is_given)
+		config_problem(loader, &o->decl, "refund",
+			"nothing is collected, so there is nothing to refund");
+	if (account != NULL && account == offer->collect.account &&
+		account->spacing_ms >= LIMIT_REFUND_READY_MS)
+		config_problem(loader, &o->decl, "refund",
+			"the spacing of account \"%.*s\" is so long that a refund behind the "
+			"collection would expire before it can be sent",
+			STR_ARG(account->name));
+}
+
+static void check_late(struct loader *loader, const struct decl_offer *o)
+{
+	if (o->late.is_given && !(o->collect.is_given && o->deliver.is_given))
+		config_problem(
+			loader, &o->decl, "late", "it is for offers that collect and deliver");
+}
+
+static void resolve_legs(struct loader *loader, const struct decl_offer *o, struct offer *out)
+{
+	const struct leg_at collect = {o, &o->collect, "collect", true, true};
+	const struct leg_at deliver = {o, &o->deliver, "deliver", false, false};
+	const struct leg_at refund = {o, &o->refund.leg, "refund", false, true};
+	resolve_leg(loader, &collect, out, &out->collect);
+	resolve_leg(loader, &deliver, out, &out->deliver);
+	resolve_leg(loader, &refund, out, &out->refund);
+	out->refund_delay_ms = o->refund.delay;
+	out->late_ms = o->late.after;
+	out->late_delivers = str_eq(o->late.action, STR("deliver"));
+	check_payer(loader, o);
+	check_spacing(loader, o, out);
+	check_refund(loader, o, out);
+	check_late(loader, o);
+}
+
 static void resolve_offer(struct loader *loader, const struct decl_offer *o, struct offer *out)
 {
 	const struct config *config = &loader->box->config;
@@ -214,12 +258,7 @@ static void resolve_offer(struct loader *loader, const struct decl_offer *o, str
 	out->amount = resolve_amount(loader, o, factor);
 	out->fee_flat = o->fee.flat * factor;
 	out->fee_step = o->fee.step * factor;
-	const struct leg_at collect = {o, &o->collect, "collect", true};
-	const struct leg_at deliver = {o, &o->deliver, "deliver", false};
-	resolve_leg(loader, &collect, out, &out->collect);
-	resolve_leg(loader, &deliver, out, &out->deliver);
-	check_payer(loader, o);
-	check_spacing(loader, o, out);
+	resolve_legs(loader, o, out);
 }
 
 void config_resolve_offers(struct loader *loader)

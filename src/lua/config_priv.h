@@ -111,7 +111,9 @@ struct secrets_in_turn {
 
 struct decl_gateway {
 	struct decl decl;
-	struct str data, listen, admin, master_key;
+	struct str data, mark, listen, admin, master_key;
+	struct str socket, standby;
+	int64_t verify;
 	struct texts proxies;
 	int64_t workers, connections;
 	bool allow_loopback, allow_http;
@@ -189,6 +191,17 @@ struct decl_leg {
 	struct pairs services;
 };
 
+struct decl_refund {
+	struct decl_leg leg;
+	int64_t delay;
+};
+
+struct decl_late {
+	bool is_given;
+	int64_t after;
+	struct str action;
+};
+
 struct decl_offer {
 	struct decl decl;
 	struct str partner, kind, country, paid_by;
@@ -196,6 +209,8 @@ struct decl_offer {
 	struct decl_fee fee;
 	int64_t cost_permille;
 	struct decl_leg collect, deliver;
+	struct decl_refund refund;
+	struct decl_late late;
 	bool out_of_service;
 };
 
@@ -211,6 +226,7 @@ struct decl_channel {
 	struct texts codes, sources;
 	struct pairs keywords, fields;
 	int64_t septets, timeout, resume, hop, in_flight;
+	struct decl_velocity cap;
 	bool open, out_of_service;
 };
 

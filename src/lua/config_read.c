@@ -241,6 +241,11 @@ static size_t list_len(struct reader *r, const struct field *field)
 	return 0;
 }
 
+static unsigned field_line(const struct reader *r)
+{
+	return config_source_line(r->decl->source, r->decl->line, r->path);
+}
+
 /* A wrong secret leaves the empty text, an absent one NULL: then only the absence is worth a word.
  */
 static void read_secret(struct reader *r, const struct field *field, struct str *out)
@@ -255,7 +260,9 @@ static void read_secret(struct reader *r, const struct field *field, struct str 
 	if (secret != NULL)
 		text = config_secret_text(secret);
 	else if (field->may_be_text && lua_type(loader->L, -1) == LUA_TSTRING)
-		text = config_secret_keep(loader, top_text(loader->L));
+		text = config_secret_demo(
+			loader, r->decl->source, field_line(r), top_text(loader->L))
+			       ->raw;
 	else
 		wrong(r, "must be secret_file \"path\", not %s", type_name(loader->L));
 	if (text.n == 0)

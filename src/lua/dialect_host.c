@@ -2,6 +2,7 @@
 #include "dialect_priv.h"
 
 #include "tama/embedded.h"
+#include "tama/wipe.h"
 
 #include <lauxlib.h>
 
@@ -165,6 +166,11 @@ static int run_open(lua_State *L) /* [-1, +0, m] */
 	dialect_lib_push(L);
 	host->library = luaL_ref(L, LUA_REGISTRYINDEX);
 	return 0;
+}
+
+void dialect_wipe_freed(void)
+{
+	json_set_alloc_funcs(wipe_malloc, wipe_free);
 }
 
 int dialect_host_new(unsigned kinds, struct dialect_host **out, struct err *err)

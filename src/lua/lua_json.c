@@ -13,9 +13,6 @@
  */
 #include "dialect_priv.h"
 
-#include "tama/lua_gate.h"
-#include "tama/wipe.h"
-
 #include <lauxlib.h>
 #include <errno.h>
 
@@ -184,11 +181,6 @@ int lua_json_parse(struct str text, struct arena *arena, json_t **out, struct er
 			err, TAMA_EINVAL, "not JSON: line %d, column %d", why.line, why.column);
 	*out = value;
 	return 0;
-}
-
-void lua_json_wipe_freed(void)
-{
-	json_set_alloc_funcs(wipe_malloc, wipe_free);
 }
 
 /* ---- Into Lua ---------------------------------------------------------------------------------

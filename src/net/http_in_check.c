@@ -227,6 +227,7 @@ unsigned http_in_check_head(struct turn *turn, const char *method, const char *v
 	if (info->header_size > LIMIT_HTTP_HEADER_BYTES)
 		return 431;
 	turn->pub.request.fields = turn->fields;
+	turn->head = (struct str){method, info->header_size};
 	head.status = judge_line(&head, str_c(method), version);
 	if (head.status == 0)
 		(void)MHD_get_connection_values_n(turn->mhd, MHD_HEADER_KIND, on_field, &head);

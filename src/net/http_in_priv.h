@@ -19,12 +19,8 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-/*
- * What libmicrohttpd calls a connection's "pool": head, field table, body buffer and reply head.
- * Above 32 KiB it is mapped and not allocated (MHD_pool_create), so that the kernel takes it back
- * with the codes that were typed in it; between two requests the library zeroes it.
- */
-#define POOL_BYTES (36 * 1024)
+/* What libmicrohttpd calls a connection's "pool": head, field table, body buffer and reply head. */
+#define POOL_BYTES (16 * 1024)
 
 /*
  * What a connection is about, in the low two bits of its `state`; above them a number that grows
@@ -75,6 +71,7 @@ struct turn {
 	bool was_handled; /* the handler saw it, so `done` is owed */
 	bool is_chunked;
 	const char *target_at; /* where the library keeps the request target */
+	struct str head; /* and the head, once that is whole */
 	struct str target; /* our copy of it, before the library cut it up */
 	char *body;
 	size_t body_cap;

@@ -83,6 +83,7 @@ void *http_in_on_target(void *cls, const char *target, struct MHD_Connection *mh
 	turn->pub.user = NULL;
 	turn->pub.request = (struct http_request){.peer = turn->conn->peer};
 	turn->target_at = target;
+	turn->head = (struct str){NULL, 0};
 	turn->target = arena_str(&turn->pub.arena, str_c(target));
 	atomic_store_explicit(&turn->stage, TURN_HEAD, memory_order_relaxed);
 	return turn;
@@ -216,6 +217,19 @@ static bool body_reserve(struct turn *turn, size_t need)
 	return true;
 }
 
+/*
+ * The library gives a connection's buffer back to the heap as it is. Codes are typed in it, so what
+ * has been read is wiped: it is ours to read once, and the library looks at it no more.
+ */
+static void wipe(const char *read, size_t len)
+{
+	union {
+		const char *from;
+		void *to;
+	} p = {.from = read};
+	explicit_bzero(p.to, len);
+}
+
 static enum MHD_Result body_append(struct turn *turn, const char *piece, size_t len)
 {
 	struct str *body = &turn->pub.request.body;
@@ -299,7 +313,9 @@ enum MHD_Result http_in_on_request(void *cls, struct MHD_Connection *mhd, const 
 		if (*upload_len > 0) {
 			size_t len = *upload_len;
 			*upload_len = 0;
-			return body_append(turn, upload, len);
+			enum MHD_Result result = body_append(turn, upload, len);
+			wipe(upload, len);
+			return result;
 		}
 		return run(turn);
 	case TURN_ANSWERED:
@@ -340,6 +356,10 @@ void http_in_on_completed(
 	if (was_handled && worker->in->config.done != NULL)
 		worker->in->config.done(worker->in->config.ctx, &turn->pub,
 			why == MHD_REQUEST_TERMINATED_COMPLETED_OK);
+	if (turn->head.p != NULL)
+		wipe(turn->head.p, turn->head.n);
+	else
+		wipe(turn->target_at, turn->target.n);
 	turn_give(worker, turn);
 	if (!was_handled)
 		return;

@@ -207,8 +207,8 @@ int http_out_global_init(struct err *err)
 	if (signal(SIGPIPE, SIG_IGN) == SIG_ERR)
 		return err_set(err, TAMA_EIO, "cannot ignore SIGPIPE: %s", strerror(errno));
 	/* It copies heads and bodies with our keys in them, and forgets them unwiped. */
-	CURLcode code = curl_global_init_mem(CURL_GLOBAL_ALL, wipe_malloc, wipe_free, wipe_realloc,
-		wipe_strdup, wipe_calloc);
+	CURLcode code = curl_global_init_mem(
+		CURL_GLOBAL_ALL, wipe_malloc, wipe_free, wipe_realloc, wipe_strdup, wipe_calloc);
 	if (code != CURLE_OK)
 		return err_set(err, TAMA_EIO, "libcurl: %s", curl_easy_strerror(code));
 	return 0;

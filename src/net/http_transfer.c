@@ -6,6 +6,7 @@
 
 #include "tama/address.h"
 #include "tama/limits.h"
+#include "tama/mutant.h"
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -383,8 +384,10 @@ int http_transfer_prepare(struct http_transfer *t, const struct http_out_request
 		return rc;
 	set_method(t, method, has_body, &code);
 	SET(&code, t->easy, CURLOPT_HTTPHEADER, t->fields);
-	SET(&code, t->easy, CURLOPT_FRESH_CONNECT, request->is_money ? 1L : 0L);
-	SET(&code, t->easy, CURLOPT_FORBID_REUSE, request->is_money ? 1L : 0L);
+	SET(&code, t->easy, CURLOPT_FRESH_CONNECT,
+		request->is_money && !MUTANT(REUSED_CONNECTION) ? 1L : 0L);
+	SET(&code, t->easy, CURLOPT_FORBID_REUSE,
+		request->is_money && !MUTANT(REUSED_CONNECTION) ? 1L : 0L);
 	SET(&code, t->easy, CURLOPT_CONNECTTIMEOUT_MS,
 		(long)(request->connect_ms != 0 ? request->connect_ms : CONNECT_MS));
 	SET(&code, t->easy, CURLOPT_TIMEOUT_MS,

@@ -129,8 +129,8 @@ int sqlite_attempt_insert(struct store *base, const struct attempt_row *row)
 	result = query_run(&query, NULL);
 	if (result == 0 && row->state != ATTEMPT_NOT_SENT && row->state != ATTEMPT_EXPIRED)
 		return tally_add(&store->db,
-			&(struct tally_key){row->partner, VELOCITY_OF_ACCOUNT, row->account,
-				row->created_ms},
+			&(struct tally_key){
+				row->partner, VELOCITY_OF_ACCOUNT, row->account, row->created_ms},
 			row->amount);
 	if (result != TAMA_EEXIST)
 		return result;
@@ -189,6 +189,27 @@ int sqlite_attempt_orphans(
 	struct query query = query_begin(&store->db, ST_ATTEMPT_ORPHANS);
 
 	query_i64(&query, ":incarnation", (int64_t)store->incarnation);
+	query_i64(&query, ":max", (int64_t)max);
+	return read_many(&query, arena, out, max);
+}
+
+int sqlite_attempt_recent(struct store *base, uint32_t partner, struct str account, uint64_t since,
+	struct arena *arena, struct attempt_row *out, size_t max)
+{
+	struct query query = query_begin(&sqlite_store_of(base)->db, ST_ATTEMPT_RECENT);
+
+	query_i64(&query, ":partner", partner);
+	query_str(&query, ":account", account);
+	query_i64(&query, ":since", (int64_t)since);
+	query_i64(&query, ":max", (int64_t)max);
+	return read_many(&query, arena, out, max);
+}
+
+int sqlite_attempt_unsent(
+	struct store *base, struct arena *arena, struct attempt_row *out, size_t max)
+{
+	struct query query = query_begin(&sqlite_store_of(base)->db, ST_ATTEMPT_UNSENT);
+
 	query_i64(&query, ":max", (int64_t)max);
 	return read_many(&query, arena, out, max);
 }

@@ -40,6 +40,20 @@ int sqlite_inbox_repeat(struct store *base, uint32_t partner, struct str account
 	return result == 1 ? 0 : TAMA_ENOTFOUND;
 }
 
+int sqlite_inbox_replies(struct store *base, uint32_t partner, uint64_t attempt)
+{
+	struct query query = query_begin(&sqlite_store_of(base)->db, ST_INBOX_REPLIES);
+	int64_t n = 0;
+
+	query_i64(&query, ":partner", partner);
+	query_i64(&query, ":attempt", (int64_t)attempt);
+	int result = query_step(&query);
+	if (result == 1)
+		n = query_get_i64(&query);
+	(void)query_end(&query);
+	return result < 0 ? result : (int)n;
+}
+
 /* Kept by the purchase's id, which grows, and not by the session's uid, which is random. */
 int sqlite_hop_insert(struct store *base, const struct hop_row *row)
 {

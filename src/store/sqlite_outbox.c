@@ -92,21 +92,39 @@ int sqlite_outbox_next_due(struct store *base, int64_t after_ms, int64_t *due_ms
 	return result < 0 ? result : 0;
 }
 
-int sqlite_outbox_get(struct store *base, uint32_t partner, uint64_t id, struct arena *arena,
-	struct outbox_row *out)
+/* Runs a bound query of at most one row. */
+static int read_one(struct query *query, struct arena *arena, struct outbox_row *out)
 {
-	struct query query = query_begin(&sqlite_store_of(base)->db, ST_OUTBOX_GET);
 	struct outbox_row row;
+	int n = read_many(query, arena, &row, 1);
 
-	query_i64(&query, ":partner", partner);
-	query_i64(&query, ":id", (int64_t)id);
-	int n = read_many(&query, arena, &row, 1);
 	if (n < 0)
 		return n;
 	if (n == 0)
 		return TAMA_ENOTFOUND;
 	*out = row;
 	return 0;
+}
+
+int sqlite_outbox_get(struct store *base, uint32_t partner, uint64_t id, struct arena *arena,
+	struct outbox_row *out)
+{
+	struct query query = query_begin(&sqlite_store_of(base)->db, ST_OUTBOX_GET);
+
+	query_i64(&query, ":partner", partner);
+	query_i64(&query, ":id", (int64_t)id);
+	return read_one(&query, arena, out);
+}
+
+int sqlite_outbox_message(struct store *base, uint32_t partner, uint64_t purchase, uint32_t seq,
+	struct arena *arena, struct outbox_row *out)
+{
+	struct query query = query_begin(&sqlite_store_of(base)->db, ST_OUTBOX_MESSAGE);
+
+	query_i64(&query, ":partner", partner);
+	query_i64(&query, ":purchase", (int64_t)purchase);
+	query_i64(&query, ":seq", seq);
+	return read_one(&query, arena, out);
 }
 
 /* Runs a bound change of one row. */

@@ -3,10 +3,6 @@
 
 #include <limits.h>
 
-struct store_reader {
-	struct db db;
-};
-
 static int open_db(struct db *db, const char *path, struct err *err)
 {
 	int result = db_open(db, path, SQLITE_OPEN_READONLY, err);
@@ -45,8 +41,10 @@ int store_reader_open(const struct store_config *config, struct store_reader **o
 
 void store_reader_close(struct store_reader **reader)
 {
-	if (*reader != NULL)
+	if (*reader != NULL) {
+		views_close(*reader);
 		db_close(&(*reader)->db);
+	}
 	free(*reader);
 	*reader = NULL;
 }

@@ -4,6 +4,8 @@
 #include "tama/crash.h"
 #include "tama/embedded.h"
 
+#include "tama/mutant.h"
+
 #define SCHEMA_VERSION 3
 /* "Tama": marks the file as ours in SQLite's header. */
 #define APPLICATION_ID 0x54616d61
@@ -31,7 +33,8 @@ static const struct pragma pragmas[] = {
 	/* The reader meets the mode the writer chose. */
 	{"PRAGMA journal_mode = WAL", "PRAGMA journal_mode", {"wal", "wal", "memory"}},
 	/* Anything less loses acknowledged purchases at power loss (finding 4). */
-	{"PRAGMA synchronous = FULL", "PRAGMA synchronous", {"2", "2", "2"}},
+	{MUTANT(SYNCHRONOUS_NORMAL) ? "PRAGMA synchronous = NORMAL" : "PRAGMA synchronous = FULL",
+		"PRAGMA synchronous", {MUTANT(SYNCHRONOUS_NORMAL) ? "1" : "2", "2", "2"}},
 	{"PRAGMA foreign_keys = ON", "PRAGMA foreign_keys", {"1", "1", "1"}},
 	/* So that INSERT OR REPLACE cannot pass by the triggers against DELETE. */
 	{"PRAGMA recursive_triggers = ON", "PRAGMA recursive_triggers", {"1", "1", "1"}},
@@ -151,6 +154,8 @@ static int create(struct db *db, struct err *err)
 	int result = db_exec(db, schema->data, err);
 	if (result == 0)
 		result = insert_meta(db, err);
+	if (result == 0 && MUTANT(NO_LIVE_INDEX))
+		result = db_exec(db, "DROP INDEX attempt_live", err);
 	(void)snprintf(sql, sizeof(sql), "PRAGMA application_id = %d", APPLICATION_ID);
 	if (result == 0)
 		result = db_exec(db, sql, err);

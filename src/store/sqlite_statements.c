@@ -37,6 +37,9 @@ static const char *const texts[STATEMENTS] = {
 	[ST_SAVEPOINT] = "SAVEPOINT one",
 	[ST_RELEASE] = "RELEASE one",
 	[ST_ROLLBACK_TO] = "ROLLBACK TO one",
+	[ST_META_RAISE] = "UPDATE meta SET generation = :generation, clock_ms = :clock_ms,"
+			  " boot_ms = :boot_ms, boot_id = :boot_id,"
+			  " frozen_id = max(frozen_id, :frozen_id)",
 
 	[ST_PERSON_FIND] = "SELECT id FROM person WHERE partner = :partner AND hash = :hash",
 	[ST_PERSON_INSERT] = "INSERT INTO person (partner, hash, number)"
@@ -57,6 +60,12 @@ static const char *const texts[STATEMENTS] = {
 	[ST_PURCHASE_BY_KEY] = PURCHASE "AND q.uid = :uid AND q.ordinal = :ordinal",
 	[ST_PURCHASE_BY_REF] = PURCHASE "AND q.ref = :ref",
 	[ST_PURCHASE_LAST] = PURCHASE "AND q.payer = :payer ORDER BY q.id DESC LIMIT 1",
+	/* An id begins with the milliseconds at which it was made; the payer's index has it behind. */
+	[ST_PURCHASE_REPEATED] = "SELECT ref FROM purchase WHERE payer = :payer"
+				 " AND id > (:since << 20) AND +partner = :partner"
+				 " AND +beneficiary = :beneficiary AND offer = :offer"
+				 " AND face_value = :face_value AND state NOT IN (6, 7, 11)"
+				 " ORDER BY id DESC LIMIT 1",
 	[ST_PURCHASE_ID] = "SELECT id FROM purchase"
 			   " WHERE partner = :partner AND uid = :uid AND ordinal = :ordinal",
 	[ST_PURCHASE_EXISTS] = "SELECT 1 FROM purchase WHERE partner = :partner AND id = :id",
@@ -89,6 +98,12 @@ static const char *const texts[STATEMENTS] = {
 		ATTEMPT "WHERE a.state = 2 AND (a.state < 5 OR a.state = 9 OR a.state = 10)"
 			" AND a.owner_incarnation < :incarnation"
 			" ORDER BY a.id LIMIT :max",
+	[ST_ATTEMPT_UNSENT] =
+		ATTEMPT "WHERE a.state = 1 AND (a.state < 5 OR a.state = 9 OR a.state = 10)"
+			" ORDER BY a.id LIMIT :max",
+	[ST_ATTEMPT_RECENT] = ATTEMPT "WHERE a.id > :since AND +a.partner = :partner"
+				      " AND +a.account = :account AND a.epoch > 0"
+				      " ORDER BY a.id DESC LIMIT :max",
 	[ST_ATTEMPT_LIVE] =
 		"SELECT 1 FROM attempt WHERE partner = :partner AND purchase = :purchase"
 		" AND leg = :leg AND state <> 5 AND state <> 7"
@@ -109,6 +124,8 @@ static const char *const texts[STATEMENTS] = {
 		" channel, person, body, dlr) VALUES (:id, :partner, :kind, :purchase, :attempt, "
 		":seq,"
 		" :due_ms, :tries, :channel, :person, :body, :dlr)",
+	[ST_OUTBOX_MESSAGE] = OUTBOX "WHERE +o.partner = :partner AND o.purchase = :purchase"
+				     " AND o.kind = 3 AND o.seq = :seq",
 	[ST_OUTBOX_DUE] = OUTBOX "WHERE o.is_done = 0 AND o.due_ms <= :now"
 				 " ORDER BY o.due_ms, o.id LIMIT :max",
 	[ST_OUTBOX_NEXT_DUE] =
@@ -142,6 +159,8 @@ static const char *const texts[STATEMENTS] = {
 			    " WHERE partner = :partner AND account = :account AND digest = :digest"
 			    " RETURNING received_ms, verdict",
 
+	[ST_INBOX_REPLIES] = "SELECT count(*) FROM inbox WHERE attempt = :attempt"
+			     " AND +partner = :partner AND kind = 2",
 	[ST_INBOX_DISMISS] = "UPDATE inbox SET dismissed = 1"
 			     " WHERE id = :id AND partner = :partner AND dismissed = 0",
 
@@ -231,7 +250,7 @@ _Static_assert(ATTEMPT_READY == 1 && ATTEMPT_SENDING == 2 && ATTEMPT_ACCEPTED ==
 		       LEDGER_BOOKS == 9 && DECIDE_DISMISS == 5 && DECISION_APPLIED == 2,
 	"states are stored as these numbers");
 _Static_assert(VERDICT_MISMATCH == 4 && VERDICT_CONTRADICTION == 5 && VERDICT_ORPHAN == 6 &&
-		       VERDICT_IMPOSSIBLE == 9 && VERDICT_PROPOSAL == 10 && OUTBOX_SMS == 3,
+		       VERDICT_IMPOSSIBLE == 9 && VERDICT_PROPOSAL == 10 && OUTBOX_SMS == 3 && INBOX_REPLY == 2,
 	"verdicts and kinds are stored as these numbers");
 
 int db_prepare(struct db *db, struct err *err)

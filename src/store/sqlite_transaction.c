@@ -2,9 +2,10 @@
  * Begin, savepoints, commit. The commit is where money is lost or not: its error is a doubt unless
  * SQLite proves that it wrote nothing (finding 2).
  */
-#include "sqlite_priv.h"
+#include "sqlite_ship.h"
 
 #include "tama/crash.h"
+#include "tama/mutant.h"
 
 /* Pages in the WAL from which a commit is followed by a checkpoint: about 4 MiB. */
 #define CHECKPOINT_FRAMES 1000
@@ -39,6 +40,8 @@ int sqlite_begin(struct store *base, struct err *err)
 	db->error.text[0] = '\0';
 	store->depth = 0;
 	store->persons.has_new = false;
+	store->changes_at_begin = sqlite3_total_changes(db->handle);
+	store->mark.raising = 0;
 	return 0;
 }
 
@@ -119,6 +122,17 @@ static void checkpoint(struct sqlite_store *store)
 	store->wal_frames = 0;
 }
 
+/* The turn is odd as long as a commit may be there that nobody has been told of. */
+static int run_commit(struct sqlite_store *store)
+{
+	atomic_fetch_add(&store->ship.turn, 1);
+	int rc = run(&store->db, ST_COMMIT);
+	if (rc == SQLITE_DONE && store->ship.take != NULL)
+		ship_commit(store);
+	atomic_fetch_add(&store->ship.turn, 1);
+	return rc;
+}
+
 int sqlite_commit(struct store *base, struct err *err)
 {
 	struct sqlite_store *store = sqlite_store_of(base);
@@ -131,7 +145,7 @@ int sqlite_commit(struct store *base, struct err *err)
 		sqlite_rollback(base);
 		return TAMA_EIO;
 	}
-	int rc = run(db, ST_COMMIT);
+	int rc = run_commit(store);
 	if (rc == SQLITE_DONE) {
 		db->in_transaction = false;
 		checkpoint(store);
@@ -140,7 +154,8 @@ int sqlite_commit(struct store *base, struct err *err)
 	(void)err_set(err, TAMA_EIO, "COMMIT: SQLite %d (%s): %s", rc, sqlite3_errstr(rc),
 		sqlite3_errmsg(db->handle));
 	/* Refused for a lock, with the transaction still open: no byte of it was written. */
-	bool is_certainly_not = rc == SQLITE_BUSY && !sqlite3_get_autocommit(db->handle);
+	bool is_certainly_not = (rc == SQLITE_BUSY && !sqlite3_get_autocommit(db->handle)) ||
+				MUTANT(COMMIT_ERROR_IS_ROLLBACK);
 	sqlite_rollback(base);
 	if (is_certainly_not)
 		return TAMA_EIO;

@@ -10,9 +10,9 @@ local PRICE, COST, FEE = 1000000, 1000, 1 -- print_machine.h
 
 -- Where the program differs from what is written, knowingly: a pattern of the key, and why.
 local settled = {
-	{ "^derive .*deliver SUCCEEDED refund [A-Z]", "a delivery that persons found to have run closes the purchase, refund or not" },
-	{ "^derive .*deliver WRITTEN_OFF refund [A-Z]", "the same of one written off" },
-	{ "^books .*deliver SUCCEEDED refund [A-Z]", "what was both delivered and refunded is taken out of revenue" },
+	{ "^derive .*deliver SUCCEEDED refund [A-Z]", "no decision leads there: goods and money cannot both have gone out" },
+	{ "^derive .*deliver WRITTEN_OFF refund [A-Z]", "persons have closed it: a refund still under way shows as an attempt" },
+	{ "^books .*deliver SUCCEEDED refund [A-Z]", "no decision leads there" },
 	{ "^books .*deliver WRITTEN_OFF refund [A-Z]", "a refund that left is booked against its claim from the start" },
 	{ "^step READY ACCEPTED$", "stricter than 2.6: whatever news of what was never sent means a restored store" },
 	{ "^step NOT_SENT ACCEPTED$", "stricter than 2.6: accepted says that something did leave" },

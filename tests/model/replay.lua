@@ -16,6 +16,7 @@ local books = {
 }
 local legs = { "collect", "deliver", "refund" }
 local verdicts = { [1] = "APPLIED", [5] = "CONTRADICTION" }
+local MISMATCH, IPN = 4, 1
 
 local differences, counted = 0, { purchases = 0, moves = 0, postings = 0, arrivals = 0 }
 
@@ -65,6 +66,10 @@ for _, l in ipairs(rows("purchase, posting, line, attempt, book, debit", "ledger
 	local postings = by_id[l.purchase].postings
 	postings[l.posting] = postings[l.posting] or { lines = {} }
 	table.insert(postings[l.posting].lines, l)
+end
+local decisions = {}
+for _, d in ipairs(rows("id, state", "decision")) do
+	decisions[d.id] = d
 end
 local inbox = {}
 for _, i in ipairs(rows("id, kind, attempt, verdict, received_ms", "inbox")) do
@@ -135,7 +140,21 @@ local function begin_next(p, leg, n)
 	end
 end
 
+-- Persons begin a refund where the machine does not, or its own has ended without one: an attempt is born.
+local function replay_birth(p, event)
+	local a = attempts[event.attempt]
+	local before = leg_state(p, a.leg)
+	if a.now or legs[a.leg] ~= "refund" or (before and not model.harmless[before]) or not decisions[event.evidence] then
+		differ(p, "event %d begins attempt %d, and its leg is %s", event.seq, a.id, before or "not begun")
+	end
+	begin(p, a)
+end
+
 local function check_evidence(p, event, from, to)
+	-- What persons decide rests on their decision.
+	if decisions[event.evidence] then
+		return
+	end
 	local row = inbox[event.evidence]
 	if not row then
 		return differ(p, "event %d rests on evidence %d, which is not there", event.seq, event.evidence)
@@ -145,7 +164,9 @@ local function check_evidence(p, event, from, to)
 	local verdict = to == "CONTRADICTED" and "CONTRADICTION" or "APPLIED"
 	-- What a contradiction withdraws rests on the evidence about another attempt.
 	local is_own = row.attempt == event.attempt
-	if is_own and verdicts[row.verdict] ~= verdict then
+	-- 2.4: a reply that is about something else is a doubt, and never more.
+	local is_doubt = verdict == "APPLIED" and row.verdict == MISMATCH and row.kind ~= IPN and event.cause == "doubt"
+	if is_own and not is_doubt and verdicts[row.verdict] ~= verdict then
 		differ(p, "evidence %d moved %s to %s with verdict %d", row.id, from, to, row.verdict)
 	elseif not is_own and event.cause ~= "expire" then
 		differ(p, "evidence %d is about another attempt", row.id)
@@ -154,7 +175,12 @@ end
 
 local function replay_attempt(p, event)
 	local a = attempts[event.attempt]
+	a.events = a.events or {}
+	table.insert(a.events, event)
 	local from, to = model.states[event.from_state], model.states[event.to_state]
+	if event.from_state == 0 then
+		return replay_birth(p, event)
+	end
 	if not a.now then
 		begin(p, a)
 		if a.n > 1 then
@@ -185,6 +211,42 @@ local function replay_attempt(p, event)
 	if model.allows_another(to) then
 		begin_next(p, a.leg, a.n + 1)
 	end
+end
+
+-- What the attempt may have been when something came: all the states it had in that millisecond.
+local function states_at(a, ms)
+	local state, found = "READY", {}
+	for _, event in ipairs(a.events or {}) do
+		if event.at_ms >= ms then
+			found[#found + 1] = state
+		end
+		if event.at_ms > ms then
+			return found
+		end
+		state = model.states[event.to_state]
+	end
+	found[#found + 1] = state
+	return found
+end
+
+-- 2.6: an IPN that moved nothing was judged as its state and one of the words demand. Its word is sealed.
+local silent = { [3] = "IGNORED", [5] = "CONTRADICTION", [7] = "HINT", [9] = "IMPOSSIBLE", [10] = "PROPOSAL" }
+
+local function check_silent(p, row, a)
+	local verdict = silent[row.verdict]
+	for _, state in ipairs(states_at(a, row.received_ms)) do
+		for _, word in ipairs({ "SUCCESS", "FAILURE", "PENDING" }) do
+			local said = model.ipn(state, word)
+			-- A hint is what would move it, had a query confirmed it.
+			local is_hint = verdict == "HINT" and said.to ~= state
+			local is_same = said.verdict == verdict or said.verdict == "ANY" or (verdict == "IGNORED" and said.verdict == "DUPLICATE")
+			if is_same or is_hint then
+				return
+			end
+		end
+	end
+	differ(p, "evidence %d was judged %s, and attempt %d was %s", row.id, verdict, a.id,
+		table.concat(states_at(a, row.received_ms), " or "))
 end
 
 local function replay(p)
@@ -233,6 +295,9 @@ end
 for id, row in pairs(inbox) do
 	if verdicts[row.verdict] == "APPLIED" and not row.is_used and row.kind <= 3 then
 		differ(by_id[attempts[row.attempt].purchase], "evidence %d is applied, and nothing moved by it", id)
+	elseif row.kind == IPN and row.attempt and silent[row.verdict] and not row.is_used then
+		counted.arrivals = counted.arrivals + 1
+		check_silent(by_id[attempts[row.attempt].purchase], row, attempts[row.attempt])
 	end
 end
 print(("%d purchases, %d moves, %d postings, %d arrivals, %d differences"):format(counted.purchases, counted.moves,

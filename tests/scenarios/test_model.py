@@ -5,6 +5,7 @@ import pathlib
 import shutil
 import sqlite3
 import subprocess
+import tempfile
 import unittest
 
 from world import World, replay
@@ -81,6 +82,16 @@ class Replay(unittest.TestCase):
             for statement in self.TAMPERED:
                 with self.subTest(statement):
                     self.assertIn("purchase ", replay(self.tampered(store, statement)))
+
+    def test_simulated_purchases_with_their_faults(self):
+        with tempfile.TemporaryDirectory(prefix="tama-test-") as folder:
+            env = dict(os.environ, TAMA_SIM_STORES=folder)
+            program = PRINT_MACHINE.parent.parent / "unit" / "test_simulation"
+            subprocess.run([program, "20261122", "4000"], env=env, capture_output=True, timeout=300, check=True)
+            stores = list(pathlib.Path(folder).glob("*.db"))
+            self.assertGreater(len(stores), 5)
+            for store in stores:
+                self.assertEqual(replay(store), "", store.stem)
 
     def tampered(self, store, statement):
         copy = store.with_name("tampered.db")

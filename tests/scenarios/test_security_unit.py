@@ -11,9 +11,9 @@ import tempfile
 import unittest
 
 import unit_launcher
-from harness import ROOT, TAMA, Process, Sandbox, eventually, request
+from harness import ROOT, TAMA, Process, Sandbox, eventually, request, run
 from kannel import free_ports
-from world import Call, reference
+from world import Call
 
 UNIT = ROOT / "deploy" / "tama.service"
 LAUNCHER = ROOT / "tests" / "unit_launcher.py"
@@ -69,14 +69,15 @@ class Restricted(unittest.TestCase):
         self.addCleanup(shutil.rmtree, self.folder)
         self.etc = self.folder / "etc"
         shutil.copytree(ROOT / "config", self.etc)
-        self.state, self.root = self.folder / "state", self.folder / "root"
-        self.state.mkdir(mode=0o700)
+        self.state, self.mark, self.root = (self.folder / name for name in ("state", "mark", "root"))
+        for folder in (self.state, self.mark):
+            folder.mkdir(mode=0o700)
+            os.chown(folder, unit_launcher.UID, unit_launcher.GID)
         self.root.mkdir()
-        os.chown(self.state, unit_launcher.UID, unit_launcher.GID)
 
     def places(self):
         places = [f"bind:/usr/local/bin/tama={TAMA}", f"bind:/etc/tama={self.etc}",
-                  f"bind:/usr/local/share/tama/menus={ROOT / 'menus'}", f"write:/var/lib/tama={self.state}"]
+                  f"bind:/usr/local/share/tama/menus={ROOT / 'menus'}", f"write:/var/lib/tama={self.state}", f"write:/var/lib/tama-mark={self.mark}"]
         return [sys.executable, LAUNCHER, UNIT, self.root, *places, "--"]
 
     def keep_keys(self, sandbox):
@@ -92,6 +93,7 @@ class Restricted(unittest.TestCase):
         for file in keys.iterdir():
             file.chmod(0o400)
         self.assertNotIn("demo_secret \"", text)
+        text = text.replace("gateway {\n", 'gateway {\n  socket = "/run/tama/tama.sock",\n')
         self.port, self.admin = free_ports(2)
         self.url = f"http://127.0.0.1:{self.port}"
         for name, value in (("data", "/var/lib/tama/data"), ("listen", f"127.0.0.1:{self.port}"),
@@ -122,6 +124,10 @@ class Restricted(unittest.TestCase):
         # Keys from root's folder came by the credentials alone, and secrets lie in locked memory.
         locked = re.search(r"VmLck:\s+(\d+) kB", pathlib.Path(f"/proc/{process.pid}/status").read_text())
         self.assertGreater(int(locked[1]), 64)
+        # The commands' socket is where the group may come; what they tell is told through it.
+        there = pathlib.Path(f"/proc/{process.pid}/root/run/tama/tama.sock")
+        self.assertEqual(there.stat().st_mode & 0o777, 0o660)
+        self.assertIn(ref, run("purchases", "--socket", there).stdout)
         # A reload reads the same again; it stops as asked, and the books survive under the same rules.
         process.send_signal(signal.SIGHUP)
         self.assertIn("in force", process.wait_for_line('"what":"reload"'))
@@ -166,14 +172,18 @@ fails("personality", c("personality", 0x0008), E.EPERM)
 fails("real time", lambda: os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1)), E.EPERM)
 open("/tmp/own", "w").close()
 fails("set-uid", lambda: os.chmod("/tmp/own", 0o4700), E.EPERM)
-for path in ("/etc/x", "/usr/x", "/var/x", "/x", "/etc/tama/x", "/home/x"):
+for path in ("/etc/x", "/usr/x", "/var/x", "/x", "/etc/tama/x", "/run/x", "/var/lib/x"):
     fails(path, lambda: open(path, "w"), E.EROFS, E.EACCES)
 open("/var/lib/tama/probe", "w").close()
 assert os.stat("/var/lib/tama/probe").st_mode & 0o777 == 0o600
+for path in ("/var/lib/tama-mark/probe", "/run/tama/probe"):
+    open(path, "w").close()
+assert os.stat("/run/tama").st_mode & 0o777 == 0o750
 fails("the folder of the keys", lambda: os.listdir("/etc/tama/keys"), E.EACCES)
 assert os.listdir(os.environ["CREDENTIALS_DIRECTORY"]) == ["keys_master.key"]
 import resource
 assert resource.getrlimit(resource.RLIMIT_CORE) == (0, 0)
+assert os.listdir("/home") == [] == os.listdir("/root")
 assert sorted(os.listdir("/dev")) == ["null", "random", "urandom", "zero"]
 print("restricted")
 """

@@ -200,8 +200,26 @@ void check_restart(struct sim *s)
 		check_access_log(s);
 }
 
+/* With TAMA_SIM_STORES a directory: each world's store, for the reference model to replay. */
+static void keep_store(struct sim *s)
+{
+	const char *dir = getenv("TAMA_SIM_STORES");
+	char path[512];
+	sqlite3_int64 n = 0;
+
+	if (dir == NULL)
+		return;
+	unsigned char *bytes = sqlite3_serialize(sim_handle(s), "main", &n, 0);
+	(void)snprintf(path, sizeof(path), "%s/%llu.db", dir, (unsigned long long)s->seed);
+	FILE *file = bytes != NULL ? fopen(path, "wb") : NULL;
+	if (file == NULL || fwrite(bytes, 1, (size_t)n, file) != (size_t)n || fclose(file) != 0)
+		sim_break(s, &s->report->unexplained, "%s: not written", path);
+	sqlite3_free(bytes);
+}
+
 void check_end(struct sim *s)
 {
+	keep_store(s);
 	if (!s->is_up) {
 		sim_break(s, &s->report->unexplained, "X5: the process is down after 48 hours");
 		return;

@@ -45,7 +45,7 @@
 #define FX_IN_DOUBT(leg_) "(" leg_ " IN (2, 3, 4, 9, 10))"
 #define FX_BOOK(books)                                                                             \
 	"coalesce((SELECT sum(debit) FROM ledger WHERE purchase = q.id AND book IN (" books ")), " \
-											    "0)"
+	"0)"
 #define FX_IS_END "(q.state IN (5, 6, 7, 8, 11) OR q.state = 3 AND NOT q.has_deliver)"
 #define FX_ONE " (?1 = 0 OR q.id = ?1) "
 
@@ -67,12 +67,16 @@ static const struct fx_rule FX_RULES[] = {
 	{"I2 one attempt of a leg may have executed, and it is the last",
 		"SELECT count(*) FROM attempt a JOIN purchase q ON q.id = a.purchase WHERE" FX_ONE
 		"AND a.state NOT IN (5, 10) AND NOT (a.leg = 3 AND a.state IN (7, 8))"
+		" AND NOT EXISTS (SELECT 1 FROM event WHERE purchase = q.id AND attempt = a.id AND"
+		" cause IN ('decided_success', 'decided_failure', 'write_off'))"
 		" AND EXISTS (SELECT 1 FROM attempt b WHERE b.purchase = a.purchase"
 		" AND b.leg = a.leg AND b.n > a.n)"},
 	{"I2 deliver begins only with the money in",
-		"SELECT count(*) FROM attempt a JOIN purchase q ON q.id = a.purchase WHERE" FX_ONE
-		"AND a.leg = 2 AND q.has_collect AND NOT EXISTS (SELECT 1 FROM attempt b WHERE"
-		" b.purchase = q.id AND b.leg = 1 AND b.state IN (6, 10, 11))"},
+		"SELECT count(*) FROM event e JOIN attempt a ON a.id = e.attempt JOIN purchase q"
+		" ON q.id = e.purchase WHERE" FX_ONE
+		"AND a.leg = 2 AND e.to_state = 2 AND q.has_collect AND NOT EXISTS (SELECT 1 FROM"
+		" event x JOIN attempt c ON c.id = x.attempt WHERE x.purchase = q.id AND c.leg = 1"
+		" AND x.to_state = 6 AND x.seq < e.seq)"},
 	{"I4 postings balance",
 		"SELECT count(*) FROM (SELECT 1 FROM ledger l JOIN purchase q ON q.id = l.purchase"
 		" WHERE" FX_ONE "GROUP BY l.purchase, posting HAVING sum(debit) <> 0)"},
@@ -82,8 +86,38 @@ static const struct fx_rule FX_RULES[] = {
 			"d") " * cost + " FX_IN_DOUBT("f") " * price"},
 	{"I5 collected = delivered + refunded + owed + under way",
 		"SELECT count(*) FROM " FX_LEGS "WHERE has_collect AND c = 6 AND price <>"
-		" CASE WHEN f IN (6, 11) OR d IN (6, 11) OR NOT has_deliver AND f = 0 THEN price"
-		" ELSE 0 END - " FX_BOOK("1, 5")},
+		" CASE WHEN f IN (6, 11) THEN price WHEN " FX_IN_DOUBT(
+			"f") " THEN 0"
+			     " WHEN d IN (6, 11) OR NOT has_deliver AND f = 0 THEN price ELSE 0 "
+			     "END - " FX_BOOK("1, 5")},
+	{"I6 a refund is sent only once the goods are proven not delivered, or persons say so",
+		"SELECT count(*) FROM event e JOIN attempt a ON a.id = e.attempt JOIN purchase q"
+		" ON q.id = e.purchase WHERE" FX_ONE
+		"AND a.leg = 3 AND e.to_state = 2 AND CASE WHEN q.has_deliver"
+		" THEN coalesce((SELECT x.to_state FROM event x JOIN attempt d ON d.id = x.attempt"
+		" WHERE x.purchase = q.id AND d.leg = 2 AND x.seq < e.seq ORDER BY x.seq DESC"
+		" LIMIT 1), 0) NOT IN (7, 8)"
+		" ELSE NOT EXISTS (SELECT 1 FROM decision WHERE purchase = q.id AND kind = 4"
+		" AND state = 2) END"},
+	{"I6 a refund is the price, to who paid it",
+		"SELECT count(*) FROM attempt a JOIN purchase q ON q.id = a.purchase WHERE" FX_ONE
+		"AND a.leg = 3 AND (a.amount <> q.price OR a.person <> q.payer)"},
+	{"X4 never delivered and refunded",
+		"SELECT count(*) FROM purchase q WHERE" FX_ONE
+		"AND EXISTS (SELECT 1 FROM attempt WHERE purchase = q.id AND leg = 2 AND state = 6)"
+		" AND EXISTS (SELECT 1 FROM attempt WHERE purchase = q.id AND leg = 3 AND state ="
+		" 6)"},
+	{"2.6 nothing is sent of a purchase that is contradicted",
+		"SELECT count(*) FROM attempt a JOIN purchase q ON q.id = a.purchase WHERE" FX_ONE
+		"AND q.state = 12 AND a.state = 1"},
+	{"5.6 persons decide in twos, and what is decided is told in the chain",
+		"SELECT count(*) FROM decision d JOIN purchase q ON q.id = d.purchase WHERE" FX_ONE
+		"AND d.state = 2 AND (d.agreed_by IS NULL OR d.agreed_by = d.proposed_by OR NOT"
+		" EXISTS (SELECT 1 FROM event WHERE purchase = q.id AND evidence = d.id))"},
+	{"5.6 an open proposal is about an open case",
+		"SELECT count(*) FROM decision d JOIN attempt a ON a.id = d.attempt JOIN purchase q"
+		" ON q.id = a.purchase WHERE" FX_ONE "AND d.state = 1 AND a.state NOT IN (9, 10,"
+		" 11)"},
 	{"I7 an end is told once, and only ends are",
 		"SELECT count(*) FROM (SELECT *, (SELECT count(*) FROM outbox WHERE purchase = q.id"
 		" AND kind = 3 AND seq = 1) AS told FROM purchase q WHERE" FX_ONE
@@ -171,7 +205,7 @@ static inline struct buy_intent fx_intent(
 		.beneficiary = fx_number(beneficiary),
 		.face_value = 500,
 		.texts = {STR_INIT("delivered"), STR_INIT("cancelled"), STR_INIT("expired"),
-			STR_INIT("refund due"), STR_INIT("progress")},
+			STR_INIT("refund due"), STR_INIT("progress"), STR_INIT("refunded")},
 	};
 
 	assert_non_null(intent.offer);

@@ -6,6 +6,7 @@
 #ifndef TAMA_ENGINE_RIG_H
 #define TAMA_ENGINE_RIG_H
 
+#include "../../src/engine/engine_priv.h"
 #include "engine_fixture.h"
 
 #define SAID_MAX 4096
@@ -37,6 +38,7 @@ struct rig {
 	struct engine *engine;
 	struct arena arena;
 	int64_t now_ms;
+	int64_t wall_off_ms; /* somebody set the wall clock */
 	uint64_t chance;
 	struct said said[SAID_MAX];
 	size_t said_len;
@@ -48,6 +50,8 @@ struct rig {
 	uint64_t purchase;
 	int64_t until_ms;
 	char reply[64], ref[32];
+	uint64_t decision;
+	char reason[128], proposed_by[32];
 	int64_t wait_ms;
 	unsigned done;
 	/* the store in front of the store */
@@ -107,6 +111,15 @@ static inline void rig_done(struct engine_event *event)
 		(void)snprintf(r->reply, sizeof(r->reply), "%.*s", STR_ARG(buy->repeat_reply));
 		(void)snprintf(r->ref, sizeof(r->ref), "%.*s", STR_ARG(buy->repeat_ref));
 	}
+	if (event->kind == ENGINE_DECISION) {
+		const struct engine_decision *d = &event->as.decision;
+
+		r->decision = d->decision;
+		(void)snprintf(r->reason, sizeof(r->reason), "%s",
+			event->outcome == ENGINE_NOT_DECIDABLE ? d->reason : "");
+		(void)snprintf(
+			r->proposed_by, sizeof(r->proposed_by), "%.*s", STR_ARG(d->proposed_by));
+	}
 	arena_fini(&event->arena);
 	free(event);
 }
@@ -141,7 +154,7 @@ static inline struct said *rig_said(void *ctx, enum said_kind kind, uint64_t id)
 
 static inline int64_t rig_wall(void *ctx)
 {
-	return ((struct rig *)ctx)->now_ms;
+	return ((struct rig *)ctx)->now_ms + ((struct rig *)ctx)->wall_off_ms;
 }
 
 static inline int64_t rig_boot(void *ctx)
@@ -276,6 +289,35 @@ static inline void rig_crash(struct rig *r)
 	engine_free(&r->engine);
 	fx_raise_incarnation(&r->fx);
 	rig_boot_engine(r);
+}
+
+/* Persons have looked: every hold is released, and a new life finds none. */
+static inline void rig_release_holds(struct rig *r)
+{
+	struct hold_row rows[8];
+	struct err err = ERR_INIT;
+	int n;
+
+	arena_reset(&r->arena);
+	n = r->real->hold_list(r->fx.store, &r->arena, rows, ROWS(rows));
+	assert_int_equal(r->real->begin(r->fx.store, &err), 0);
+	for (int i = 0; i < n; i++)
+		assert_int_equal(
+			r->real->hold_release(r->fx.store, rows[i].partner, rows[i].id, r->now_ms),
+			0);
+	assert_int_equal(r->real->commit(r->fx.store, &err), 0);
+	rig_crash(r);
+}
+
+/* What a table of many doubts is not about: breaker and holds begin anew. */
+static inline void rig_calm_lanes(struct rig *r)
+{
+	if (r->engine->holds_len > 0)
+		rig_release_holds(r);
+	for (size_t i = 0; i < r->engine->lanes_len; i++) {
+		memset(r->engine->lanes[i].last, 0, sizeof(r->engine->lanes[i].last));
+		r->engine->lanes[i].is_stopped = false;
+	}
 }
 
 /* ---- events ------------------------------------------------------------------------------------
@@ -465,6 +507,29 @@ static inline enum engine_outcome rig_ipn(
 	(void)rig_post_ipn(r, a, word, id);
 	rig_step(r);
 	return r->outcome;
+}
+
+/* A person of partner one decides. */
+static inline enum engine_outcome rig_decide(
+	struct rig *r, enum decision_kind kind, uint64_t subject, const char *user)
+{
+	struct engine_decision *d = &rig_event(r, ENGINE_DECISION)->as.decision;
+
+	d->partner = 1;
+	d->kind = kind;
+	d->subject = subject;
+	d->user = str_c(user);
+	d->proof = STR("the provider's statement, line 7");
+	rig_step(r);
+	return r->outcome;
+}
+
+/* Two of them. */
+static inline enum engine_outcome rig_decide_both(
+	struct rig *r, enum decision_kind kind, uint64_t subject)
+{
+	assert_int_equal(rig_decide(r, kind, subject, "awa"), ENGINE_PROPOSED);
+	return rig_decide(r, kind, subject, "koffi");
 }
 
 /* ---- looking back ------------------------------------------------------------------------------

@@ -211,6 +211,13 @@ static void demo_offers(void **state)
 	assert_null(agent->collect.account);
 	check_str(agent->paid_by, "float:agents");
 	check_str(config_offer(config, STR("ug-airtime"))->deliver.verb, "airtime");
+	check_str(airtime->refund.verb, "cashin");
+	check_str(offer_leg_service(&airtime->refund, orange), "126");
+	assert_int_equal(airtime->refund_delay_ms, 30 * 60 * 1000);
+	assert_int_equal(airtime->late_ms, 24 * 3600 * 1000);
+	assert_false(airtime->late_delivers);
+	assert_null(payment->refund.account);
+	assert_int_equal(payment->refund_delay_ms, 30 * 60 * 1000);
 	assert_null(config_offer(config, STR("none")));
 	config_unref(&config);
 }

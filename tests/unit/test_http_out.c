@@ -125,17 +125,27 @@ static void money_opens_a_connection_each_queries_share(void **state)
 	assert_int_equal(connections_of_two(true, true), 1);
 }
 
+/* F-D13: whatever kind, and wherever to. */
 static void redirects_are_not_followed(void **state)
 {
-	struct world w;
-	world_start(&w, &(struct loopback_script){ACT_KEEP,
-				.reply = STR("HTTP/1.1 307 Temporary Redirect\r\nLocation: /pay\r\n"
-					     "Content-Length: 0\r\n\r\n")});
-	struct outcome o = perform(w.out, &(struct send){.url = w.url});
-	world_stop(&w);
-	check_end(&o, TRANSFER_COMPLETE);
-	assert_int_equal(o.transfer.status, 307);
-	assert_int_equal(w.server.requests, 1);
+	static const char *const to[] = {"/pay", "http://127.0.0.1:1/", "https://169.254.169.254/",
+		"file:///etc/passwd", "//localhost/", "gopher://127.0.0.1:25/"};
+	static const int statuses[] = {301, 302, 303, 307, 308};
+
+	for (size_t i = 0; i < ROWS(to) * ROWS(statuses); i++) {
+		struct world w;
+		char reply[200];
+		int status = statuses[i % ROWS(statuses)];
+		(void)snprintf(reply, sizeof(reply),
+			"HTTP/1.1 %d Elsewhere\r\nLocation: %s\r\nContent-Length: 0\r\n\r\n",
+			status, to[i / ROWS(statuses)]);
+		world_start(&w, &(struct loopback_script){ACT_KEEP, .reply = str_c(reply)});
+		struct outcome o = perform(w.out, &(struct send){.url = w.url});
+		world_stop(&w);
+		check_end(&o, TRANSFER_COMPLETE);
+		assert_int_equal(o.transfer.status, status);
+		assert_int_equal(w.server.requests, 1);
+	}
 }
 
 static void not_ready_sends_nothing(void **state)

@@ -1,0 +1,43 @@
+/*
+ * Seeded bugs, to show that the tests would notice them (reliability.md 4.5). MUTANT(NAME) is a
+ * constant 0 but in a build made with -DTAMA_MUTANT=<its number>, which only tests/mutants/run.py
+ * makes; tests/mutants/README.md says what each is and which test must catch it. It stands in one
+ * expression, at the place where the bug would be made.
+ */
+#ifndef TAMA_MUTANT_H
+#define TAMA_MUTANT_H
+
+#ifndef TAMA_MUTANT
+#define TAMA_MUTANT 0
+#endif
+
+enum mutant {
+	MUTANT_RESEND_ON_TIMEOUT = 1,
+	MUTANT_REUSED_CONNECTION,
+	MUTANT_SENT_BEFORE_COMMIT,
+	MUTANT_ANSWERED_WITHOUT_COMMIT,
+	MUTANT_DUPLICATE_IS_FAILURE,
+	MUTANT_DEADLINE_IS_FAILURE,
+	MUTANT_CRASH_IS_NOT_SENT,
+	MUTANT_REFUND_ON_UNKNOWN,
+	MUTANT_IPN_WITHOUT_AMOUNT,
+	MUTANT_NO_LIVE_INDEX,
+	MUTANT_SYNCHRONOUS_NORMAL,
+	MUTANT_COMMIT_ERROR_IS_ROLLBACK,
+	MUTANT_HALF_AN_EVENT,
+	MUTANT_REPEAT_IS_NEW,
+	MUTANT_MONOTONIC_CLOCK,
+	MUTANT_INBOX_KEY_WITHOUT_ATTEMPT,
+	MUTANT_SMS_WITHOUT_ROW,
+	MUTANT_REFUND_TO_BENEFICIARY,
+	MUTANT_OWNER_DEAD_OFF,
+	MUTANT_POLL_WITHOUT_PAUSE,
+	MUTANT_FLOAT_AMOUNT,
+	MUTANT_OLD_EPOCH_IS_HEARD,
+	MUTANT_CONTRADICTION_KEEPS_REFUND,
+	MUTANT_REFUND_OF_THE_CLOSED,
+};
+
+#define MUTANT(name) (TAMA_MUTANT == MUTANT_##name)
+
+#endif

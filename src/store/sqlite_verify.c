@@ -1,0 +1,402 @@
+/*
+ * Reads a store purchase by purchase for the checker. A page of purchases is one read transaction:
+ * what holds at each commit holds in it, and the writer is never kept waiting.
+ */
+#include "sqlite_verify.h"
+
+#include "sqlite_priv.h"
+
+#include <limits.h>
+#include <sodium.h>
+
+#define PAGE 100
+#define SCHEMA 3
+#define ROWS_MAX 100000 /* of one purchase; more is a fault of its own */
+
+enum look {
+	LOOK_PAGE,
+	LOOK_PURCHASE,
+	LOOK_ATTEMPTS,
+	LOOK_EVENTS,
+	LOOK_LINES,
+	LOOK_DECIDED,
+	LOOKS,
+};
+
+/*
+ * What is sealed begins with a random nonce and a tag, 40 bytes together: that all of them are
+ * clean text is not chance (below 1 in 10^14).
+ */
+static void is_plain(sqlite3_context *context, int argc, sqlite3_value **argv)
+{
+	const char *bytes = sqlite3_value_blob(argv[0]);
+	int n = sqlite3_value_bytes(argv[0]);
+	struct str head = {bytes, n < 40 ? (size_t)n : 40};
+
+	/* A letter of several bytes may be cut at the end. */
+	while (head.n > 37 && n >= 40 && ((unsigned char)head.p[head.n - 1] & 0x80) != 0)
+		head.n--;
+	sqlite3_result_int(context, n < 40 || str_is_clean_utf8(head));
+	(void)argc;
+}
+
+/* Applied, and not by two persons; one suffices to say that evidence has been looked at. */
+#define LONELY                                                                                     \
+	"d.state = 2 AND d.kind <> 5 AND (d.agreed_by IS NULL OR d.agreed_by = d.proposed_by)"
+
+static const char *const looks[LOOKS] = {
+	[LOOK_PAGE] = "SELECT id FROM purchase WHERE id > ?1 ORDER BY id LIMIT ?2",
+	[LOOK_PURCHASE] =
+		"SELECT q.partner, q.state, q.payer, q.beneficiary, q.price, q.face_value, q.cost,"
+		" q.collect_fee, q.has_collect, q.has_deliver,"
+		" (SELECT count(*) FROM purchase x WHERE x.partner = q.partner AND x.uid = q.uid"
+		"  AND x.ordinal = q.ordinal),"
+		" (SELECT count(*) FROM hop h WHERE h.purchase = q.id AND h.partner = q.partner),"
+		" (SELECT count(*) FROM outbox o WHERE o.purchase = q.id AND o.kind = 3"
+		"  AND o.seq = 1),"
+		" (SELECT count(*) FROM inbox i JOIN attempt a ON i.attempt = a.id"
+		"  WHERE a.purchase = q.id AND i.verdict = 1 AND i.kind < 4 AND NOT EXISTS (SELECT "
+		"1"
+		"  FROM event e WHERE e.purchase = q.id AND e.evidence = i.id)),"
+		" (SELECT count(*) FROM decision d WHERE d.partner = q.partner AND d.purchase = "
+		"q.id"
+		"  AND " LONELY ") + (SELECT count(*) FROM attempt a JOIN decision d ON d.partner ="
+		"  a.partner AND d.attempt = a.id WHERE a.purchase = q.id AND " LONELY "),"
+		" (SELECT count(*) FROM person p WHERE p.id IN (q.payer, q.beneficiary)"
+		"  AND is_plain(p.number)) + is_plain(q.texts) + (SELECT count(*) FROM hop h"
+		" WHERE h.purchase = q.id AND is_plain(h.reply)) + (SELECT count(*) FROM outbox o"
+		" WHERE o.purchase = q.id AND o.kind = 3 AND is_plain(o.body))"
+		" + (SELECT count(*) FROM inbox i JOIN attempt a ON i.attempt = a.id"
+		" WHERE a.purchase = q.id AND is_plain(i.raw)),"
+		" q.currency, q.ref FROM purchase q WHERE q.id = ?1",
+	[LOOK_ATTEMPTS] =
+		"SELECT a.id, a.leg, a.n, a.state, a.owner_incarnation, a.epoch, a.sent_ms, "
+		"a.amount,"
+		" a.person, a.created_ms, a.body_hash <> zeroblob(16),"
+		" EXISTS (SELECT 1 FROM outbox o WHERE o.purchase = a.purchase AND o.attempt = a.id"
+		"  AND o.is_done = 0),"
+		" a.currency FROM attempt a WHERE a.purchase = ?1 ORDER BY a.leg, a.n",
+	[LOOK_EVENTS] = "SELECT e.seq, e.partner, ifnull(e.attempt, 0), e.from_state, e.to_state,"
+			" ifnull(e.evidence, 0), e.incarnation, e.at_ms,"
+			" EXISTS (SELECT 1 FROM inbox i WHERE i.id = e.evidence AND i.partner = "
+			"e.partner AND"
+			"  i.attempt IN (SELECT id FROM attempt WHERE purchase = e.purchase)),"
+			" e.cause, e.hash FROM event e WHERE e.purchase = ?1 ORDER BY e.seq",
+	[LOOK_LINES] = "SELECT posting, line, book, debit, currency FROM ledger"
+		       " WHERE purchase = ?1 ORDER BY posting, line",
+	[LOOK_DECIDED] =
+		"SELECT d.id, ifnull(d.attempt, 0), d.kind FROM purchase q JOIN decision d"
+		" ON d.partner = q.partner AND d.purchase = q.id WHERE q.id = ?1 AND d.state = 2"
+		" UNION SELECT d.id, d.attempt, d.kind FROM attempt a JOIN decision d"
+		" ON d.partner = a.partner AND d.attempt = a.id WHERE a.purchase = ?1 AND d.state "
+		"= 2",
+};
+
+struct verifier {
+	struct db db;
+	sqlite3_stmt *statements[LOOKS];
+	const struct verify_options *options;
+	struct verify_report *report;
+	struct err *err;
+};
+
+static int sql_fail(struct verifier *v)
+{
+	return err_set(v->err, TAMA_EIO, "verify: %s", sqlite3_errmsg(v->db.handle));
+}
+
+/* ---- one purchase ------------------------------------------------------------------------------
+ */
+
+static void get_text(sqlite3_stmt *stmt, int column, char *out, size_t size)
+{
+	const char *text = (const char *)sqlite3_column_text(stmt, column);
+
+	(void)snprintf(out, size, "%s", text != NULL ? text : "");
+}
+
+static void read_purchase(sqlite3_stmt *stmt, struct v_purchase *p)
+{
+	int c = 0;
+
+	p->partner = sqlite3_column_int64(stmt, c++);
+	p->state = sqlite3_column_int64(stmt, c++);
+	p->payer = sqlite3_column_int64(stmt, c++);
+	p->beneficiary = sqlite3_column_int64(stmt, c++);
+	p->price = sqlite3_column_int64(stmt, c++);
+	p->face_value = sqlite3_column_int64(stmt, c++);
+	p->cost = sqlite3_column_int64(stmt, c++);
+	p->collect_fee = sqlite3_column_int64(stmt, c++);
+	p->has_collect = sqlite3_column_int64(stmt, c++) != 0;
+	p->has_deliver = sqlite3_column_int64(stmt, c++) != 0;
+	p->same_press = sqlite3_column_int64(stmt, c++);
+	p->has_hop = sqlite3_column_int64(stmt, c++) != 0;
+	p->finals = sqlite3_column_int64(stmt, c++);
+	p->unmoved = sqlite3_column_int64(stmt, c++);
+	p->lonely = sqlite3_column_int64(stmt, c++);
+	p->plain = sqlite3_column_int64(stmt, c++);
+	get_text(stmt, c++, p->currency, sizeof(p->currency));
+	get_text(stmt, c++, p->ref, sizeof(p->ref));
+}
+
+static void read_attempt(sqlite3_stmt *stmt, void *out)
+{
+	struct v_attempt *a = out;
+	int c = 0;
+
+	a->id = sqlite3_column_int64(stmt, c++);
+	a->leg = sqlite3_column_int64(stmt, c++);
+	a->n = sqlite3_column_int64(stmt, c++);
+	a->state = sqlite3_column_int64(stmt, c++);
+	a->owner = sqlite3_column_int64(stmt, c++);
+	a->epoch = sqlite3_column_int64(stmt, c++);
+	a->sent_ms = sqlite3_column_int64(stmt, c++);
+	a->amount = sqlite3_column_int64(stmt, c++);
+	a->person = sqlite3_column_int64(stmt, c++);
+	a->created_ms = sqlite3_column_int64(stmt, c++);
+	a->has_hash = sqlite3_column_int64(stmt, c++) != 0;
+	a->waits = sqlite3_column_int64(stmt, c++) != 0;
+	get_text(stmt, c++, a->currency, sizeof(a->currency));
+}
+
+static void read_event(sqlite3_stmt *stmt, void *out)
+{
+	struct v_event *e = out;
+	int c = 0;
+
+	e->seq = sqlite3_column_int64(stmt, c++);
+	e->partner = sqlite3_column_int64(stmt, c++);
+	e->attempt = sqlite3_column_int64(stmt, c++);
+	e->from = sqlite3_column_int64(stmt, c++);
+	e->to = sqlite3_column_int64(stmt, c++);
+	e->evidence = sqlite3_column_int64(stmt, c++);
+	e->incarnation = sqlite3_column_int64(stmt, c++);
+	e->at_ms = sqlite3_column_int64(stmt, c++);
+	e->evidence_fits = sqlite3_column_int64(stmt, c++) != 0;
+	get_text(stmt, c++, e->cause, sizeof(e->cause));
+	e->cause_len = strlen(e->cause);
+	if (sqlite3_column_bytes(stmt, c) == (int)sizeof(e->hash))
+		memcpy(e->hash, sqlite3_column_blob(stmt, c), sizeof(e->hash));
+}
+
+static void read_line(sqlite3_stmt *stmt, void *out)
+{
+	struct v_line *l = out;
+
+	l->posting = sqlite3_column_int64(stmt, 0);
+	l->line = sqlite3_column_int64(stmt, 1);
+	l->book = sqlite3_column_int64(stmt, 2);
+	l->debit = sqlite3_column_int64(stmt, 3);
+	get_text(stmt, 4, l->currency, sizeof(l->currency));
+}
+
+static void read_decided(sqlite3_stmt *stmt, void *out)
+{
+	struct v_decided *d = out;
+
+	d->id = sqlite3_column_int64(stmt, 0);
+	d->attempt = sqlite3_column_int64(stmt, 1);
+	d->kind = sqlite3_column_int64(stmt, 2);
+}
+
+/* All rows of a look as an array of `size` each, malloc'ed. */
+static int read_all(struct verifier *v, enum look look, int64_t id, size_t size,
+	void (*read)(sqlite3_stmt *, void *), void **rows_out, size_t *n_out)
+{
+	sqlite3_stmt *stmt = v->statements[look];
+	size_t cap = 0, n = 0;
+	char *rows = NULL;
+	int rc = sqlite3_bind_int64(stmt, 1, id);
+
+	while (rc == SQLITE_OK || rc == SQLITE_ROW) {
+		rc = sqlite3_step(stmt);
+		if (rc != SQLITE_ROW || n == ROWS_MAX)
+			break;
+		if (n == cap) {
+			cap = cap > 0 ? 2 * cap : 8;
+			char *grown = realloc(rows, cap * size);
+			tama_assert(grown != NULL);
+			rows = grown;
+		}
+		memset(rows + n * size, 0, size);
+		read(stmt, rows + n++ * size);
+	}
+	(void)sqlite3_reset(stmt);
+	*rows_out = rows;
+	*n_out = n;
+	return rc == SQLITE_DONE || n == ROWS_MAX ? 0 : sql_fail(v);
+}
+
+static int load(struct verifier *v, struct v_purchase *p)
+{
+	sqlite3_stmt *stmt = v->statements[LOOK_PURCHASE];
+	void *attempts = NULL, *events = NULL, *lines = NULL, *decided = NULL;
+	int rc = sqlite3_bind_int64(stmt, 1, p->id);
+
+	if (rc == SQLITE_OK && (rc = sqlite3_step(stmt)) == SQLITE_ROW)
+		read_purchase(stmt, p);
+	(void)sqlite3_reset(stmt);
+	if (rc != SQLITE_ROW)
+		return sql_fail(v);
+	rc = read_all(v, LOOK_ATTEMPTS, p->id, sizeof(*p->attempts), read_attempt, &attempts,
+		&p->attempts_len);
+	p->attempts = attempts;
+	if (rc == 0)
+		rc = read_all(v, LOOK_EVENTS, p->id, sizeof(*p->events), read_event, &events,
+			&p->events_len);
+	p->events = events;
+	if (rc == 0)
+		rc = read_all(
+			v, LOOK_LINES, p->id, sizeof(*p->lines), read_line, &lines, &p->lines_len);
+	p->lines = lines;
+	if (rc == 0)
+		rc = read_all(v, LOOK_DECIDED, p->id, sizeof(*p->decided), read_decided, &decided,
+			&p->decided_len);
+	p->decided = decided;
+	return rc;
+}
+
+static void unload(struct v_purchase *p)
+{
+	free(p->attempts);
+	free(p->events);
+	free(p->lines);
+	free(p->decided);
+}
+
+static void note(struct verifier *v, const struct violation *violation)
+{
+	if (v->report->violations++ == 0)
+		v->report->first = *violation;
+}
+
+static int check_one(struct verifier *v, int64_t id)
+{
+	struct v_purchase p = {.id = id};
+	struct violation violation = {.what = ""};
+	int rc = load(v, &p);
+
+	if (rc == 0 && !v_check(&p, &violation)) {
+		(void)snprintf(violation.ref, sizeof(violation.ref), "%s", p.ref);
+		note(v, &violation);
+	}
+	unload(&p);
+	return rc;
+}
+
+/* ---- the store ---------------------------------------------------------------------------------
+ */
+
+/* Up to PAGE purchases behind *after. How many, or negative. */
+static int check_page(struct verifier *v, int64_t *after)
+{
+	sqlite3_stmt *stmt = v->statements[LOOK_PAGE];
+	int64_t ids[PAGE];
+	int n = 0, rc = db_exec(&v->db, "BEGIN", v->err);
+
+	if (rc != 0)
+		return rc;
+	(void)sqlite3_bind_int64(stmt, 1, *after);
+	(void)sqlite3_bind_int(stmt, 2, PAGE);
+	while ((rc = sqlite3_step(stmt)) == SQLITE_ROW && n < PAGE)
+		ids[n++] = sqlite3_column_int64(stmt, 0);
+	(void)sqlite3_reset(stmt);
+	rc = rc == SQLITE_DONE || rc == SQLITE_ROW ? 0 : sql_fail(v);
+	for (int i = 0; i < n && rc == 0; i++)
+		rc = check_one(v, ids[i]);
+	int ended = db_exec(&v->db, "COMMIT", v->err);
+
+	if (rc == 0)
+		rc = ended;
+	v->report->purchases += (uint64_t)n;
+	if (n > 0)
+		*after = ids[n - 1];
+	return rc == 0 ? n : rc;
+}
+
+static int check_pages(struct verifier *v)
+{
+	int64_t after = 0;
+	int n;
+
+	while ((n = check_page(v, &after)) > 0)
+		if (v->options->pause != NULL && v->options->pause(v->options->ctx))
+			return err_set(v->err, TAMA_EIO, "ended before all was looked at");
+	return n;
+}
+
+/* What SQLite finds wrong with its own file. */
+static int check_file(struct verifier *v)
+{
+	static const char *const checks[] = {
+		"PRAGMA integrity_check(1)", "PRAGMA foreign_key_check"};
+	int rc = 0;
+
+	for (size_t i = 0; i < 2 && rc == 0; i++) {
+		struct violation violation = {.rule = "SQL"};
+		sqlite3_stmt *stmt = NULL;
+		int step = sqlite3_prepare_v2(v->db.handle, checks[i], -1, &stmt, NULL);
+
+		if (step == SQLITE_OK)
+			step = sqlite3_step(stmt);
+		if (step == SQLITE_ROW) {
+			get_text(stmt, 0, violation.what, sizeof(violation.what));
+			if (i == 1)
+				(void)snprintf(violation.what, sizeof(violation.what),
+					"a row of %s leans on nothing",
+					(const char *)sqlite3_column_text(stmt, 0));
+			if (strcmp(violation.what, "ok") != 0)
+				note(v, &violation);
+		} else if (step != SQLITE_DONE)
+			rc = sql_fail(v);
+		(void)sqlite3_finalize(stmt);
+	}
+	return rc;
+}
+
+static int open_store(struct verifier *v, struct str dir)
+{
+	char path[PATH_MAX];
+	int64_t version = 0;
+	int rc = db_path(dir, path, v->err);
+
+	if (rc == 0)
+		rc = db_open(&v->db, path, SQLITE_OPEN_READONLY, v->err);
+	if (rc != 0)
+		return rc;
+	(void)sqlite3_db_config(v->db.handle, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+	rc = db_set_pragmas(&v->db, DB_READER, v->err);
+	if (rc == 0)
+		rc = db_number(&v->db, "PRAGMA user_version", &version, v->err);
+	if (rc == 0 && version != SCHEMA)
+		rc = err_set(v->err, TAMA_EINVAL, "schema %lld: this checker knows %d",
+			(long long)version, SCHEMA);
+	if (rc == 0 && sqlite3_create_function(v->db.handle, "is_plain", 1, SQLITE_UTF8, NULL,
+			       is_plain, NULL, NULL) != SQLITE_OK)
+		rc = sql_fail(v);
+	for (int i = 0; i < LOOKS && rc == 0; i++)
+		if (sqlite3_prepare_v2(v->db.handle, looks[i], -1, &v->statements[i], NULL) !=
+			SQLITE_OK)
+			rc = sql_fail(v);
+	return rc;
+}
+
+int store_verify(struct str dir, const struct verify_options *options, struct verify_report *out,
+	struct err *err)
+{
+	struct verifier v = {.options = options, .report = out, .err = err};
+	int rc;
+
+	*out = (struct verify_report){0};
+	tama_assert(sodium_init() >= 0);
+	rc = open_store(&v, dir);
+	if (rc == 0)
+		rc = check_pages(&v);
+	if (rc == 0 && !options->is_live)
+		rc = check_file(&v);
+	for (int i = 0; i < LOOKS; i++)
+		(void)sqlite3_finalize(v.statements[i]);
+	if (v.db.handle != NULL)
+		(void)sqlite3_close(v.db.handle);
+	return rc;
+}
