@@ -7,6 +7,7 @@
 
 #include "tama/limits.h"
 #include "tama/msisdn.h"
+#include "tama/mutant.h"
 
 int case_load(struct engine *e, uint32_t partner, uint64_t attempt, struct engine_case *out)
 {
@@ -325,7 +326,7 @@ static bool is_left_unsent(const struct attempt_row *a, const struct purchase_le
 	bool is_closed = legs->deliver == ATTEMPT_SUCCEEDED || legs->deliver == ATTEMPT_WRITTEN_OFF;
 
 	return a->state != ATTEMPT_EXPIRED && leg_of(legs, a->leg) == ATTEMPT_NOT_SENT &&
-	       !(a->leg == LEG_REFUND && is_closed);
+	       (!(a->leg == LEG_REFUND && is_closed) || MUTANT(REFUND_OF_THE_CLOSED));
 }
 
 /*
@@ -369,6 +370,7 @@ static int move(struct engine *e, struct engine_case *c, enum attempt_state next
 	if (rc == 0 && is_unsent && c->purchase.state == PURCHASE_CONTRADICTED)
 		rc = end_unsent(e, c, AEV_EXPIRE, evidence);
 	count(e, &c->attempt);
+	lane_note(e, &c->attempt, next);
 	return rc;
 }
 
@@ -398,6 +400,8 @@ static int contradict(
 	engine_alarm(e, "contradiction", c->purchase.ref, "two trustworthy facts disagree");
 	if (rc == 0)
 		rc = tell_loss(e, c);
+	if (MUTANT(CONTRADICTION_KEEPS_REFUND))
+		return rc;
 	return rc == 0 ? end_unsent(e, c, AEV_EXPIRE, evidence) : rc;
 }
 
