@@ -217,6 +217,7 @@ struct channel {
 struct config {
 	struct str file;
 	struct str data_dir;
+	struct str mark; /* path of the store's mark (mark.h): beside data_dir unless said */
 	struct str socket; /* for the operator's commands; empty: DATA/tama.sock */
 	int64_t verify_ms; /* between two looks of the gateway at its own store */
 	struct str standby; /* a directory on another disk; empty: no copy is kept */

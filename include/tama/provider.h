@@ -49,6 +49,8 @@ struct provider_profile {
 	const struct word_meaning
 		*codes; /* error codes: WORD_REFUSED (the whole text) or WORD_DUPLICATE (words
 			   that occur in code or text); else WORD_NONE */
+	/* Which refusals of a leg that pays out say that our own float is used up (F-D26). */
+	const char *const *float_codes; /* whole texts, then NULL */
 	unsigned reply_must_match; /* enum match_fact: of an immediate reply, where present */
 	unsigned
 		ipn_must_match; /* all of these must be present in an IPN and equal the attempt's */
@@ -75,6 +77,9 @@ const struct provider_profile *provider_find(struct str name);
  * id) without word and code is WORD_PENDING. WORD_NONE if !is_valid.
  */
 enum reply_word provider_word(const struct provider_profile *profile, const struct facts *facts);
+
+/* Whether the answer refuses for want of our float; only of a leg that pays out. */
+bool provider_lacks_float(const struct provider_profile *profile, const struct facts *facts);
 
 /* What the attempt was, to compare with. */
 struct attempt_terms {

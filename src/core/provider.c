@@ -36,6 +36,12 @@ static const struct word_meaning easytransfert_codes[] = {
 	{NULL, WORD_NONE},
 };
 
+/* Of a collection the same words speak of the customer's wallet (1.3, 1.12). */
+static const char *const easytransfert_float[] = {
+	"Solde insuffisant", "Transaction failed due to insufficient funds", NULL};
+/* Its codes were withdrawn (2.11): none is known. */
+static const char *const xente_float[] = {NULL};
+
 static const struct leg_verb easytransfert_verbs[] = {
 	{"cashout", true},
 	{"cashin", false},
@@ -81,6 +87,7 @@ static const struct provider_profile profiles[] = {
 		.rules = {.auth_precedes_execution = true, .too_many_precedes_execution = true},
 		.words = easytransfert_words,
 		.codes = easytransfert_codes,
+		.float_codes = easytransfert_float,
 		.reply_must_match = MATCH_REF | MATCH_AMOUNT | MATCH_NUMBER | MATCH_SERVICE,
 		.ipn_must_match = MATCH_ID | MATCH_AMOUNT | MATCH_NUMBER | MATCH_SERVICE,
 		.ref_in_path = true,
@@ -94,6 +101,7 @@ static const struct provider_profile profiles[] = {
 		.rules = {.auth_precedes_execution = true},
 		.words = xente_words,
 		.codes = xente_codes,
+		.float_codes = xente_float,
 		/* Which member of a query's answer is the number topped up is undefined (2.4). */
 		.reply_must_match = MATCH_REF | MATCH_AMOUNT,
 		.ipn_must_match = MATCH_REF | MATCH_ID | MATCH_AMOUNT,
@@ -172,6 +180,16 @@ static bool is_duplicate(const struct word_meaning *table, const struct facts *f
 	for (const struct word_meaning *w = table; w->word != NULL; w++)
 		if (w->meaning == WORD_DUPLICATE && (contains(facts->code, str_c(w->word)) ||
 							    contains(facts->text, str_c(w->word))))
+			return true;
+	return false;
+}
+
+bool provider_lacks_float(const struct provider_profile *profile, const struct facts *facts)
+{
+	if (!facts->is_valid)
+		return false;
+	for (const char *const *text = profile->float_codes; *text != NULL; text++)
+		if (begins_with(facts->code, str_c(*text), true))
 			return true;
 	return false;
 }

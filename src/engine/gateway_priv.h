@@ -87,6 +87,8 @@ void engine_thread_stop(struct engine_thread **thread);
 int engine_thread_post(struct engine_thread *thread, struct engine_event *event);
 void engine_thread_post_always(void *thread, struct engine_event *event);
 void engine_thread_set_config(struct engine_thread *thread, const struct config *config);
+/* Whether the account takes purchases, as the engine saw it after its last step. Any thread. */
+bool engine_thread_sells(struct engine_thread *thread, struct str account);
 bool engine_thread_is_dead(const struct engine_thread *thread);
 void engine_thread_stats(
 	struct engine_thread *thread, struct engine_stats *out, struct store_counts *counts_out);

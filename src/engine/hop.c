@@ -145,6 +145,11 @@ static struct hop_answer finish(
 	return answer;
 }
 
+static bool account_is_closed(void *ctx, const struct account *account)
+{
+	return !engine_thread_sells(((struct gateway *)ctx)->engine, account->name);
+}
+
 static struct menu_turn menu_turn_of(const struct exchange *x, struct session *s)
 {
 	const struct hop_call *call = x->call;
@@ -165,6 +170,8 @@ static struct menu_turn menu_turn_of(const struct exchange *x, struct session *s
 		.now_ms = (uint64_t)clock_wall_ms(),
 		.secret_keep = keep_secret,
 		.ctx = x->gateway->secrets,
+		.is_closed = account_is_closed,
+		.closed_ctx = x->gateway,
 	};
 }
 

@@ -172,14 +172,10 @@ static bool is_hint(
  */
 static int hold_lane(struct engine *e, const struct engine_case *c)
 {
-	struct effect *effect = engine_effect(e, EFFECT_HOLD);
-
-	if (effect == NULL)
-		return TAMA_ENOMEM;
-	effect->wire.account = arena_str(&e->arena, c->attempt.account);
 	engine_alarm(e, "never_sent", c->purchase.ref,
 		"news of a request that was not sent: restored store or forgery; account held");
-	return 0;
+	return lane_hold(e, c->attempt.partner, c->attempt.account,
+		"news of a request that was never sent");
 }
 
 static int apply(struct engine *e, struct engine_case *c, const struct engine_ipn *ipn)
@@ -207,6 +203,7 @@ static int apply(struct engine *e, struct engine_case *c, const struct engine_ip
 	if (has_id && step.kind == STEP_MOVE)
 		c->attempt.provider_id = ipn->facts.id;
 	rc = case_apply(e, c, what, evidence, &step);
+	lane_note_refusal(e, &c->attempt, &ipn->facts);
 	return rc == 0 && step.next == ATTEMPT_CONTRADICTED ? poll_confirm(e, &c->attempt) : rc;
 }
 

@@ -27,10 +27,12 @@ int due_send(struct engine *e, const struct outbox_row *row)
 		return rc;
 	if (c.attempt.state != ATTEMPT_READY)
 		return STORE(e, outbox_done, row->partner, row->id);
+	if (lane_is_frozen(e, c.purchase.id))
+		return lane_freeze_case(e, &c);
 	if (e->now_ms >= attempt_expires_ms(&c.attempt))
 		return expire(e, &c);
 	account = engine_account(e, &c.attempt);
-	if (!lane_is_open(e, account))
+	if (!lane_may_send(e, account, c.attempt.id))
 		return STORE(e, outbox_set_due, row->partner, row->id, e->now_ms + LIMIT_LEASE_MS,
 			row->tries + 1);
 	rc = pause_get(e, account, &c.attempt, &free_ms);
@@ -85,8 +87,8 @@ static int try_claim(struct engine *e, struct engine_case *c, const struct engin
 
 	if (rc != 0)
 		return rc;
-	if (!lane_is_open(e, account) || free_ms > e->now_ms ||
-		e->now_ms >= attempt_expires_ms(&c->attempt))
+	if (!lane_may_send(e, account, c->attempt.id) || free_ms > e->now_ms ||
+		lane_is_frozen(e, c->purchase.id) || e->now_ms >= attempt_expires_ms(&c->attempt))
 		return drop(e, p);
 	return claim(e, c, p);
 }
@@ -196,6 +198,7 @@ static bool is_mismatch(const struct engine *e, const struct engine_case *c,
 struct judgement {
 	enum attempt_event event;
 	bool is_mismatch;
+	bool is_nowhere; /* the address to send to is not there */
 	bool has_id; /* the provider's id is in the facts and was unknown */
 };
 
@@ -222,6 +225,11 @@ static struct judgement judge(
 			classify_submit(&r->transfer, word, &account->profile->rules, &alarm));
 	else
 		j.event = event_of(classify_status(&r->transfer, word));
+	if (MUTANT(CLASS_N_RESENT) && r->call == PROVIDER_STATUS && r->transfer.status == 404)
+		j.event = AEV_NOT_SENT;
+	/* A configuration fault: whatever else is sent there is in doubt, too (2.4). */
+	j.is_nowhere = r->call == PROVIDER_SUBMIT && r->transfer.end == TRANSFER_COMPLETE &&
+		       r->transfer.status == 404 && j.event == AEV_DOUBT;
 	if (alarm)
 		engine_alarm(e, "provider_answer", c->purchase.ref, "redirect or unknown path");
 	j.has_id = !j.is_mismatch && r->facts.is_valid && r->facts.id.n > 0 &&
@@ -260,6 +268,12 @@ static int apply(struct engine *e, struct engine_case *c, const struct engine_re
 	uint64_t evidence;
 	int rc;
 
+	if (j.is_nowhere) {
+		rc = lane_hold(e, c->attempt.partner, c->attempt.account,
+			"404 to a request: the address is wrong");
+		if (rc != 0)
+			return rc;
+	}
 	c->attempt.polls += r->call == PROVIDER_STATUS;
 	/* A query that says nothing changes nothing: the request itself may still be under way. */
 	if (r->call == PROVIDER_STATUS && j.event == AEV_DOUBT)
@@ -274,6 +288,7 @@ static int apply(struct engine *e, struct engine_case *c, const struct engine_re
 		c->attempt.provider_id = arena_str(&e->arena, r->facts.id);
 	if (rc == 0)
 		rc = case_apply(e, c, j.event, evidence, &step);
+	lane_note_refusal(e, &c->attempt, &r->facts);
 	if (rc == 0 && step.next == ATTEMPT_CONTRADICTED && r->call == PROVIDER_SUBMIT)
 		rc = poll_confirm(e, &c->attempt);
 	return rc == 0 && step.kind != STEP_MOVE ? note(e, c, r, j.has_id) : rc;
@@ -291,8 +306,7 @@ int handle_result(struct engine *e, struct engine_event *event)
 	if (rc != 0)
 		return rc;
 	CRASH_POINT("K18");
-	if (r->call == PROVIDER_SUBMIT && r->epoch != c.attempt.epoch &&
-		!MUTANT(OLD_EPOCH_IS_HEARD))
+	if (r->call == PROVIDER_SUBMIT && r->epoch != c.attempt.epoch)
 		return keep(e, r, &c.attempt, VERDICT_IGNORED, &evidence);
 	return apply(e, &c, r);
 }

@@ -145,6 +145,7 @@ static bool is_segment(struct str s)
 
 static const struct field gateway_fields[] = {
 	{"data", FIELD_TEXT, AT(decl_gateway, data), NEEDED},
+	{"mark", FIELD_TEXT, AT(decl_gateway, mark)},
 	{"listen", FIELD_TEXT, AT(decl_gateway, listen)},
 	{"admin", FIELD_TEXT, AT(decl_gateway, admin)},
 	{"socket", FIELD_TEXT, AT(decl_gateway, socket)},

@@ -111,7 +111,7 @@ struct secrets_in_turn {
 
 struct decl_gateway {
 	struct decl decl;
-	struct str data, listen, admin, master_key;
+	struct str data, mark, listen, admin, master_key;
 	struct str socket, standby;
 	int64_t verify;
 	struct texts proxies;

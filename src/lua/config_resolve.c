@@ -5,7 +5,10 @@
  */
 #include "config_priv.h"
 
+#include "tama/mark.h"
 #include "tama/provider.h"
+
+#include <limits.h>
 
 /* ---- names
  * ---------------------------------------------------------------------------------------- */
@@ -67,6 +70,20 @@ static void check_demo_secrets(struct loader *loader)
 /* ---- gateway
  * -------------------------------------------------------------------------------------- */
 
+/* Where the store's mark is kept: beside the data directory unless said otherwise. */
+static struct str mark_path(
+	struct loader *loader, const struct decl_gateway *gateway, struct str data_dir)
+{
+	char path[PATH_MAX];
+
+	if (gateway->mark.n > 0)
+		return config_str(
+			loader, config_path(loader, gateway->decl.source->path, gateway->mark));
+	if (mark_default_path(data_dir, path, sizeof(path), NULL) != 0)
+		return STR("");
+	return config_str(loader, str_c(path));
+}
+
 /* A path of the gateway's own, relative to its file; empty stays empty. */
 static struct str place(
 	struct loader *loader, const struct decl_gateway *gateway, struct str path)
@@ -92,6 +109,7 @@ static void resolve_gateway(struct loader *loader)
 	if (gateway->data.n > 0)
 		config->data_dir = config_str(
 			loader, config_path(loader, gateway->decl.source->path, gateway->data));
+	config->mark = mark_path(loader, gateway, config->data_dir);
 	config->socket = place(loader, gateway, gateway->socket);
 	config->standby = place(loader, gateway, gateway->standby);
 	config->verify_ms = gateway->verify;

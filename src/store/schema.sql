@@ -16,7 +16,11 @@ CREATE TABLE meta (
 	store_id    BLOB    NOT NULL CHECK (length(store_id) = 16), -- random, made with the store
 	generation  INTEGER NOT NULL CHECK (generation >= 0),       -- high-water mark against restored copies
 	incarnation INTEGER NOT NULL CHECK (incarnation >= 0),      -- of the last process that opened it
-	key_check   BLOB    NOT NULL                                -- sealed known text: is the key ours?
+	key_check   BLOB    NOT NULL,                               -- sealed known text: is the key ours?
+	clock_ms    INTEGER NOT NULL DEFAULT 0,                     -- the engine's clock when last kept,
+	boot_ms     INTEGER NOT NULL DEFAULT 0,                     -- CLOCK_BOOTTIME then,
+	boot_id     TEXT    NOT NULL DEFAULT '',                    -- and of which boot
+	frozen_id   INTEGER NOT NULL DEFAULT 0 -- purchases up to it may have gone further than this store knows
 ) STRICT;
 
 -- Everybody whose number we hold. All else refers here, so one row is all there is to erase.

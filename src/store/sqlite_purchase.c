@@ -159,6 +159,37 @@ int sqlite_purchase_insert(struct store *base, const struct purchase_row *row)
 	return result == TAMA_ENOTFOUND ? TAMA_ECONFLICT : result;
 }
 
+int sqlite_purchase_repeated(struct store *base, const struct purchase_row *like, int64_t since_ms,
+	struct arena *arena, struct str *ref_out)
+{
+	struct db *db = &sqlite_store_of(base)->db;
+	int64_t payer = 0, beneficiary = 0;
+	struct str ref = {NULL, 0};
+	int result = person_find(db, like->partner, like->payer, &payer);
+
+	if (result == 0)
+		result = person_find(db, like->partner, like->beneficiary, &beneficiary);
+	if (result != 0)
+		return result;
+	struct query query = query_begin(db, ST_PURCHASE_REPEATED);
+	query_i64(&query, ":partner", like->partner);
+	query_i64(&query, ":payer", payer);
+	query_i64(&query, ":beneficiary", beneficiary);
+	query_str(&query, ":offer", like->offer);
+	query_i64(&query, ":face_value", like->face_value);
+	query_i64(&query, ":since", since_ms > 0 ? since_ms : 0);
+	result = query_step(&query);
+	if (result == 1)
+		ref = query_get_str(&query, arena);
+	(void)query_end(&query);
+	if (result <= 0)
+		return result == 0 ? TAMA_ENOTFOUND : result;
+	if (ref.p == NULL)
+		return TAMA_ENOMEM;
+	*ref_out = ref;
+	return 0;
+}
+
 int sqlite_purchase_get(struct store *base, uint32_t partner, uint64_t id, struct arena *arena,
 	struct purchase_row *out)
 {

@@ -364,10 +364,19 @@ static bool may_have_run(int64_t state)
 	return state != NOT_SENT && state != FAILED && state != EXPIRED && state != CONTRADICTED;
 }
 
+/* When it was contradicted for the first time; INT64_MAX: never. */
+static int64_t contradicted_ms(const struct v_purchase *p, const struct v_attempt *a)
+{
+	for (size_t i = 0; i < p->events_len; i++)
+		if (p->events[i].attempt == a->id && p->events[i].to == CONTRADICTED)
+			return p->events[i].at_ms;
+	return INT64_MAX;
+}
+
 static bool check_attempts(const struct v_purchase *p, struct violation *out)
 {
 	int64_t alive[REFUND + 1] = {0}, last[REFUND + 1] = {0};
-	bool frozen[REFUND + 1] = {false};
+	int64_t frozen_ms[REFUND + 1] = {INT64_MAX, INT64_MAX, INT64_MAX, INT64_MAX};
 
 	for (size_t i = 0; i < p->attempts_len; i++) {
 		const struct v_attempt *a = &p->attempts[i];
@@ -382,10 +391,12 @@ static bool check_attempts(const struct v_purchase *p, struct violation *out)
 		if (alive[a->leg] > 1)
 			return broken(out, "I2", "two attempts of the %s leg may have executed",
 				leg_name(a->leg));
-		if (may_have_run(a->state) && frozen[a->leg])
+		/* One that was under way when the news came goes on. An id begins with its time. */
+		if (may_have_run(a->state) && a->id >> 20 > frozen_ms[a->leg])
 			return broken(out, "I2", "a %s leg that was contradicted goes on",
 				leg_name(a->leg));
-		frozen[a->leg] = frozen[a->leg] || a->state == CONTRADICTED;
+		if (a->state == CONTRADICTED && contradicted_ms(p, a) < frozen_ms[a->leg])
+			frozen_ms[a->leg] = contradicted_ms(p, a);
 	}
 	return true;
 }
