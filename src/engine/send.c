@@ -308,7 +308,8 @@ int handle_result(struct engine *e, struct engine_event *event)
 	CRASH_POINT("K18");
 	if (r->call == PROVIDER_SUBMIT && r->epoch != c.attempt.epoch)
 		return keep(e, r, &c.attempt, VERDICT_IGNORED, &evidence);
-	return apply(e, &c, r);
+	rc = floats_heard(e, &c, &r->facts);
+	return rc == 0 ? apply(e, &c, r) : rc;
 }
 
 int due_poll(struct engine *e, const struct outbox_row *row)
