@@ -33,7 +33,7 @@ UNIT     := $(UNITOBJ:$(B)/tests/%.o=$(B)/%)
 Q        := $(if $(V),,@)
 
 .SECONDARY: $(UNITOBJ) $(SIMOBJ)
-.PHONY: all run test unit flags lint fmt asan tsan bench simulate model mutants install clean help deps deps-test deps-bench
+.PHONY: all run test unit flags lint fmt asan tsan bench simulate soak model mutants install clean help deps deps-test deps-bench
 all: $(B)/tama ## build the gateway (build/release/tama)
 
 run: deps ## install what is missing, build, play with a phone in the terminal (or a script without one)
@@ -73,13 +73,17 @@ mutants: deps-test ## seeded bugs, each of which a test must catch
 	$(Q)$(MAKE) --no-print-directory MODE=test all unit
 	$(Q)tests/mutants/run.py
 
+soak: deps-test ## the gateway under load in a bad network, memory and descriptors watched: MINUTES=n
+	$(Q)$(MAKE) --no-print-directory MODE=test all unit
+	$(Q)TAMA=build/test/tama python3 tests/soak.py --minutes $(or $(MINUTES),10)
+
 bench: deps-bench ## hops and purchases, side by side with the peers
 	$(Q)$(MAKE) --no-print-directory all
 	$(Q)bench/run.sh $(B)/tama
 
 install: all ## copy the binary, menus and configuration examples below $(DESTDIR)$(PREFIX)
 	install -D -m 755 $(B)/tama $(DESTDIR)$(PREFIX)/bin/tama
-	for f in $$(find menus config -type f); do install -D -m 644 $$f $(DESTDIR)$(PREFIX)/share/tama/$$f; done
+	for f in $$(find menus config docs deploy -type f); do install -D -m 644 $$f $(DESTDIR)$(PREFIX)/share/tama/$$f; done
 
 clean: ## remove build/
 	rm -rf build

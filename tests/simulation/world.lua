@@ -112,6 +112,8 @@ offer "ci-payment" {
   collect = { account = "et-ci", verb = "cashout", services = cashout },
 }
 
+float "agents" { partner = "one", currency = "XOF", opening = 1000000000 }
+
 offer "agent-airtime" {
   partner = "one",
   kind = "agent-airtime",
