@@ -30,8 +30,9 @@ static void check_presses(struct sim *s, bool is_end)
 {
 	sqlite3_stmt *row = NULL;
 
-	tama_assert(sqlite3_prepare_v2(sim_handle(s), "SELECT id FROM purchase WHERE partner = 1"
-						      " AND ref = ?1",
+	tama_assert(sqlite3_prepare_v2(sim_handle(s),
+			    "SELECT id FROM purchase WHERE partner = 1"
+			    " AND ref = ?1",
 			    -1, &row, NULL) == SQLITE_OK);
 	for (size_t i = 0; i < s->presses_len; i++) {
 		const struct press *p = &s->presses[i];
@@ -107,8 +108,8 @@ static void check_access_log(struct sim *s)
 		qsort(kept, len, sizeof(*kept), by_number);
 	n = s->restored_ms != 0 ? s->acknowledged_at_backup : s->acknowledged_len;
 	for (size_t i = 0; i < n; i++)
-		if (len == 0 || bsearch(&s->acknowledged[i], kept, len, sizeof(*kept),
-					by_number) == NULL)
+		if (len == 0 ||
+			bsearch(&s->acknowledged[i], kept, len, sizeof(*kept), by_number) == NULL)
 			sim_break(s, &s->report->lost, "I8: an IPN answered 200 is not there");
 	free(kept);
 }
@@ -141,12 +142,13 @@ static void check_purchases(struct sim *s)
 {
 	sqlite3_stmt *row = NULL;
 
-	tama_assert(sqlite3_prepare_v2(sim_handle(s),
-			    "SELECT id, state, CAST(substr(ref, 2) AS INTEGER), EXISTS (SELECT 1 FROM"
-			    " decision d WHERE d.purchase = purchase.id) OR EXISTS (SELECT 1 FROM"
-			    " attempt a WHERE a.purchase = purchase.id AND a.leg = 3 AND a.state"
-			    " IN (7, 8)) FROM purchase",
-			    -1, &row, NULL) == SQLITE_OK);
+	tama_assert(
+		sqlite3_prepare_v2(sim_handle(s),
+			"SELECT id, state, CAST(substr(ref, 2) AS INTEGER), EXISTS (SELECT 1 FROM"
+			" decision d WHERE d.purchase = purchase.id) OR EXISTS (SELECT 1 FROM"
+			" attempt a WHERE a.purchase = purchase.id AND a.leg = 3 AND a.state"
+			" IN (7, 8)) FROM purchase",
+			-1, &row, NULL) == SQLITE_OK);
 	while (sqlite3_step(row) == SQLITE_ROW) {
 		int state = sqlite3_column_int(row, 1);
 		const struct press *p = sim_press(s, (uint32_t)sqlite3_column_int64(row, 2));
@@ -178,8 +180,8 @@ static void check_canaries(struct sim *s)
 			struct str v = config->accounts[i].fields[j].value;
 
 			if (v.n >= 8 && disk_contains(s->disk, v.p, v.n))
-				sim_break(s, &s->report->unexplained,
-					"I11: a key rests on the disk");
+				sim_break(
+					s, &s->report->unexplained, "I11: a key rests on the disk");
 		}
 }
 
@@ -199,10 +201,11 @@ static void mark_orphans(struct sim *s)
 {
 	sqlite3_stmt *row = NULL;
 
-	tama_assert(sqlite3_prepare_v2(sim_handle(s),
-			    "SELECT CAST(substr(p.ref, 2) AS INTEGER) FROM attempt a JOIN purchase p"
-			    " ON p.id = a.purchase WHERE a.state = 2 OR ?1 AND a.state < 5",
-			    -1, &row, NULL) == SQLITE_OK);
+	tama_assert(
+		sqlite3_prepare_v2(sim_handle(s),
+			"SELECT CAST(substr(p.ref, 2) AS INTEGER) FROM attempt a JOIN purchase p"
+			" ON p.id = a.purchase WHERE a.state = 2 OR ?1 AND a.state < 5",
+			-1, &row, NULL) == SQLITE_OK);
 	(void)sqlite3_bind_int(row, 1, s->restored_ms != 0);
 	while (sqlite3_step(row) == SQLITE_ROW)
 		sim_mark(s, (uint32_t)sqlite3_column_int64(row, 0));
@@ -214,12 +217,13 @@ static void tell_rows(struct sim *s, uint32_t uid, FILE *out)
 {
 	sqlite3_stmt *row = NULL;
 
-	tama_assert(sqlite3_prepare_v2(sim_handle(s),
-			    "SELECT 'due, kind', kind, due_ms - ?2, tries FROM outbox o JOIN purchase p"
-			    " ON p.id = o.purchase WHERE p.ref = printf('R%07d', ?1) AND is_done = 0"
-			    " UNION ALL SELECT 'held ' || account || ' for ' || reason, partner,"
-			    " since_ms - ?2, released_ms IS NULL FROM hold",
-			    -1, &row, NULL) == SQLITE_OK);
+	tama_assert(
+		sqlite3_prepare_v2(sim_handle(s),
+			"SELECT 'due, kind', kind, due_ms - ?2, tries FROM outbox o JOIN purchase p"
+			" ON p.id = o.purchase WHERE p.ref = printf('R%07d', ?1) AND is_done = 0"
+			" UNION ALL SELECT 'held ' || account || ' for ' || reason, partner,"
+			" since_ms - ?2, released_ms IS NULL FROM hold",
+			-1, &row, NULL) == SQLITE_OK);
 	(void)sqlite3_bind_int64(row, 1, uid);
 	(void)sqlite3_bind_int64(row, 2, SIM_EPOCH);
 	while (sqlite3_step(row) == SQLITE_ROW)

@@ -18,14 +18,14 @@ sqlite3 *sim_handle(const struct sim *s)
 static const char *const texts[SIM_STATEMENTS] = {
 	[SQL_ATTEMPT] = "SELECT a.purchase, a.leg, p.ref FROM attempt a JOIN purchase p"
 			" ON p.id = a.purchase WHERE a.id = ?1",
-	[SQL_PURCHASE] = "SELECT partner, state, has_collect, has_deliver, price, cost, collect_fee,"
-			 " currency FROM purchase WHERE id = ?1",
+	[SQL_PURCHASE] =
+		"SELECT partner, state, has_collect, has_deliver, price, cost, collect_fee,"
+		" currency FROM purchase WHERE id = ?1",
 	[SQL_ATTEMPTS] = "SELECT id, leg, n, state, amount, partner FROM attempt"
 			 " WHERE purchase = ?1 ORDER BY leg, n",
-	[SQL_EVENTS] =
-		"SELECT seq, partner, coalesce(attempt, 0), from_state, to_state,"
-		" coalesce(evidence, 0), incarnation, at_ms, cause, hash FROM event"
-		" WHERE purchase = ?1 ORDER BY seq",
+	[SQL_EVENTS] = "SELECT seq, partner, coalesce(attempt, 0), from_state, to_state,"
+		       " coalesce(evidence, 0), incarnation, at_ms, cause, hash FROM event"
+		       " WHERE purchase = ?1 ORDER BY seq",
 	[SQL_LEDGER] = "SELECT posting, line, coalesce(attempt, 0), book, debit, currency FROM"
 		       " ledger WHERE purchase = ?1 ORDER BY posting, line",
 	[SQL_OUTBOX] = "SELECT kind, coalesce(attempt, 0), seq, is_done FROM outbox"
@@ -39,8 +39,8 @@ sqlite3_stmt *sim_sql(struct sim *s, enum sim_statement which, uint64_t id)
 {
 	sqlite3_stmt **stmt = &s->sql[which];
 
-	if (*stmt == NULL && sqlite3_prepare_v2(sim_handle(s), texts[which], -1, stmt, NULL) !=
-				     SQLITE_OK) {
+	if (*stmt == NULL &&
+		sqlite3_prepare_v2(sim_handle(s), texts[which], -1, stmt, NULL) != SQLITE_OK) {
 		(void)fprintf(stderr, "%s: %s\n", texts[which], sqlite3_errmsg(sim_handle(s)));
 		abort();
 	}
@@ -87,8 +87,8 @@ size_t sim_sent(struct sim *s, uint64_t attempt)
 	if (sqlite3_step(row) == SQLITE_ROW) {
 		sent->purchase = (uint64_t)sqlite3_column_int64(row, 0);
 		sent->leg = sqlite3_column_int(row, 1);
-		sent->press = (uint32_t)strtoul(
-			(const char *)sqlite3_column_text(row, 2) + 1, NULL, 10);
+		sent->press =
+			(uint32_t)strtoul((const char *)sqlite3_column_text(row, 2) + 1, NULL, 10);
 	}
 	(void)sqlite3_reset(row);
 	*at = (uint32_t)++s->sent_len;
@@ -231,8 +231,8 @@ static bool open_store(struct sim *s)
 		config.mark = str_c(mark);
 	if (store_sqlite_open(&config, &s->store, &err) != 0) {
 		if (s->disk == NULL || !disk_struck(s->disk))
-			sim_break(s, &s->report->lost, "F-B2: the store does not open: %s",
-				err.text);
+			sim_break(
+				s, &s->report->lost, "F-B2: the store does not open: %s", err.text);
 		return false;
 	}
 	stand_before_store(s);
@@ -375,8 +375,8 @@ static bool draw_fate(struct sim *s)
 		return false;
 	by_power = s->disk != NULL && sim_strikes(s, FAULT_POWER, 0);
 	if (s->disk != NULL && !by_power && sim_strikes(s, FAULT_DISK, 0)) {
-		disk_arm(s->disk, faults[sim_below(s, 0, SIM_ROWS(faults))],
-			1 + sim_below(s, 0, 8), 1 + sim_below(s, 0, 3));
+		disk_arm(s->disk, faults[sim_below(s, 0, SIM_ROWS(faults))], 1 + sim_below(s, 0, 8),
+			1 + sim_below(s, 0, 3));
 		return false;
 	}
 	if (s->disk == NULL && sim_strikes(s, FAULT_COMMIT, 0)) {

@@ -99,6 +99,7 @@ enum fault {
 	FAULT_IPN_BROKEN,
 	FAULT_LIE,
 	FAULT_QUERY,
+	FAULT_HIDDEN,
 	FAULT_PREPARE,
 	FAULT_STALL, /* the wire takes a claim up late */
 	FAULT_SMS,
@@ -163,6 +164,7 @@ struct sent {
 	int leg;
 	int64_t left_ms; /* when its first byte left; 0: none did */
 	unsigned left; /* how often it left */
+	uint64_t body; /* digest of what left */
 	unsigned done, right; /* carried out; and with the amount asked for */
 	bool has_lied; /* the provider said something false about it */
 	int64_t told_ms; /* when a true and final word about it got through; 0: none did */
@@ -184,7 +186,7 @@ struct order {
 	enum order_state state;
 	size_t request; /* the simulator's knowledge, not the provider's */
 	size_t sent;
-	int64_t made_ms;
+	int64_t made_ms, hidden_ms; /* so long no query by our id finds it */
 };
 
 /* A customer's press and what the customer knows. */
@@ -217,11 +219,11 @@ struct call {
 
 struct sim_report {
 	uint64_t worlds, purchases, faulted, reviews, refunds, steps, events, crashes, executions,
-		checks, disk_worlds, power_losses, decisions,
-		honoured, restored, forgotten;
+		checks, disk_worlds, power_losses, decisions, honoured, restored, forgotten;
 	uint64_t faults[FAULTS];
 	uint64_t states[32]; /* purchases at the end */
-	uint64_t cells[SIM_STATES][SIM_EVENTS]; /* of the machine, looked up: twice where it moves */
+	uint64_t cells[SIM_STATES]
+		      [SIM_EVENTS]; /* of the machine, looked up: twice where it moves */
 	uint64_t trace; /* of all worlds, in any order; the same seed gives the same */
 	uint64_t lost, doubled, unexplained; /* what the checkers counted; any ends the run */
 	uint64_t broken_world, broken_presses; /* the seed and size of the first that broke */
@@ -470,8 +472,10 @@ void speech_ipn(struct sim *s, const struct order *o, enum news news, struct are
 void check_purchase(struct sim *s, uint64_t purchase);
 /* X1, the moment a provider carries something out. */
 void check_execution(struct sim *s, const struct order *order);
-/* I3, the moment the first byte leaves. */
+/* I3 and 2.5, the moment the first byte leaves. */
 void check_departure(struct sim *s, const struct request *r);
+/* Whether the account's provider knows requests by our id: class I. */
+bool request_is_honoured(const struct request *r);
 /* Whether this press belongs to a life that a restored copy knows nothing of. */
 bool is_forgotten(const struct sim *s, const struct press *p);
 /* Right after a process came up again. */
@@ -497,8 +501,8 @@ struct image_report {
 };
 
 /* Plays worlds on the disk, and opens what power losses on the way may leave. */
-bool sim_images(const struct sim_shared *shared, uint64_t seed, uint64_t images,
-	struct image_report *out);
+bool sim_images(
+	const struct sim_shared *shared, uint64_t seed, uint64_t images, struct image_report *out);
 void images_watch(struct image_run *run, struct sim *s);
 void images_leave(struct image_run *run);
 

@@ -191,7 +191,8 @@ static void event_done(struct engine_event *event)
 
 	sim_trace(s, event->kind, event->outcome);
 	s->report->events++;
-	if (event->kind == ENGINE_RESULT && event->outcome == ENGINE_NOT_DONE && !process_is_dying(s)) {
+	if (event->kind == ENGINE_RESULT && event->outcome == ENGINE_NOT_DONE &&
+		!process_is_dying(s)) {
 		append(s, event); /* as the wire does: it exists nowhere else */
 		return;
 	}
@@ -255,8 +256,8 @@ void sim_tells(struct engine_event *event, size_t sent)
 /* ---- customers ---------------------------------------------------------------------------------
  */
 
-static const struct operator_cfg *operator_of(const struct sim *s, const struct offer *offer,
-	const char *number, struct msisdn *out)
+static const struct operator_cfg *operator_of(
+	const struct sim *s, const struct offer *offer, const char *number, struct msisdn *out)
 {
 	memset(out, 0, sizeof(*out));
 	(void)snprintf(out->digits, sizeof(out->digits), "%s", number);
@@ -332,8 +333,8 @@ static void press(struct sim *s, const struct task *task)
 	buy->ordinal = 1;
 	buy->channel = STR("ussd");
 	buy->lang = STR("fr");
-	buy->hop_reply = arena_printf(&event->arena, "Demande recue. %u.%u", (unsigned)p->uid,
-		p->tries);
+	buy->hop_reply =
+		arena_printf(&event->arena, "Demande recue. %u.%u", (unsigned)p->uid, p->tries);
 	/* A hop may be late: its deadline cancels it before the engine takes it up. */
 	atomic_store(&p->claim, sim_below(s, p->uid, 60) == 0 ? CLAIM_CANCELLED : CLAIM_WAITING);
 	buy->claim = &p->claim;
@@ -552,9 +553,8 @@ bool sim_run(const struct sim_shared *shared, const struct sim_run *run, struct 
 
 void sim_load(struct sim_shared *out)
 {
-	static struct randombytes_implementation chance = {.implementation_name = sodium_name,
-		.random = sodium_number,
-		.buf = sodium_bytes};
+	static struct randombytes_implementation chance = {
+		.implementation_name = sodium_name, .random = sodium_number, .buf = sodium_bytes};
 	static uint64_t before_the_first;
 	struct err err = ERR_INIT;
 	const char *tmp = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";

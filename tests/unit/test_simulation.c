@@ -2,13 +2,15 @@
  * The simulation (tests/simulation/sim.h). Without arguments: the tests below, run from the top of
  * the tree. Else, as `make simulate` does:
  *
- *   test_simulation [--cells] SEED PURCHASES   so many purchases from a seed, and a page of figures;
+ *   test_simulation [--cells] SEED PURCHASES   so many purchases from a seed, and a page of
+ * figures;
  *                                              --cells: which of the machine's were seldom met
  *   test_simulation --shrink SEED PRESSES      the fewest faults that still break that world
  *   test_simulation --tell SEED PRESSES PRESS  that world, and what became of one press
  *   test_simulation --trace                    what tests/simulation/trace.txt should hold now
  *
- * TAMA_SIM_PURCHASES lowers the number of the test that runs a million; under a sanitizer it is low.
+ * TAMA_SIM_PURCHASES lowers the number of the test that runs a million; under a sanitizer it is
+ * low.
  */
 #include "../simulation/sim.h"
 
@@ -108,9 +110,10 @@ static void print_broken(const struct sim_report *r)
 static void print_counts(const struct sim_report *r)
 {
 	printf("steps %llu events %llu checks %llu executions %llu crashes %llu on_disk %llu "
-	       "power_losses %llu decisions %llu\n",
+	       "power_losses %llu decisions %llu restored %llu forgotten %llu honoured %llu\n",
 		big(r->steps), big(r->events), big(r->checks), big(r->executions), big(r->crashes),
-		big(r->disk_worlds), big(r->power_losses), big(r->decisions));
+		big(r->disk_worlds), big(r->power_losses), big(r->decisions), big(r->restored),
+		big(r->forgotten), big(r->honoured));
 	for (int i = 0; i < FAULTS; i++)
 		printf("%s %llu%s", sim_fault_name((enum fault)i), big(r->faults[i]),
 			i % 8 == 7 || i == FAULTS - 1 ? "\n" : ", ");
@@ -216,7 +219,8 @@ static int print_traces(void)
 	struct sim_report report;
 
 	sim_load(&shared);
-	printf("# Seed, presses, and the digest of all that happens: equal in every build. Made by\n"
+	printf("# Seed, presses, and the digest of all that happens: equal in every build. Made "
+	       "by\n"
 	       "# build/test/unit/test_simulation --trace > tests/simulation/trace.txt\n");
 	for (size_t i = 0; i < ROWS(traced); i++) {
 		run_seed(traced[i][0], traced[i][1], &report);
