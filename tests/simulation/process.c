@@ -311,7 +311,12 @@ static void mark_sending(struct sim *s)
 /* F-C5, F-K3: last night's copy is put in the place of what there was. */
 static void maybe_restore(struct sim *s)
 {
-	if (s->backup_ms == 0 || s->restored_ms != 0 || !sim_strikes(s, FAULT_RESTORE, 0))
+	bool strikes = false;
+
+	/* Deaths are few: each has several chances. */
+	for (int i = 0; i < 4 && s->backup_ms != 0 && s->restored_ms == 0; i++)
+		strikes = strikes || sim_strikes(s, FAULT_RESTORE, 0);
+	if (!strikes)
 		return;
 	disk_copy(s->backup, s->disk);
 	s->restored_ms = s->now_ms;
@@ -320,7 +325,7 @@ static void maybe_restore(struct sim *s)
 
 static void maybe_copy(struct sim *s)
 {
-	if (s->backup == NULL || s->backup_ms != 0 || !s->has_faults || sim_below(s, 0, 60) != 0)
+	if (s->backup == NULL || s->backup_ms != 0 || !s->has_faults || sim_below(s, 0, 20) != 0)
 		return;
 	disk_copy(s->disk, s->backup);
 	s->backup_ms = s->now_ms;

@@ -308,6 +308,8 @@ void provider_arrive(struct sim *s, const struct task *task, const struct http_c
 	if (known != NULL)
 		sim_break(s, &s->report->unexplained, "F-D22: sent again to who has forgotten");
 	fault += (enum fault)sim_below(s, uid, FAULTS_OF_SUBMIT - FAULT_REQUEST_LOST);
+	if (sim_below(s, uid, 8) == 0)
+		fault = FAULT_LATER; /* what contradicts a proof is worth more of them */
 	if (!sim_strikes(s, fault, uid))
 		fault = FAULTS;
 	if (fault != FAULT_REQUEST_LOST)

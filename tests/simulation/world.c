@@ -6,7 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define FAULTS_UNTIL_MS (2 * SIM_HOUR)
+#define FAULTS_UNTIL_MS (9 * SIM_HOUR)
 #define END_MS (FAULTS_UNTIL_MS + 48 * SIM_HOUR)
 
 void sim_trace(struct sim *s, uint64_t a, uint64_t b)
@@ -425,7 +425,7 @@ static void play(struct sim *s, int64_t until_ms)
 
 /* When persons look; the last time soon enough for what they start to end. */
 static const int64_t nights_ms[] = {
-	SIM_HOUR, 8 * SIM_HOUR, 9 * SIM_HOUR, 26 * SIM_HOUR, 27 * SIM_HOUR};
+	SIM_HOUR, 8 * SIM_HOUR, 10 * SIM_HOUR, 33 * SIM_HOUR, 34 * SIM_HOUR};
 
 static void open_world(struct sim *s, size_t presses)
 {
