@@ -34,13 +34,15 @@ void person_answered(struct sim *s, const struct engine_event *event, size_t use
 		sim_break(s, &s->report->unexplained, "5.6: one person decided alone");
 	if (event->outcome == ENGINE_SAME_PERSON && user != 0)
 		sim_break(s, &s->report->unexplained, "5.6: two persons are taken for one");
+	/* A proposal of the night before, whose second person was not heard. */
+	if (event->outcome == ENGINE_SAME_PERSON)
+		decide(s, &c, 1);
 	if (event->outcome != ENGINE_PROPOSED)
 		return;
 	if (user != 0)
 		sim_break(s, &s->report->unexplained, "5.6: the second person is the first");
-	if (sim_below(s, 0, 4) == 0)
-		decide(s, &c, 0);
-	decide(s, &c, 1);
+	/* Now and then the first alone, who then calls the second. */
+	decide(s, &c, sim_below(s, 0, 4) == 0 ? 0 : 1);
 }
 
 /* What the provider says when asked about an attempt in doubt; by hand they do it themselves. */
