@@ -22,6 +22,7 @@ struct watched {
 struct asked {
 	int64_t since_ms;
 	int64_t taken, added;
+	int64_t refused_ms; /* when a delivery was last refused for lack of float */
 };
 
 struct float_state {
@@ -435,6 +436,22 @@ int floats_observe(struct engine *e, const struct account *account, int64_t bala
 	return rc;
 }
 
+/*
+ * Its balance is asked for at once: it may have been a moment's lack. A provider that refuses again
+ * and tells of money stays closed until the next balance of the schedule.
+ */
+static int ask_after_refusal(struct engine *e, const struct account *account)
+{
+	struct asked *asked = asked_of(e, account);
+	bool is_first =
+		asked->refused_ms == 0 || e->now_ms - asked->refused_ms >= LIMIT_FLOAT_EMPTY_MS;
+
+	asked->refused_ms = e->now_ms;
+	return is_first && account->float_every_ms > 0
+		       ? chore_at(e, OUTBOX_FLOAT, account, 0, e->now_ms)
+		       : 0;
+}
+
 /* Empty: whatever deliveries are under way would only give back what was not there. */
 static int note_refusal(struct engine *e, const struct account *account, struct str ref)
 {
@@ -447,6 +464,8 @@ static int note_refusal(struct engine *e, const struct account *account, struct 
 	o.slack_low = o.slack_high = 0;
 	if (rc == 0)
 		rc = STORE(e, observation_insert, &o);
+	if (rc == 0)
+		rc = ask_after_refusal(e, account);
 	e->floats->fresh_ms = 0;
 	engine_alarm(e, "float_refused", ref, "a delivery was refused for lack of float");
 	return rc;
