@@ -79,7 +79,7 @@ bench: deps-bench ## hops and purchases, side by side with the peers
 
 install: all ## copy the binary, menus and configuration examples below $(DESTDIR)$(PREFIX)
 	install -D -m 755 $(B)/tama $(DESTDIR)$(PREFIX)/bin/tama
-	for f in $$(find menus config -type f); do install -D -m 644 $$f $(DESTDIR)$(PREFIX)/share/tama/$$f; done
+	for f in $$(find menus config docs deploy -type f); do install -D -m 644 $$f $(DESTDIR)$(PREFIX)/share/tama/$$f; done
 
 clean: ## remove build/
 	rm -rf build

@@ -29,6 +29,11 @@ gateway {
   -- The database, the session log and the socket of `tama` commands. On a disk of this machine.
   data = "/var/lib/tama",
 
+  -- How far the store had come when money last left because of it, so that a restored backup or a
+  -- cloned machine is noticed and sends nothing. Better on another disk, and never in the backup.
+  -- The folder must exist and be ours; without this line it is DATA.mark beside the data.
+  mark = "/var/lib/tama-mark/mark",
+
   -- The socket of `tama purchases`, `review` and the others, mode 0660. By default it is in the data
   -- directory, which is closed to all but its owner; elsewhere a group can be let in, whose members
   -- then decide cases two by two (docs/operations.md).
@@ -253,6 +258,9 @@ channel "at-ci" {
 
   -- When our answer must have left, below the aggregator's own limit.
   hop = "5s",
+
+  -- What may be bought through it, as in `limits`: what is at stake when its secret is stolen.
+  cap = { ten_minutes = { count = 1000, value = 5000000 } },
 
   -- Hops of this channel at once; beyond it people are asked to try again.
   in_flight = 256,

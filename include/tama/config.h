@@ -224,6 +224,7 @@ struct channel {
 	unsigned resume_ms; /* after that it can be resumed for so long: 600000 */
 	unsigned hop_ms; /* our answer's deadline: 5000 */
 	unsigned in_flight; /* hops of this channel at once */
+	struct velocity cap; /* of what is bought through it */
 	const struct account_field *fields; /* SMS gateway: url, username, password, sender */
 	size_t fields_len;
 	bool out_of_service;
@@ -232,6 +233,7 @@ struct channel {
 struct config {
 	struct str file;
 	struct str data_dir;
+	struct str mark; /* path of the store's mark (mark.h): beside data_dir unless said */
 	struct str socket; /* for the operator's commands; empty: DATA/tama.sock */
 	int64_t verify_ms; /* between two looks of the gateway at its own store */
 	struct str standby; /* a directory on another disk; empty: no copy is kept */

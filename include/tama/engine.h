@@ -41,6 +41,8 @@ enum engine_outcome {
 	ENGINE_PENDING = 0,
 	ENGINE_DONE, /* committed as asked */
 	ENGINE_REPEATED, /* BUY: this key was bought before: its reply and ref are in the answer */
+	ENGINE_AGAIN, /* BUY: the same was bought minutes ago, as repeat_ref: ask, and come again with
+			 intent->is_repeat_confirmed */
 	ENGINE_SPACED, /* BUY: the provider wants a pause; until_ms tells when it works again */
 	ENGINE_REF_TAKEN, /* BUY: draw another reference */
 	ENGINE_CLOSED, /* BUY: offer, operator or account is out of service */
@@ -82,7 +84,7 @@ struct engine_buy {
 	struct str repeat_reply;
 	struct str repeat_ref;
 	uint64_t purchase;
-	int64_t until_ms;
+	int64_t until_ms; /* by the wall clock: for people */
 };
 
 struct engine_prepared {
@@ -252,7 +254,7 @@ struct engine_world {
 
 struct engine_stats {
 	uint64_t commits, events;
-	uint64_t bought, repeated, spaced, limited, cancelled;
+	uint64_t bought, repeated, asked_again, spaced, limited, cancelled;
 	uint64_t sent, not_sent, unknown;
 	uint64_t succeeded, failed, expired;
 	uint64_t ipns, ipn_duplicates, orphans, contradictions, mismatches;
@@ -260,7 +262,9 @@ struct engine_stats {
 	uint64_t polls, sms_rows, sms_sent;
 	uint64_t no_float; /* purchases refused for lack of float */
 	uint64_t observations, reconciled, findings;
-	uint64_t lanes_held; /* accounts held now */
+	int64_t clock_off_ms; /* the wall clock's lead over the engine's */
+	uint64_t lanes_stopped; /* by their breaker, now */
+	uint64_t lanes_held; /* holds that stand now; one of '*' is of the whole node */
 };
 
 /*
@@ -274,6 +278,8 @@ void engine_free(struct engine **engine);
 
 /* A reload: the engine takes its own reference. */
 void engine_set_config(struct engine *engine, const struct config *config);
+/* The one it works by; borrowed until the next set. */
+const struct config *engine_config(const struct engine *engine);
 
 /*
  * One group commit: the events (a list by ->next, at most LIMIT_ENGINE_BATCH), then whatever fell
@@ -283,6 +289,10 @@ void engine_set_config(struct engine *engine, const struct config *config);
  * more.
  */
 int64_t engine_step(struct engine *engine, struct engine_event *events);
+
+/* Whether an account takes new purchases now, so that a menu can close politely before anything is
+ * confirmed. By the engine's thread, between steps. */
+bool engine_account_sells(const struct engine *engine, const struct account *account);
 
 void engine_stats(const struct engine *engine, struct engine_stats *out);
 

@@ -71,13 +71,25 @@
 #define LIMIT_ENGINE_QUEUE 8192
 #define LIMIT_ENGINE_BATCH 256
 #define LIMIT_OUTBOX_BATCH 256
+#define LIMIT_MARK_MS 1000 /* so old the store's mark may be while there is traffic */
 #define LIMIT_ATTEMPTS 250 /* of one leg: only NOT_SENT ones can be many */
+
+/* The engine's clock. */
+#define LIMIT_CLOCK_AHEAD_MS (30 * 24 * 3600 * (int64_t)1000) /* over a boot; more is cut */
+#define LIMIT_CLOCK_OFF_MS (60 * 1000) /* off the wall clock: told */
+
+/* An account's circuit breaker (reliability 2.7). */
+#define LIMIT_LANE_SENDS 20 /* the last so many are looked at */
+#define LIMIT_LANE_DOUBTS 5 /* so many of them in doubt stop the lane */
+#define LIMIT_LANE_PAUSE_MS (60 * 1000) /* before one may try, doubling */
+#define LIMIT_LANE_PAUSE_MAX_MS (15 * 60 * 1000)
+#define LIMIT_LANE_LOOK_MS (3600 * 1000) /* sends of so long ago count after a restart */
 
 /* The operator's socket. */
 #define LIMIT_ADMIN_SESSIONS 8
 
 /* The standby copy. */
-#define LIMIT_STANDBY_BYTES ((size_t)64 * 1024 * 1024) /* of pages that wait to be written there */
+#define LIMIT_STANDBY_BYTES ((size_t)64 * 1024 * 1024) /* of pages that wait */
 #define LIMIT_STANDBY_SEGMENT (16 * 1024 * 1024) /* of the log, before the next file begins */
 #define LIMIT_STANDBY_LOG ((int64_t)256 * 1024 * 1024) /* before a new base cuts it */
 
@@ -101,6 +113,7 @@
 #define LIMIT_FLOAT_PROMISES 1024 /* accounts and offers with something under way */
 #define LIMIT_LIST_PAGES 2000 /* of a provider's list, a day */
 #define LIMIT_LIST_ROWS 200 /* of a page */
+#define LIMIT_REPEAT_MS (3 * 60 * 1000) /* the same again within this: asked about (F-G3) */
 #define LIMIT_SMS_MS (24 * 3600 * 1000)
 #define LIMIT_ORPHAN_MS (15 * 60 * 1000) /* so long a provider is asked to come again */
 

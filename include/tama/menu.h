@@ -24,6 +24,9 @@ struct menu_host;
 int menu_host_new(const struct config *config, struct menu_host **out, struct err *err);
 void menu_host_free(struct menu_host **host);
 
+/* Name of the effect that says a purchase repeats one of minutes ago; its value is "ref=...". */
+#define MENU_REPEAT "repeat"
+
 struct menu_input {
 	struct str text;
 	bool is_pretyped; /* arrived together with others: never answers a confirmation or a secret
@@ -56,6 +59,9 @@ struct menu_turn {
 	/* What may still be sold of a float, by the names of engine.h; NULL: no limit is known. */
 	int64_t (*available)(void *available_ctx, struct str name);
 	void *available_ctx;
+	/* Whether an account sells nothing now, beyond its own switch; NULL: all sell. */
+	bool (*is_closed)(void *closed_ctx, const struct account *account);
+	void *closed_ctx;
 	struct str nonce; /* transcripts: what a fresh nonce is; empty: drawn by chance */
 };
 
@@ -80,6 +86,7 @@ struct buy_intent {
 	int64_t face_value, fee, price;
 	uint32_t secret; /* handle of the OTP, 0 for none */
 	struct str ref; /* = turn->next_ref */
+	bool is_repeat_confirmed; /* told of the one just before, the person wants another */
 	struct str texts[PURCHASE_TEXTS]; /* at most 160 septets each */
 };
 
@@ -120,7 +127,10 @@ struct menu_result {
  * the journal is as it was before.
  *
  * The one look-up is "last_purchase", without arguments: what became of the caller's latest
- * purchase. Its value has the keys ref, state (purchase_state_name in lower case), amount and price
+ * purchase. A turn after a purchase that was refused as a repeat carries the effect MENU_REPEAT with
+ * the earlier one's reference: behind the confirmation the menu then asks "encore ?".
+ *
+ * Of "last_purchase" the value has the keys ref, state (purchase_state_name in lower case), amount and price
  * (minor units), operator (name), to (E.164 digits). Values hold neither ';' nor '=' nor control
  * characters.
  */

@@ -23,6 +23,7 @@
 #include "tama/arena.h"
 #include "tama/err.h"
 #include "tama/ledger.h"
+#include "tama/mark.h"
 #include "tama/vault.h"
 
 struct store;
@@ -99,7 +100,8 @@ struct outbox_row {
 	struct str channel; /* SMS: the channel it leaves by */
 	struct str to; /* SMS: E.164 digits */
 	struct str body; /* SMS: sealed at rest */
-	struct str dlr; /* SMS: last delivery state told by the gateway: "", "buffered", ... */
+	struct str dlr; /* SMS: last delivery state told by the gateway: "", "buffered", ...; our
+			   own "refused" and "too_old" where it never went out */
 };
 
 enum inbox_kind {
@@ -307,6 +309,7 @@ enum velocity_of {
 	VELOCITY_OF_BENEFICIARY,
 	VELOCITY_OF_ALL, /* the partner's purchases; key: the currency */
 	VELOCITY_OF_ACCOUNT, /* requests that may have left, refunds too; key: the account */
+	VELOCITY_OF_CHANNEL, /* purchases; key: the channel they came by */
 };
 
 /* What has been bought since a time; purchases CANCELLED or EXPIRED do not count. */
@@ -315,7 +318,7 @@ struct velocity_count {
 	uint32_t partner;
 	struct str key, currency;
 	int64_t since_ms; /* exclusive */
-	int64_t span_ms; /* ALL and ACCOUNT: counted in spans of so long, by their beginning */
+	int64_t span_ms; /* all but numbers: counted in spans of so long, by their beginning */
 	int64_t count_max, value_max;
 };
 
@@ -324,6 +327,23 @@ struct store_counts {
 	uint64_t parked; /* inbox rows with a verdict that waits for a person */
 	uint64_t outbox_due; /* owed, whether due yet or not */
 	uint64_t refund_due;
+};
+
+/* What the store knows of the life before this one. */
+struct store_past {
+	enum mark_verdict mark;
+	uint64_t frozen_id; /* purchases up to it are of a life that this store may not remember */
+	uint64_t last_id; /* the largest that store or mark know: draw larger ones */
+	int64_t clock_ms; /* the engine's clock when it was last kept; 0: never */
+	int64_t boot_ms; /* CLOCK_BOOTTIME then */
+	bool is_same_boot; /* as now */
+};
+
+/* This moment, for the mark and the clock. */
+struct store_moment {
+	int64_t boot_ms, clock_ms;
+	uint64_t last_id; /* the largest drawn */
+	uint64_t frozen_id; /* of an accepted store: kept for ever */
 };
 
 struct store_ops {
@@ -344,6 +364,18 @@ struct store_ops {
 
 	/* This process's life: larger than any before. Set at open, in a commit of its own. */
 	uint64_t (*incarnation)(const struct store *);
+	/* As found at open; .mark is FITS once the store has been accepted. */
+	void (*past)(const struct store *, struct store_past *);
+	/*
+	 * The last word of a transaction. Where it has written something and the mark is older than
+	 * LIMIT_MARK_MS it raises the generation and keeps the clock, in the same commit. A store
+	 * that is not trusted (mark.h) raises nothing until is_accepted says that everything in it
+	 * which may have been sent is frozen: then its generation passes the mark's.
+	 */
+	int (*mark_raise)(struct store *, const struct store_moment *, bool is_accepted);
+	/* After the commit and before anything of it is sent: writes the mark if that is owed.
+	 * TAMA_EIO: it still is. */
+	int (*mark_write)(struct store *, struct err *);
 
 	/* TAMA_EEXIST when (partner, uid, ordinal) is there; TAMA_ECONFLICT when only the ref is
 	 * taken. */
@@ -355,6 +387,10 @@ struct store_ops {
 	/* The newest of a payer; TAMA_ENOTFOUND. */
 	int (*purchase_last)(struct store *, uint32_t partner, struct str payer, struct arena *,
 		struct purchase_row *);
+	/* The newest since a moment with this one's payer, beneficiary, offer and face value that was
+	 * not called off (CANCELLED, EXPIRED, REFUNDED): its reference; TAMA_ENOTFOUND. */
+	int (*purchase_repeated)(struct store *, const struct purchase_row *like, int64_t since_ms,
+		struct arena *, struct str *ref_out);
 	/* What its attempts make of the legs; the has_ fields are left as they are. */
 	int (*purchase_legs)(
 		struct store *, uint32_t partner, uint64_t id, struct purchase_legs *out);
@@ -379,6 +415,11 @@ struct store_ops {
 	/* Writes state, owner, epoch, hash, provider_id, polls, times where version still is
 	 * row->version, and raises it by one; TAMA_ECONFLICT. */
 	int (*attempt_update)(struct store *, const struct attempt_row *);
+	/* What the account sent last, by id, those after `since` only; newest first. */
+	int (*attempt_recent)(struct store *, uint32_t partner, struct str account, uint64_t since,
+		struct arena *, struct attempt_row *, size_t max);
+	/* Attempts READY, of every partner; at most max, oldest first. */
+	int (*attempt_unsent)(struct store *, struct arena *, struct attempt_row *, size_t max);
 	/* Attempts SENDING under an older incarnation; at most max, oldest first. */
 	int (*attempt_orphans)(struct store *, struct arena *, struct attempt_row *, size_t max);
 
@@ -519,6 +560,7 @@ struct store {
 struct store_config {
 	struct str dir; /* the data directory: made if missing, 0700; locked by flock */
 	const struct vault *vault; /* must outlive the store */
+	struct str mark; /* the mark's path; empty: none is kept */
 	bool in_memory; /* tests and simulation: no lock, no disk */
 };
 
@@ -572,7 +614,8 @@ enum store_view {
 	VIEW_DECISIONS, /* of persons, about it or its attempts */
 	VIEW_OPEN_CASES, /* attempts in REVIEW or CONTRADICTED, oldest first: after, max */
 	VIEW_PARKED, /* inbox rows that wait for a person: after, max */
-	VIEW_ATTEMPT, /* one, by id in `after` */
+	VIEW_PURCHASE_BY_ID, /* one, by id in `after` */
+	VIEW_ATTEMPT, /* likewise */
 	VIEW_PARKED_ONE, /* likewise */
 	VIEW_HOLD, /* likewise */
 	VIEW_REFUNDS, /* purchases REFUND_DUE whose refund has not begun: after, max */

@@ -3,6 +3,7 @@
 
 #include "tama/crash.h"
 #include "tama/limits.h"
+#include "tama/mutant.h"
 
 static void fill_purchase(struct engine *e, const struct engine_buy *buy, struct purchase_row *p)
 {
@@ -143,6 +144,20 @@ static int64_t first_due(const struct engine *e, const struct buy_intent *intent
 	return e->now_ms + op->push_delay_ms;
 }
 
+/* 2.7: the same once more within minutes is never dropped and never bought unasked. */
+static int ask_again(struct engine *e, struct engine_event *event, const struct purchase_row *p)
+{
+	struct str ref;
+	int rc = STORE(e, purchase_repeated, p, e->now_ms - LIMIT_REPEAT_MS, &e->arena, &ref);
+
+	if (rc != 0)
+		return rc == TAMA_ENOTFOUND ? 0 : rc;
+	event->as.buy.repeat_ref = arena_str(&event->arena, ref);
+	event->outcome = ENGINE_AGAIN;
+	e->stats.asked_again++;
+	return 0;
+}
+
 static int buy_new(struct engine *e, struct engine_event *event)
 {
 	struct engine_buy *buy = &event->as.buy;
@@ -164,7 +179,7 @@ static int buy_new(struct engine *e, struct engine_event *event)
 		return rc;
 	if (free_ms > e->now_ms) {
 		event->outcome = ENGINE_SPACED;
-		buy->until_ms = free_ms;
+		buy->until_ms = e->wall_ms + (free_ms - e->now_ms);
 		e->stats.spaced++;
 		return 0;
 	}
@@ -176,6 +191,9 @@ static int buy_new(struct engine *e, struct engine_event *event)
 		e->stats.limited++;
 		return 0;
 	}
+	rc = buy->intent->is_repeat_confirmed ? 0 : ask_again(e, event, &p);
+	if (rc != 0 || event->outcome == ENGINE_AGAIN)
+		return rc;
 	rc = STORE(e, purchase_insert, &p);
 	if (rc == TAMA_ECONFLICT) {
 		event->outcome = ENGINE_REF_TAKEN;
@@ -186,6 +204,8 @@ static int buy_new(struct engine *e, struct engine_event *event)
 	rc = insert_rows(e, buy, &p, &a, first_due(e, buy->intent, p.has_collect));
 	if (rc != 0)
 		return rc;
+	lane_note_sale(e, buy->intent->offer->collect.account);
+	lane_note_sale(e, buy->intent->offer->deliver.account);
 	buy->purchase = p.id;
 	event->outcome = ENGINE_DONE;
 	e->stats.bought++;
@@ -206,9 +226,9 @@ int handle_buy(struct engine *e, struct engine_event *event)
 		return 0;
 	}
 	rc = STORE(e, purchase_by_key, buy->partner, buy->uid, buy->ordinal, &e->arena, &p);
-	if (rc == 0)
+	if (rc == 0 && !MUTANT(REPEAT_IS_NEW))
 		return repeat(e, event, &p);
-	if (rc != TAMA_ENOTFOUND)
+	if (rc != TAMA_ENOTFOUND && rc != 0)
 		return rc;
 	if (is_closed(e, buy)) {
 		event->outcome = ENGINE_CLOSED;

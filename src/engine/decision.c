@@ -203,12 +203,7 @@ static int look_hold(struct engine *e, struct subject *s)
 
 static int apply_release(struct engine *e, struct subject *s)
 {
-	struct effect *effect = engine_effect(e, EFFECT_RELEASE);
-
-	if (effect == NULL)
-		return TAMA_ENOMEM;
-	effect->wire.account = s->hold.account;
-	return STORE(e, hold_release, s->row.partner, s->row.hold, e->now_ms);
+	return lane_release(e, s->row.partner, s->row.hold);
 }
 
 /* ---- propose, agree, apply ---------------------------------------------------------------------

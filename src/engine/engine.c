@@ -3,6 +3,7 @@
 
 #include "tama/crash.h"
 #include "tama/limits.h"
+#include "tama/mutant.h"
 
 /* A step's rows, answers aside: a full batch of events with bodies of 64 KiB each fits. */
 #define STEP_BYTES ((size_t)64 * 1024 * 1024)
@@ -116,15 +117,9 @@ static void effect_run(struct engine *e, const struct effect *effect)
 	case EFFECT_SMS:
 		(void)w->send_sms(w->ctx, &effect->sms);
 		break;
-	case EFFECT_HOLD:
-		lane_hold(e, effect->wire.account);
-		break;
 	case EFFECT_ACCOUNT:
 		if (w->ask_account != NULL)
 			(void)w->ask_account(w->ctx, &effect->account);
-		break;
-	case EFFECT_RELEASE:
-		lane_release(e, effect->wire.account);
 		break;
 	case EFFECT_ALARM:
 		w->alarm(w->ctx, effect->what, effect->ref, effect->detail);
@@ -187,17 +182,21 @@ static int guarded(struct engine *e, int (*work)(struct engine *, void *), void 
 {
 	struct engine_stats stats = e->stats;
 	struct effect **mark = e->effects_end;
+	const struct lane_undo *undo = e->undo;
 	int rc = e->store->ops->savepoint(e->store);
 
 	if (rc != 0)
 		return rc;
 	rc = work(e, what);
-	if (rc == 0)
+	if (rc == 0 || MUTANT(HALF_AN_EVENT))
 		return e->store->ops->release(e->store);
 	*mark = NULL;
 	e->effects_end = mark;
+	lanes_undo(e, undo);
 	e->stats = stats;
-	return e->store->ops->rollback_to(e->store) == 0 ? rc : TAMA_EIO;
+	if (e->store->ops->rollback_to(e->store) != 0)
+		return TAMA_EIO;
+	return e->lanes_touched && lanes_load(e) != 0 ? TAMA_EIO : rc;
 }
 
 /*
@@ -275,11 +274,39 @@ static int recover_one(struct engine *e, void *what)
 	int rc = case_load(e, row->partner, row->id, &c);
 
 	if (rc == 0)
-		rc = case_apply(e, &c, AEV_DOUBT, 0, &step);
+		rc = case_apply(
+			e, &c, MUTANT(CRASH_IS_NOT_SENT) ? AEV_NOT_SENT : AEV_DOUBT, 0, &step);
 	if (rc == 0)
 		engine_alarm(
 			e, "owner_dead", c.purchase.ref, "was being sent when the process died");
 	return rc;
+}
+
+/*
+ * A store that has not come as far as its mark, or is somewhere else: held from the first commit
+ * on, what is READY frozen batch by batch, and accepted in the commit of the last.
+ */
+static int distrust(struct engine *e, bool *more_out)
+{
+	struct attempt_row *rows = arena_alloc(&e->arena, sizeof(*rows) * LIMIT_OUTBOX_BATCH);
+	struct store_past past;
+	int n;
+
+	e->store->ops->past(e->store, &past);
+	if (mark_is_trusted(past.mark))
+		return 0;
+	n = rows != NULL ? lanes_distrust(e, past.mark) : TAMA_ENOMEM;
+	if (n == 0)
+		n = STORE(e, attempt_unsent, &e->arena, rows, LIMIT_OUTBOX_BATCH);
+	for (int i = 0; i < n; i++) {
+		int rc = guarded(e, lane_freeze_one, &rows[i]);
+
+		if (rc != 0)
+			return rc;
+	}
+	*more_out = n == LIMIT_OUTBOX_BATCH;
+	e->is_accepting = n >= 0 && !*more_out;
+	return n < 0 ? n : 0;
 }
 
 /*
@@ -310,7 +337,7 @@ static int recover(struct engine *e, bool *more_out)
 	}
 	CRASH_POINT("K29");
 	*more_out = n == LIMIT_OUTBOX_BATCH;
-	return 0;
+	return *more_out ? 0 : distrust(e, more_out);
 }
 
 static void finish_events(struct engine_event *events, enum engine_outcome outcome)
@@ -324,6 +351,15 @@ static void finish_events(struct engine_event *events, enum engine_outcome outco
 			event->outcome = outcome;
 		event->done(event);
 	}
+}
+
+/* What was decided and is durable goes out. */
+static void run_effects(struct engine *e)
+{
+	for (const struct effect *effect = e->effects; effect != NULL; effect = effect->next)
+		effect_run(e, effect);
+	e->effects = NULL;
+	e->effects_end = &e->effects;
 }
 
 static int work(struct engine *e, struct engine_event *events, bool *more_out)
@@ -359,6 +395,15 @@ static int work(struct engine *e, struct engine_event *events, bool *more_out)
 	}
 	if (events != NULL)
 		CRASH_POINT("K6");
+	rc = e->store->ops->mark_raise(e->store,
+		&(struct store_moment){e->boot_ms, e->now_ms, e->last_id, e->frozen_id},
+		e->is_accepting);
+	if (rc != 0) {
+		e->store->ops->rollback(e->store);
+		return TAMA_EIO;
+	}
+	if (MUTANT(SENT_BEFORE_COMMIT))
+		run_effects(e);
 	rc = e->store->ops->commit(e->store, &err);
 	if (rc != 0)
 		e->world.alarm(e->world.ctx, "commit", STR(""), err.text);
@@ -381,6 +426,34 @@ static int64_t next_due(struct engine *e, bool more)
 	return due_ms > e->now_ms ? due_ms - e->now_ms : 0;
 }
 
+static void look_at_clocks(struct engine *e)
+{
+	int64_t off_ms;
+	bool is_off;
+
+	e->boot_ms = e->world.boot_ms(e->world.ctx);
+	e->wall_ms = e->world.wall_ms(e->world.ctx);
+	e->now_ms = clock_now_ms(&e->clock, e->boot_ms);
+	off_ms = e->wall_ms - e->now_ms;
+	e->stats.clock_off_ms = off_ms;
+	is_off = off_ms > LIMIT_CLOCK_OFF_MS || off_ms < -LIMIT_CLOCK_OFF_MS;
+	if (is_off && !e->is_off)
+		e->world.alarm(e->world.ctx, "clock", STR(""),
+			"the wall clock was set: deadlines keep to the time that has passed");
+	e->is_off = is_off;
+}
+
+/* Before what this commit covers is sent. */
+static void keep_mark(struct engine *e)
+{
+	struct err err = ERR_INIT;
+	bool was_unmarked = e->is_unmarked;
+
+	e->is_unmarked = e->store->ops->mark_write(e->store, &err) != 0;
+	if (e->is_unmarked && !was_unmarked)
+		e->world.alarm(e->world.ctx, "mark", STR(""), err.text);
+}
+
 int64_t engine_step(struct engine *e, struct engine_event *events)
 {
 	struct engine_stats stats = e->stats;
@@ -388,24 +461,28 @@ int64_t engine_step(struct engine *e, struct engine_event *events)
 	int rc;
 
 	tama_assert(!e->is_dead);
-	e->now_ms = e->world.wall_ms(e->world.ctx);
-	e->boot_ms =
-		e->world.boot_ms(e->world.ctx); /* a claim's age counts from before its commit */
+	look_at_clocks(e); /* a claim's age counts from before its commit */
 	arena_reset(&e->arena);
 	e->effects = NULL;
 	e->effects_end = &e->effects;
+	e->lanes_touched = e->is_accepting = false;
 	rc = work(e, events, &more);
 	if (rc != 0) {
+		lanes_undo(e, NULL);
 		e->stats = stats;
 		floats_forget(e->floats);
 	}
+	e->undo = NULL;
+	if (rc != 0 && rc != TAMA_EDOUBT && e->lanes_touched && lanes_load(e) != 0)
+		e->is_unmarked = true;
 	if (rc == TAMA_EDOUBT) {
 		e->is_dead = true;
 		finish_events(events, ENGINE_IN_DOUBT);
 		return TAMA_EDOUBT;
 	}
 	if (rc != 0) {
-		finish_events(events, ENGINE_NOT_DONE);
+		finish_events(
+			events, MUTANT(ANSWERED_WITHOUT_COMMIT) ? ENGINE_PENDING : ENGINE_NOT_DONE);
 		return e->is_dead ? TAMA_EDOUBT : TAMA_EIO;
 	}
 	if (events != NULL)
@@ -413,26 +490,9 @@ int64_t engine_step(struct engine *e, struct engine_event *events)
 	e->stats.commits++;
 	/* Answers first: a phone waits for them, the provider does not. */
 	finish_events(events, ENGINE_PENDING);
-	for (const struct effect *effect = e->effects; effect != NULL; effect = effect->next)
-		effect_run(e, effect);
+	keep_mark(e);
+	run_effects(e);
 	return next_due(e, more);
-}
-
-int engine_new(const struct engine_world *world, struct store *store, const struct config *config,
-	struct engine **out, struct err *err)
-{
-	struct engine *e = calloc(1, sizeof(*e));
-
-	if (e == NULL)
-		return err_set(err, TAMA_ENOMEM, "out of memory");
-	e->world = *world;
-	e->store = store;
-	e->config = config_ref(config);
-	e->incarnation = store->ops->incarnation(store);
-	arena_init(&e->arena, STEP_BYTES);
-	e->floats = floats_new();
-	*out = e;
-	return 0;
 }
 
 void engine_free(struct engine **engine)
@@ -448,13 +508,63 @@ void engine_free(struct engine **engine)
 	*engine = NULL;
 }
 
+static void begin_clock(struct engine *e, const struct store_past *past)
+{
+	const struct clock_kept kept = {past->clock_ms, past->boot_ms, past->is_same_boot};
+	int64_t boot_ms = e->world.boot_ms(e->world.ctx);
+	const char *text = clock_start_text(
+		clock_begin(&e->clock, &kept, e->world.wall_ms(e->world.ctx), boot_ms));
+
+	e->now_ms = clock_now_ms(&e->clock, boot_ms);
+	if (text != NULL)
+		e->world.alarm(e->world.ctx, "clock", STR(""), text);
+}
+
+int engine_new(const struct engine_world *world, struct store *store, const struct config *config,
+	struct engine **out, struct err *err)
+{
+	struct engine *e = calloc(1, sizeof(*e));
+	struct store_past past;
+	int rc;
+
+	if (e == NULL)
+		return err_set(err, TAMA_ENOMEM, "out of memory");
+	e->world = *world;
+	e->store = store;
+	e->config = config_ref(config);
+	e->incarnation = store->ops->incarnation(store);
+	store->ops->past(store, &past);
+	begin_clock(e, &past);
+	e->last_id = past.last_id;
+	e->frozen_id = past.frozen_id;
+	arena_init(&e->arena, STEP_BYTES);
+	e->floats = floats_new();
+	rc = lanes_load(e);
+	if (rc == 0)
+		rc = lanes_meet(e);
+	if (rc != 0) {
+		engine_free(&e);
+		return err_set(err, rc, "the lanes cannot be read");
+	}
+	*out = e;
+	return 0;
+}
+
 void engine_set_config(struct engine *e, const struct config *config)
 {
 	const struct config *old = e->config;
 
 	e->config = config_ref(config);
 	floats_forget(e->floats);
+	/* A lane that cannot be read begins without a past. */
+	if (lanes_meet(e) != 0)
+		e->world.alarm(e->world.ctx, "lanes", STR(""), "the store does not answer");
 	config_unref(&old);
+}
+
+const struct config *engine_config(const struct engine *e)
+{
+	return e->config;
 }
 
 void engine_stats(const struct engine *e, struct engine_stats *out)

@@ -6,7 +6,9 @@
 #ifndef TAMA_ENGINE_PRIV_H
 #define TAMA_ENGINE_PRIV_H
 
+#include "tama/clock.h"
 #include "tama/engine.h"
+#include "tama/limits.h"
 
 /* When so many are held, all are. */
 #define LANES_HELD_MAX 32
@@ -18,9 +20,7 @@ enum effect_kind {
 	EFFECT_QUERY,
 	EFFECT_SMS,
 	EFFECT_ALARM,
-	EFFECT_HOLD, /* wire.account */
 	EFFECT_ACCOUNT,
-	EFFECT_RELEASE, /* wire.account */
 };
 
 struct effect {
@@ -34,19 +34,57 @@ struct effect {
 	const char *detail;
 };
 
+/* A row of `hold`; '*' of partner 0 is the whole node. */
+struct engine_hold {
+	uint32_t partner;
+	char account[64];
+};
+
+/* What the breaker knows of an account: rebuilt from the store by a new life. */
+struct lane {
+	uint32_t partner;
+	char account[64];
+	struct {
+		uint64_t attempt;
+		bool is_doubt; /* UNKNOWN, and nothing proven since */
+	} last[LIMIT_LANE_SENDS];
+	unsigned next; /* of `last` */
+	bool is_stopped;
+	int64_t pause_ms, until_ms; /* stopped: from then on one may try */
+	uint64_t probe; /* the one that tries; 0: none */
+	int64_t sold_ms; /* stopped: from then on one may be sold to try with */
+};
+
+/* As it was before a change: put back when the change is not kept. */
+struct lane_undo {
+	struct lane_undo *next;
+	struct lane *lane;
+	struct lane was;
+};
+
 struct engine {
 	struct engine_world world;
 	struct store *store;
 	const struct config *config;
 	uint64_t incarnation;
 	uint64_t last_id;
-	int64_t now_ms, boot_ms; /* of this step */
+	struct engine_clock clock;
+	int64_t now_ms, boot_ms; /* of this step; now by the engine's clock */
+	int64_t wall_ms; /* for what people read */
+	bool is_off; /* the clocks differ, and that has been told */
 	struct arena arena;
 	struct effect *effects, **effects_end;
 	bool has_recovered; /* no orphan of an earlier incarnation is left, and that is durable */
 	bool is_dead;
-	char held[LANES_HELD_MAX][64]; /* names of accounts */
-	size_t held_len;
+	struct engine_hold holds[LANES_HELD_MAX];
+	size_t holds_len;
+	struct lane lanes[LIMIT_CONFIG_LIST];
+	size_t lanes_len;
+	struct lane_undo *undo; /* of this step, newest first */
+	bool lanes_touched; /* by this step: read anew should it not be kept */
+	bool is_unmarked; /* the mark could not be written: nothing new is sent */
+	bool is_accepting; /* this step freezes the last of an untrusted store */
+	uint64_t frozen_id; /* purchases up to it are of a life that this store may not remember */
 	struct engine_stats stats;
 	struct float_state *floats;
 };
@@ -201,14 +239,40 @@ int pause_give_back(struct engine *e, const struct attempt_row *attempt);
 /* Proven that the call which began it never reached the provider. */
 int pause_end(struct engine *e, const struct attempt_row *attempt);
 
-/* ---- lane.c ---- */
+/* ---- lane.c, breaker.c ---- */
 
-/* Whether requests may go out for this account now; NULL: gone from the configuration. */
+/* Reads the holds that stand. 0, TAMA_EIO. */
+int lanes_load(struct engine *e);
+/* Makes the lanes of accounts that are new in the configuration, from what the store tells. */
+int lanes_meet(struct engine *e);
+/* Puts back what changed since `mark` (of e->undo), which was not kept. */
+void lanes_undo(struct engine *e, const struct lane_undo *mark);
+
+/* Neither switched off, gone nor held: the breaker aside. */
+bool lane_is_in_service(const struct engine *e, const struct account *account);
+/* Whether the account sells now: in service, not held, not stopped. NULL: gone. */
 bool lane_is_open(const struct engine *e, const struct account *account);
-/* No more of them until the process starts again. Run as an effect: after the commit. */
-void lane_hold(struct engine *e, struct str account);
-/* They go on: persons have released it. Likewise. */
-void lane_release(struct engine *e, struct str account);
+/* Whether this attempt may be sent now: as lane_is_open, or as the one that tries. */
+bool lane_may_send(const struct engine *e, const struct account *account, uint64_t attempt);
+/* A purchase was sold while the lane was stopped: the next only after a pause. */
+void lane_note_sale(struct engine *e, const struct account *account);
+/* An attempt has moved: what the breaker makes of it. */
+void lane_note(struct engine *e, const struct attempt_row *attempt, enum attempt_state next);
+/* An answer about an attempt that FAILED: a refusal for want of float stops the lane (F-D26). */
+void lane_note_refusal(
+	struct engine *e, const struct attempt_row *attempt, const struct facts *facts);
+/* No more of them, in the commit of this event, until lane_release. 0 also when held already. */
+int lane_hold(struct engine *e, uint32_t partner, struct str account, const char *reason);
+/* Ends a hold by its id, in the commit of the decision; TAMA_ENOTFOUND when none stands. */
+int lane_release(struct engine *e, uint32_t partner, uint64_t hold);
+
+/* The store may be older than what was sent: the whole node is held. */
+int lanes_distrust(struct engine *e, enum mark_verdict verdict);
+/* Whether what is READY of this purchase may have been sent by a life that the store forgot. */
+bool lane_is_frozen(const struct engine *e, uint64_t purchase);
+/* READY to REVIEW. The second loads the case of an attempt_row. */
+int lane_freeze_case(struct engine *e, struct engine_case *c);
+int lane_freeze_one(struct engine *e, void *row);
 
 /* ---- float.c ---- */
 
@@ -220,6 +284,8 @@ void floats_forget(struct float_state *floats);
 int floats_step(struct engine *e);
 /* Whether all that the purchase needs is there; notes it as promised. */
 bool floats_allow(struct engine *e, const struct buy_intent *intent);
+/* Whether the leg waits for news of a float that was refused (F-D26). */
+bool floats_may_send(const struct engine *e, const struct attempt_row *attempt);
 /* What a provider said about a leg: a refusal for lack of float empties it (F-D26). */
 int floats_heard(struct engine *e, const struct engine_case *c, const struct facts *facts);
 /* Something was observed or posted besides: worked out anew in this step. */

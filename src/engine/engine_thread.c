@@ -21,6 +21,8 @@ struct engine_thread {
 	struct engine_float floats[ENGINE_FLOATS_MAX];
 	size_t floats_len;
 	const struct config *next_config;
+	_Atomic size_t closed_len;
+	char closed[LIMIT_CONFIG_LIST][64]; /* accounts that sell nothing now */
 };
 
 /* struct engine_event begins with its link, as struct queue_item does. */
@@ -112,6 +114,23 @@ static void take_config(struct engine_thread *t)
 	config_unref(&next);
 }
 
+/* Mostly none is closed: then a menu asks no lock. Which configuration the names are of is the
+ * engine's; a name that a worker does not know is not asked for. */
+static void publish_closed(struct engine_thread *t)
+{
+	const struct config *config = engine_config(t->engine);
+	size_t n = 0;
+
+	for (size_t i = 0; i < config->accounts_len && n < LIMIT_CONFIG_LIST; i++) {
+		const struct account *account = &config->accounts[i];
+
+		if (!engine_account_sells(t->engine, account))
+			(void)snprintf(t->closed[n++], sizeof(t->closed[0]), "%.*s",
+				STR_ARG(account->name));
+	}
+	atomic_store(&t->closed_len, n);
+}
+
 static void publish(struct engine_thread *t, int64_t *counted_ms)
 {
 	int64_t now_ms = clock_boot_ms();
@@ -119,6 +138,7 @@ static void publish(struct engine_thread *t, int64_t *counted_ms)
 	(void)pthread_mutex_lock(&t->lock);
 	engine_stats(t->engine, &t->stats);
 	t->floats_len = engine_floats(t->engine, t->floats, ENGINE_FLOATS_MAX);
+	publish_closed(t);
 	/* Counting reads indices: once a second is often enough for a gauge. */
 	if (now_ms - *counted_ms >= 1000) {
 		*counted_ms = now_ms;
@@ -247,6 +267,19 @@ void engine_thread_set_config(struct engine_thread *t, const struct config *conf
 	t->next_config = config_ref(config);
 	(void)pthread_mutex_unlock(&t->lock);
 	config_unref(&old);
+}
+
+bool engine_thread_sells(struct engine_thread *t, struct str account)
+{
+	bool sells = true;
+
+	if (atomic_load(&t->closed_len) == 0)
+		return true;
+	(void)pthread_mutex_lock(&t->lock);
+	for (size_t i = 0; i < t->closed_len && sells; i++)
+		sells = !str_eq(str_c(t->closed[i]), account);
+	(void)pthread_mutex_unlock(&t->lock);
+	return sells;
 }
 
 bool engine_thread_is_dead(const struct engine_thread *t)

@@ -52,7 +52,7 @@ static int64_t longest_life(const struct config *config)
 
 static int open_stores(struct gateway *g, struct err *err)
 {
-	struct store_config store = {.dir = g->config->data_dir};
+	struct store_config store = {.dir = g->config->data_dir, .mark = g->config->mark};
 	struct session_config sessions = {.dir = g->config->data_dir,
 		.max = LIMIT_SESSIONS,
 		.keep_ms = longest_life(g->config)};

@@ -87,6 +87,8 @@ void engine_thread_stop(struct engine_thread **thread);
 int engine_thread_post(struct engine_thread *thread, struct engine_event *event);
 void engine_thread_post_always(void *thread, struct engine_event *event);
 void engine_thread_set_config(struct engine_thread *thread, const struct config *config);
+/* Whether the account takes purchases, as the engine saw it after its last step. Any thread. */
+bool engine_thread_sells(struct engine_thread *thread, struct str account);
 bool engine_thread_is_dead(const struct engine_thread *thread);
 void engine_thread_stats(
 	struct engine_thread *thread, struct engine_stats *out, struct store_counts *counts_out);
@@ -129,7 +131,7 @@ bool peer_is_one_of(const struct str *list, size_t len, struct str address);
 
 /* ---- admin_gateway.c: the person at night ---- */
 
-/* The standby, before the store is used by anybody else; the socket and the checker, last of all. */
+/* The standby: before anybody else uses the store. The socket and the checker: last of all. */
 int admin_start_standby(struct gateway *gateway, struct err *err);
 int admin_start(struct gateway *gateway, struct err *err);
 /* While the engine still answers. */

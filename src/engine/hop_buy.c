@@ -74,6 +74,20 @@ int hop_wait_buy(const struct exchange *x, struct session *session, size_t journ
 	return 0;
 }
 
+/* The entry that this hop appended in the belief that it would commit. */
+static void drop_purchase(struct session *s, size_t journal_mark)
+{
+	struct str journal = buf_str(&s->journal);
+	struct journal_entry entry;
+	size_t end = journal.n;
+
+	for (size_t at = journal_mark, begin = at; journal_next(journal, &at, &entry) == 1;
+		begin = at)
+		if (entry.kind == JOURNAL_BUY)
+			end = begin;
+	s->journal.n = end;
+}
+
 /* ---- and back ----------------------------------------------------------------------------------
  */
 
@@ -118,6 +132,21 @@ static struct hop_answer repeated(const struct hop *hop)
 		.text = str_from(packed, 1), .is_end = packed.n == 0 || packed.p[0] == 'E'};
 }
 
+/*
+ * The same was bought minutes ago. What was typed stands, the purchase does not; the menu goes on
+ * with the news, and asks.
+ */
+static struct hop_answer ask_again(const struct exchange *x, struct hop *hop)
+{
+	struct str ref = hop->event.as.buy.repeat_ref;
+
+	drop_purchase(&hop->session, hop->journal_mark);
+	hop->call.inputs_len = hop->inputs_used = 0;
+	hop->effect_name = STR(MENU_REPEAT);
+	(void)snprintf(hop->look_up.value, sizeof(hop->look_up.value), "ref=%.*s", STR_ARG(ref));
+	return hop_look_up_answer(x, hop);
+}
+
 struct hop_answer hop_buy_answer(const struct exchange *x, struct hop *hop)
 {
 	struct str lang = hop->session.lang;
@@ -127,6 +156,8 @@ struct hop_answer hop_buy_answer(const struct exchange *x, struct hop *hop)
 		return hop->bought;
 	case ENGINE_REPEATED:
 		return repeated(hop);
+	case ENGINE_AGAIN:
+		return ask_again(x, hop);
 	case ENGINE_SPACED:
 		return not_before(x, hop, "spaced");
 	case ENGINE_LIMITED:

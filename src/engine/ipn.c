@@ -3,6 +3,8 @@
 
 #include "tama/limits.h"
 
+#include "tama/mutant.h"
+
 /*
  * What makes two arrivals the same news: the attempt, the provider's id, its word, and the bytes.
  * An orphan whose attempt becomes known meanwhile is news again.
@@ -10,9 +12,9 @@
 static void ipn_key(
 	struct engine *e, const struct engine_ipn *ipn, uint64_t attempt, unsigned char *key)
 {
-	struct str text =
-		arena_printf(&e->arena, "%llu|%.*s|%.*s|%.*s", (unsigned long long)attempt,
-			STR_ARG(ipn->facts.id), STR_ARG(ipn->facts.word), STR_ARG(ipn->raw));
+	struct str text = arena_printf(&e->arena, "%llu|%.*s|%.*s|%.*s",
+		MUTANT(INBOX_KEY_WITHOUT_ATTEMPT) ? 0ULL : (unsigned long long)attempt,
+		STR_ARG(ipn->facts.id), STR_ARG(ipn->facts.word), STR_ARG(ipn->raw));
 
 	vault_digest(text, key);
 }
@@ -170,14 +172,10 @@ static bool is_hint(
  */
 static int hold_lane(struct engine *e, const struct engine_case *c)
 {
-	struct effect *effect = engine_effect(e, EFFECT_HOLD);
-
-	if (effect == NULL)
-		return TAMA_ENOMEM;
-	effect->wire.account = arena_str(&e->arena, c->attempt.account);
 	engine_alarm(e, "never_sent", c->purchase.ref,
 		"news of a request that was not sent: restored store or forgery; account held");
-	return 0;
+	return lane_hold(e, c->attempt.partner, c->attempt.account,
+		"news of a request that was never sent");
 }
 
 static int apply(struct engine *e, struct engine_case *c, const struct engine_ipn *ipn)
@@ -205,6 +203,7 @@ static int apply(struct engine *e, struct engine_case *c, const struct engine_ip
 	if (has_id && step.kind == STEP_MOVE)
 		c->attempt.provider_id = ipn->facts.id;
 	rc = case_apply(e, c, what, evidence, &step);
+	lane_note_refusal(e, &c->attempt, &ipn->facts);
 	return rc == 0 && step.next == ATTEMPT_CONTRADICTED ? poll_confirm(e, &c->attempt) : rc;
 }
 
@@ -247,6 +246,8 @@ static int first_arrival(struct engine *e, struct engine_event *event, struct en
 	rc = floats_heard(e, c, &ipn->facts);
 	if (rc != 0)
 		return rc;
+	if (MUTANT(IPN_WITHOUT_AMOUNT))
+		bits &= ~(unsigned)MATCH_AMOUNT;
 	return bits != 0 ? park(e, event, c, bits) : apply(e, c, ipn);
 }
 

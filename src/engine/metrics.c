@@ -73,6 +73,7 @@ static void add_purchases(struct gateway *g, struct buf *out)
 	counter(out, "tama_commits_total", "Group commits.", s.commits);
 	counter(out, "tama_purchases_total", "Purchases confirmed.", s.bought);
 	counter(out, "tama_purchases_repeated_total", "Confirmations redelivered.", s.repeated);
+	counter(out, "tama_purchases_again_total", "Repeats that were asked about.", s.asked_again);
 	counter(out, "tama_purchases_spaced_total", "Refused by the spacing gate.", s.spaced);
 	counter(out, "tama_purchases_no_float_total", "Refused for lack of float.", s.no_float);
 	counter(out, "tama_observations_total", "Balances told by providers.", s.observations);
@@ -103,8 +104,12 @@ static void add_purchases(struct gateway *g, struct buf *out)
 			buf_printf(out, "tama_attempts{state=\"%s\"} %llu\n",
 				attempt_state_name((enum attempt_state)i),
 				(unsigned long long)c.attempts[i]);
-	gauge(out, "tama_accounts_held", "Accounts held after news of what was never sent.",
+	gauge(out, "tama_accounts_held", "Holds that stand: accounts, or the whole node.",
 		s.lanes_held);
+	gauge(out, "tama_clock_off_ms", "Between the engine's clock and the wall clock.",
+		(uint64_t)(s.clock_off_ms < 0 ? -s.clock_off_ms : s.clock_off_ms));
+	gauge(out, "tama_accounts_stopped", "Accounts stopped by their circuit breaker.",
+		s.lanes_stopped);
 	gauge(out, "tama_inbox_parked", "Evidence that a person must look at.", c.parked);
 	gauge(out, "tama_refund_due", "Purchases paid and not delivered.", c.refund_due);
 	gauge(out, "tama_outbox", "What is still owed to the outside.", c.outbox_due);

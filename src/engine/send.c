@@ -6,6 +6,7 @@
 
 #include "tama/crash.h"
 #include "tama/limits.h"
+#include "tama/mutant.h"
 
 /* Never sent, and the time in which the customer expects it is over (or its secret is gone). */
 static int expire(struct engine *e, struct engine_case *c)
@@ -26,10 +27,12 @@ int due_send(struct engine *e, const struct outbox_row *row)
 		return rc;
 	if (c.attempt.state != ATTEMPT_READY)
 		return STORE(e, outbox_done, row->partner, row->id);
+	if (lane_is_frozen(e, c.purchase.id))
+		return lane_freeze_case(e, &c);
 	if (e->now_ms >= attempt_expires_ms(&c.attempt))
 		return expire(e, &c);
 	account = engine_account(e, &c.attempt);
-	if (!lane_is_open(e, account))
+	if (!lane_may_send(e, account, c.attempt.id) || !floats_may_send(e, &c.attempt))
 		return STORE(e, outbox_set_due, row->partner, row->id, e->now_ms + LIMIT_LEASE_MS,
 			row->tries + 1);
 	rc = pause_get(e, account, &c.attempt, &free_ms);
@@ -84,8 +87,9 @@ static int try_claim(struct engine *e, struct engine_case *c, const struct engin
 
 	if (rc != 0)
 		return rc;
-	if (!lane_is_open(e, account) || free_ms > e->now_ms ||
-		e->now_ms >= attempt_expires_ms(&c->attempt))
+	if (!lane_may_send(e, account, c->attempt.id) || !floats_may_send(e, &c->attempt) ||
+		free_ms > e->now_ms ||
+		lane_is_frozen(e, c->purchase.id) || e->now_ms >= attempt_expires_ms(&c->attempt))
 		return drop(e, p);
 	return claim(e, c, p);
 }
@@ -130,7 +134,7 @@ static enum attempt_event event_of(enum reply_class class)
 		return AEV_FAILURE;
 	case CLASS_UNKNOWN:
 	case CLASS_QUERY: /* evidence that it exists, not of what became of it */
-		return AEV_DOUBT;
+		return MUTANT(RESEND_ON_TIMEOUT) ? AEV_NOT_SENT : AEV_DOUBT;
 	}
 	return AEV_DOUBT;
 }
@@ -195,6 +199,7 @@ static bool is_mismatch(const struct engine *e, const struct engine_case *c,
 struct judgement {
 	enum attempt_event event;
 	bool is_mismatch;
+	bool is_nowhere; /* the address to send to is not there */
 	bool has_id; /* the provider's id is in the facts and was unknown */
 };
 
@@ -221,6 +226,9 @@ static struct judgement judge(
 			classify_submit(&r->transfer, word, &account->profile->rules, &alarm));
 	else
 		j.event = event_of(classify_status(&r->transfer, word));
+	/* A configuration fault: whatever else is sent there is in doubt, too (2.4). */
+	j.is_nowhere = r->call == PROVIDER_SUBMIT && r->transfer.end == TRANSFER_COMPLETE &&
+		       r->transfer.status == 404 && j.event == AEV_DOUBT;
 	if (alarm)
 		engine_alarm(e, "provider_answer", c->purchase.ref, "redirect or unknown path");
 	j.has_id = !j.is_mismatch && r->facts.is_valid && r->facts.id.n > 0 &&
@@ -259,6 +267,12 @@ static int apply(struct engine *e, struct engine_case *c, const struct engine_re
 	uint64_t evidence;
 	int rc;
 
+	if (j.is_nowhere) {
+		rc = lane_hold(e, c->attempt.partner, c->attempt.account,
+			"404 to a request: the address is wrong");
+		if (rc != 0)
+			return rc;
+	}
 	c->attempt.polls += r->call == PROVIDER_STATUS;
 	/* A query that says nothing changes nothing: the request itself may still be under way. */
 	if (r->call == PROVIDER_STATUS && j.event == AEV_DOUBT)
@@ -273,6 +287,7 @@ static int apply(struct engine *e, struct engine_case *c, const struct engine_re
 		c->attempt.provider_id = arena_str(&e->arena, r->facts.id);
 	if (rc == 0)
 		rc = case_apply(e, c, j.event, evidence, &step);
+	lane_note_refusal(e, &c->attempt, &r->facts);
 	if (rc == 0 && step.next == ATTEMPT_CONTRADICTED && r->call == PROVIDER_SUBMIT)
 		rc = poll_confirm(e, &c->attempt);
 	return rc == 0 && step.kind != STEP_MOVE ? note(e, c, r, j.has_id) : rc;
@@ -290,7 +305,8 @@ int handle_result(struct engine *e, struct engine_event *event)
 	if (rc != 0)
 		return rc;
 	CRASH_POINT("K18");
-	if (r->call == PROVIDER_SUBMIT && r->epoch != c.attempt.epoch)
+	if (r->call == PROVIDER_SUBMIT && r->epoch != c.attempt.epoch &&
+		!MUTANT(OLD_EPOCH_IS_HEARD))
 		return keep(e, r, &c.attempt, VERDICT_IGNORED, &evidence);
 	rc = floats_heard(e, &c, &r->facts);
 	return rc == 0 ? apply(e, &c, r) : rc;
@@ -313,7 +329,7 @@ int due_poll(struct engine *e, const struct outbox_row *row)
 		return rc;
 	if (account == NULL)
 		free_ms = e->now_ms + LIMIT_LEASE_MS;
-	if (free_ms > e->now_ms)
+	if (free_ms > e->now_ms && !MUTANT(POLL_WITHOUT_PAUSE))
 		return STORE(e, outbox_set_due, row->partner, row->id, free_ms, row->tries);
 	rc = pause_begin(e, &c.attempt);
 	if (rc == 0)
@@ -331,7 +347,7 @@ int due_deadline(struct engine *e, const struct outbox_row *row)
 
 	if (rc != 0)
 		return rc;
-	rc = case_apply(e, &c, AEV_DEADLINE, 0, &step);
+	rc = case_apply(e, &c, MUTANT(DEADLINE_IS_FAILURE) ? AEV_FAILURE : AEV_DEADLINE, 0, &step);
 	if (rc == 0 && step.kind != STEP_MOVE)
 		rc = STORE(e, outbox_done, row->partner, row->id);
 	else if (rc == 0 && c.attempt.state == ATTEMPT_REVIEW)

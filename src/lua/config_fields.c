@@ -146,6 +146,7 @@ static bool is_segment(struct str s)
 
 static const struct field gateway_fields[] = {
 	{"data", FIELD_TEXT, AT(decl_gateway, data), NEEDED},
+	{"mark", FIELD_TEXT, AT(decl_gateway, mark)},
 	{"listen", FIELD_TEXT, AT(decl_gateway, listen)},
 	{"admin", FIELD_TEXT, AT(decl_gateway, admin)},
 	{"socket", FIELD_TEXT, AT(decl_gateway, socket)},
@@ -371,6 +372,7 @@ static const struct field channel_fields[] = {
 		.def = 5 * SECOND},
 	{"in_flight", FIELD_NUMBER, AT(decl_channel, in_flight), .min = 1,
 		.max = LIMIT_HTTP_CONNECTIONS, .def = 256},
+	{"cap", FIELD_TABLE, AT(decl_channel, cap), .fields = velocity_fields},
 	{"fields", FIELD_SECRETS, AT(decl_channel, fields)},
 	{"out_of_service", FIELD_BOOL, AT(decl_channel, out_of_service)},
 	END,

@@ -112,7 +112,7 @@ struct secrets_in_turn {
 
 struct decl_gateway {
 	struct decl decl;
-	struct str data, listen, admin, master_key;
+	struct str data, mark, listen, admin, master_key;
 	struct str socket, standby;
 	int64_t verify;
 	struct texts proxies;
@@ -242,6 +242,7 @@ struct decl_channel {
 	struct texts codes, sources;
 	struct pairs keywords, fields;
 	int64_t septets, timeout, resume, hop, in_flight;
+	struct decl_velocity cap;
 	bool open, out_of_service;
 };
 

@@ -5,7 +5,10 @@
  */
 #include "config_priv.h"
 
+#include "tama/mark.h"
 #include "tama/provider.h"
+
+#include <limits.h>
 
 /* ---- names
  * ---------------------------------------------------------------------------------------- */
@@ -67,9 +70,22 @@ static void check_demo_secrets(struct loader *loader)
 /* ---- gateway
  * -------------------------------------------------------------------------------------- */
 
+/* Where the store's mark is kept: beside the data directory unless said otherwise. */
+static struct str mark_path(
+	struct loader *loader, const struct decl_gateway *gateway, struct str data_dir)
+{
+	char path[PATH_MAX];
+
+	if (gateway->mark.n > 0)
+		return config_str(
+			loader, config_path(loader, gateway->decl.source->path, gateway->mark));
+	if (mark_default_path(data_dir, path, sizeof(path), NULL) != 0)
+		return STR("");
+	return config_str(loader, str_c(path));
+}
+
 /* A path of the gateway's own, relative to its file; empty stays empty. */
-static struct str place(
-	struct loader *loader, const struct decl_gateway *gateway, struct str path)
+static struct str place(struct loader *loader, const struct decl_gateway *gateway, struct str path)
 {
 	if (path.n == 0)
 		return path;
@@ -92,6 +108,7 @@ static void resolve_gateway(struct loader *loader)
 	if (gateway->data.n > 0)
 		config->data_dir = config_str(
 			loader, config_path(loader, gateway->decl.source->path, gateway->data));
+	config->mark = mark_path(loader, gateway, config->data_dir);
 	config->socket = place(loader, gateway, gateway->socket);
 	config->standby = place(loader, gateway, gateway->standby);
 	config->verify_ms = gateway->verify;
@@ -395,8 +412,8 @@ void config_resolve(struct loader *loader)
 	resolve_partners(loader);
 	resolve_accounts(loader);
 	config_resolve_floats(loader);
-	config_resolve_limits(loader);
 	config_resolve_offers(loader);
+	config_resolve_limits(loader);
 	config_resolve_services(loader);
 	config_resolve_channels(loader);
 }

@@ -104,6 +104,10 @@ local function buy(offer, want)
 		c.park()
 		c.code()
 	end
+	-- Asked only when the engine has told that the same was bought minutes ago.
+	if not c.again() then
+		c.finish("cancelled")
+	end
 	return c.commit()
 end
 

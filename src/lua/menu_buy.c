@@ -144,7 +144,7 @@ static void refuse_politely(lua_State *L, const struct buy_intent *quote)
 	}
 	if (is_behind_us(run))
 		return;
-	if (quote->operator_->out_of_service || !offer_is_in_service(quote->offer))
+	if (quote->operator_->out_of_service || !offer_is_in_service(run, quote->offer))
 		(void)menu_stop_not_sold(L, quote->operator_);
 	if (wallet != NULL && wallet->out_of_service)
 		(void)menu_stop_not_sold(L, wallet);
@@ -446,6 +446,68 @@ static int buy_code(lua_State *L)
 	return 1;
 }
 
+/* ---- again
+ * ----------------------------------------------------------------------------------------- */
+
+static void again_fill(lua_State *L, struct menu_run *run, struct question *q)
+{
+	const struct buy_intent *quote = &run->quote;
+	const struct menu_var vars[] = {{"ref", *(const struct str *)q->about},
+		{"what", what_of(run, quote->offer)},
+		{"amount", menu_money(run, quote->face_value)},
+		{"number", menu_grouped(run, &quote->beneficiary)}};
+	struct str *options = question_options(run, q, 2);
+	(void)L;
+	q->head = menu_words_with(run, "again", vars, sizeof(vars) / sizeof(vars[0]));
+	if (options == NULL)
+		return;
+	options[0] = menu_words(run, "yes");
+	options[1] = menu_words(run, "no");
+}
+
+/*
+ * The engine's news, journalled like a look-up's: "ref=" of the purchase that this one repeats.
+ * Mostly there is none, and the purchase follows.
+ */
+static int repeat_of(struct menu_run *run, struct str *ref_out)
+{
+	const struct menu_turn *turn = run->turn;
+	const struct journal_entry *step = menu_run_step(run);
+	struct str value = {NULL, 0};
+	int rc = 0;
+	if (step != NULL && step->kind != JOURNAL_BUY)
+		rc = menu_effect_find(run, MENU_REPEAT, STR(""), &value);
+	if (step == NULL && !run->effect_used && str_eq(turn->effect_name, STR(MENU_REPEAT))) {
+		value = turn->effect_value;
+		run->effect_used = true;
+		menu_effect_add(run, MENU_REPEAT, STR(""), value);
+	}
+	if (str_has_prefix(value, STR("ref=")))
+		*ref_out = str_from(value, 4);
+	return rc < 0 ? rc : 0;
+}
+
+/* [-0, +1, e] again(): whether a repeat, should this be one, is wanted */
+static int buy_again(lua_State *L)
+{
+	struct menu_run *run = menu_run_of(L);
+	struct str ref = {NULL, 0};
+	struct str answer = STR(ANSWER_YES);
+	struct question q = {.kind = QUESTION_AGAIN,
+		.key = STR("again"),
+		.fill = again_fill,
+		.read = confirm_read,
+		.about = &ref,
+		.is_confirm = true};
+	if (repeat_of(run, &ref) < 0)
+		return menu_stop_changed(L);
+	if (ref.n > 0 && question_ask(L, &q, &answer) != ASKED_ANSWER)
+		return lua_yield(L, 0);
+	run->quote.is_repeat_confirmed = ref.n > 0;
+	lua_pushboolean(L, str_eq(answer, STR(ANSWER_YES)));
+	return 1;
+}
+
 /* ---- the purchase ------------------------------------------------------------------------------
  */
 
@@ -530,6 +592,7 @@ const luaL_Reg menu_buy_functions[] = {
 	{"needs_code", buy_needs_code},
 	{"park", buy_park},
 	{"code", buy_code},
+	{"again", buy_again},
 	{"commit", buy_commit},
 	{NULL, NULL},
 };

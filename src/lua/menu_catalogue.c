@@ -30,12 +30,20 @@ bool offer_sells(const struct offer *offer, const struct operator_cfg *op)
 	return offer_leg_service(leg, op).n > 0;
 }
 
-bool offer_is_in_service(const struct offer *offer)
+/* Held accounts and stopped lanes act like switches: on sessions under way too. */
+static bool account_sells(const struct menu_run *run, const struct account *account)
 {
-	const struct account *collect = offer->collect.account;
-	const struct account *deliver = offer->deliver.account;
-	return !offer->out_of_service && (collect == NULL || !collect->out_of_service) &&
-	       (deliver == NULL || !deliver->out_of_service);
+	const struct menu_turn *turn = run->turn;
+	if (account == NULL)
+		return true;
+	return !account->out_of_service &&
+	       (turn->is_closed == NULL || !turn->is_closed(turn->closed_ctx, account));
+}
+
+bool offer_is_in_service(const struct menu_run *run, const struct offer *offer)
+{
+	return !offer->out_of_service && account_sells(run, offer->collect.account) &&
+	       account_sells(run, offer->deliver.account);
 }
 
 const struct offer *offer_next(const struct menu_run *run, const struct offer *last,
@@ -58,7 +66,7 @@ bool operator_is_sold(const struct menu_run *run, const struct operator_cfg *op)
 		return false;
 	for (const struct offer *offer = NULL;
 		(offer = offer_next(run, offer, STR(""), op)) != NULL;)
-		if (offer_is_in_service(offer))
+		if (offer_is_in_service(run, offer))
 			return true;
 	return false;
 }

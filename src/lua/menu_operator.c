@@ -199,7 +199,7 @@ static const struct offer *next_on_sale(
 	const struct menu_run *run, const struct offer_list *list, const struct offer *last)
 {
 	while ((last = offer_next(run, last, list->kind, list->op)) != NULL)
-		if (offer_is_in_service(last))
+		if (offer_is_in_service(run, last))
 			return last;
 	return NULL;
 }

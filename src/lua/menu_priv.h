@@ -207,6 +207,7 @@ enum question_kind {
 	QUESTION_OFFER,
 	QUESTION_CONFIRM,
 	QUESTION_SECRET,
+	QUESTION_AGAIN,
 	EFFECT, /* shares the numbers: an effect is no answer */
 };
 
@@ -272,7 +273,7 @@ const struct offer *catalogue_offer(lua_State *L, int index);
 /* The offer belongs to the service's partner and the channel's country. */
 bool offer_is_ours(const struct menu_run *run, const struct offer *offer);
 bool offer_sells(const struct offer *offer, const struct operator_cfg *op);
-bool offer_is_in_service(const struct offer *offer);
+bool offer_is_in_service(const struct menu_run *run, const struct offer *offer);
 /* An offer of ours for the operator, kind empty for any; after `last` (NULL: the first). */
 const struct offer *offer_next(const struct menu_run *run, const struct offer *last,
 	struct str kind, const struct operator_cfg *op);

@@ -16,7 +16,11 @@ CREATE TABLE meta (
 	store_id    BLOB    NOT NULL CHECK (length(store_id) = 16), -- random, made with the store
 	generation  INTEGER NOT NULL CHECK (generation >= 0),       -- high-water mark against restored copies
 	incarnation INTEGER NOT NULL CHECK (incarnation >= 0),      -- of the last process that opened it
-	key_check   BLOB    NOT NULL                                -- sealed known text: is the key ours?
+	key_check   BLOB    NOT NULL,                               -- sealed known text: is the key ours?
+	clock_ms    INTEGER NOT NULL DEFAULT 0,                     -- the engine's clock when last kept,
+	boot_ms     INTEGER NOT NULL DEFAULT 0,                     -- CLOCK_BOOTTIME then,
+	boot_id     TEXT    NOT NULL DEFAULT '',                    -- and of which boot
+	frozen_id   INTEGER NOT NULL DEFAULT 0 -- purchases up to it may have gone further than this store knows
 ) STRICT;
 
 -- Everybody whose number we hold. All else refers here, so one row is all there is to erase.
@@ -408,12 +412,13 @@ CREATE TRIGGER observation_stays BEFORE DELETE ON observation
 BEGIN SELECT RAISE(ABORT, 'observations are only added to'); END;
 
 -- How much was bought and asked for, in spans that limits of velocity are walked by: minutes for two
--- hours, hours for three days, days for ever. of 3: purchases, by currency; of 4: requests, by account.
+-- hours, hours for three days, days for ever. of 3: purchases, by currency; of 4: requests, by account; of 5:
+-- purchases, by channel.
 -- What is not counted: purchases CANCELLED or EXPIRED, attempts NOT_SENT or EXPIRED. Whoever inserts counts;
 -- a trigger counts what changes. (One on INSERT would have SQLite look for children of each new row.)
 CREATE TABLE tally (
 	partner  INTEGER NOT NULL,
-	of       INTEGER NOT NULL CHECK (of BETWEEN 3 AND 4),
+	of       INTEGER NOT NULL CHECK (of BETWEEN 3 AND 5),
 	key      TEXT    NOT NULL,
 	span_ms  INTEGER NOT NULL,
 	start_ms INTEGER NOT NULL,
@@ -429,6 +434,10 @@ BEGIN
 	UPDATE tally SET count = count + iif(NEW.state = 6 OR NEW.state = 7, -1, 1),
 		value = value + iif(NEW.state = 6 OR NEW.state = 7, -NEW.price, NEW.price)
 		WHERE partner = NEW.partner AND of = 3 AND key = NEW.currency AND span_ms IN (60000, 3600000, 86400000)
+		AND start_ms = NEW.created_ms - NEW.created_ms % span_ms;
+	UPDATE tally SET count = count + iif(NEW.state = 6 OR NEW.state = 7, -1, 1),
+		value = value + iif(NEW.state = 6 OR NEW.state = 7, -NEW.price, NEW.price)
+		WHERE partner = NEW.partner AND of = 5 AND key = NEW.channel AND span_ms IN (60000, 3600000, 86400000)
 		AND start_ms = NEW.created_ms - NEW.created_ms % span_ms;
 END;
 CREATE TRIGGER attempt_recounted AFTER UPDATE OF state ON attempt

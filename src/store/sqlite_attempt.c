@@ -193,6 +193,27 @@ int sqlite_attempt_orphans(
 	return attempts_read(&query, arena, out, max);
 }
 
+int sqlite_attempt_recent(struct store *base, uint32_t partner, struct str account, uint64_t since,
+	struct arena *arena, struct attempt_row *out, size_t max)
+{
+	struct query query = query_begin(&sqlite_store_of(base)->db, ST_ATTEMPT_RECENT);
+
+	query_i64(&query, ":partner", partner);
+	query_str(&query, ":account", account);
+	query_i64(&query, ":since", (int64_t)since);
+	query_i64(&query, ":max", (int64_t)max);
+	return attempts_read(&query, arena, out, max);
+}
+
+int sqlite_attempt_unsent(
+	struct store *base, struct arena *arena, struct attempt_row *out, size_t max)
+{
+	struct query query = query_begin(&sqlite_store_of(base)->db, ST_ATTEMPT_UNSENT);
+
+	query_i64(&query, ":max", (int64_t)max);
+	return attempts_read(&query, arena, out, max);
+}
+
 int sqlite_attempt_update(struct store *base, const struct attempt_row *row)
 {
 	struct db *db = &sqlite_store_of(base)->db;

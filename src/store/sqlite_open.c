@@ -151,6 +151,7 @@ static void sqlite_store_close(struct store *base)
 
 	if (store->db.in_transaction)
 		sqlite_rollback(base);
+	mark_end_life(store);
 	db_close(&store->db);
 	/* Last: until here nobody else may open the file. */
 	if (store->lock_fd >= 0)
@@ -172,10 +173,14 @@ static const struct store_ops sqlite_ops = {
 	.commit = sqlite_commit,
 	.rollback = sqlite_rollback,
 	.incarnation = sqlite_incarnation,
+	.past = sqlite_past,
+	.mark_raise = sqlite_mark_raise,
+	.mark_write = sqlite_mark_write,
 	.purchase_insert = sqlite_purchase_insert,
 	.purchase_get = sqlite_purchase_get,
 	.purchase_by_key = sqlite_purchase_by_key,
 	.purchase_last = sqlite_purchase_last,
+	.purchase_repeated = sqlite_purchase_repeated,
 	.purchase_legs = sqlite_purchase_legs,
 	.purchase_set_state = sqlite_purchase_set_state,
 	.attempt_insert = sqlite_attempt_insert,
@@ -185,6 +190,8 @@ static const struct store_ops sqlite_ops = {
 	.attempt_list = sqlite_attempt_list,
 	.attempt_update = sqlite_attempt_update,
 	.attempt_orphans = sqlite_attempt_orphans,
+	.attempt_recent = sqlite_attempt_recent,
+	.attempt_unsent = sqlite_attempt_unsent,
 	.outbox_insert = sqlite_outbox_insert,
 	.outbox_message = sqlite_outbox_message,
 	.outbox_due = sqlite_outbox_due,
@@ -231,23 +238,10 @@ static const struct store_ops sqlite_ops = {
 	.attempts_succeeded = sqlite_attempts_succeeded,
 };
 
-static int raise_incarnation(struct sqlite_store *store, struct err *err)
+static int open_db(struct sqlite_store *store, const char *path, const struct store_config *config,
+	struct err *err)
 {
-	int64_t incarnation = 0;
-	int result = sqlite_begin(&store->base, err);
-
-	if (result == 0)
-		result = db_exec(&store->db, "UPDATE meta SET incarnation = incarnation + 1", err);
-	if (result == 0)
-		result = db_number(&store->db, "SELECT incarnation FROM meta", &incarnation, err);
-	if (result == 0)
-		result = sqlite_commit(&store->base, err);
-	store->incarnation = (uint64_t)incarnation;
-	return result;
-}
-
-static int open_db(struct sqlite_store *store, const char *path, enum db_mode mode, struct err *err)
-{
+	enum db_mode mode = config->in_memory ? DB_MEMORY : DB_WRITER;
 	struct db *db = &store->db;
 	int result = db_open(db, path,
 		SQLITE_OPEN_READWRITE | (mode == DB_MEMORY ? SQLITE_OPEN_MEMORY : 0), err);
@@ -263,14 +257,15 @@ static int open_db(struct sqlite_store *store, const char *path, enum db_mode mo
 	if (result == 0)
 		result = db_prepare(db, err);
 	if (result == 0)
-		result = raise_incarnation(store, err);
+		result = mark_open(store, config, err);
+	if (result == 0)
+		result = mark_begin_life(store, err);
 	/* Once more, as an upgrade may have changed what its author did not think of (F-B17). */
 	return result == 0 ? db_check_pragmas(db, mode, err) : result;
 }
 
 int store_sqlite_open(const struct store_config *config, struct store **out, struct err *err)
 {
-	enum db_mode mode = config->in_memory ? DB_MEMORY : DB_WRITER;
 	struct sqlite_store *store = calloc(1, sizeof(*store));
 	char path[PATH_MAX] = ":memory:";
 	int result = 0;
@@ -279,12 +274,12 @@ int store_sqlite_open(const struct store_config *config, struct store **out, str
 	store->base.ops = &sqlite_ops;
 	store->db.vault = config->vault;
 	store->lock_fd = -1;
-	if (mode == DB_WRITER)
+	if (!config->in_memory)
 		result = open_files(store, config->dir, path, err);
-	if (result == 0 && mode == DB_WRITER)
+	if (result == 0 && !config->in_memory)
 		result = db_rewrite_log(path, err);
 	if (result == 0)
-		result = open_db(store, path, mode, err);
+		result = open_db(store, path, config, err);
 	if (result != 0) {
 		sqlite_store_close(&store->base);
 		return result;

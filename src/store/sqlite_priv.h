@@ -10,7 +10,10 @@
 
 #include "tama/store.h"
 
+#include <limits.h>
 #include <stdatomic.h>
+
+#define BOOT_ID_MAX 63
 
 enum statement {
 	ST_BEGIN,
@@ -19,6 +22,7 @@ enum statement {
 	ST_SAVEPOINT,
 	ST_RELEASE,
 	ST_ROLLBACK_TO,
+	ST_META_RAISE,
 
 	ST_PERSON_FIND,
 	ST_PERSON_INSERT,
@@ -28,6 +32,7 @@ enum statement {
 	ST_PURCHASE_BY_KEY,
 	ST_PURCHASE_BY_REF,
 	ST_PURCHASE_LAST,
+	ST_PURCHASE_REPEATED,
 	ST_PURCHASE_ID,
 	ST_PURCHASE_EXISTS,
 	ST_PURCHASE_LEGS,
@@ -39,6 +44,8 @@ enum statement {
 	ST_ATTEMPT_BY_PROVIDER_ID,
 	ST_ATTEMPT_LIST,
 	ST_ATTEMPT_ORPHANS,
+	ST_ATTEMPT_UNSENT,
+	ST_ATTEMPT_RECENT,
 	ST_ATTEMPT_LIVE,
 	ST_ATTEMPT_CONTRADICTED,
 	ST_ATTEMPT_EXISTS,
@@ -138,6 +145,20 @@ struct person_cache {
 	bool has_new; /* since the transaction began; savepoints do not reset it */
 };
 
+/* sqlite_mark.c */
+struct store_mark {
+	char path[PATH_MAX]; /* empty: none is kept */
+	char boot_id[BOOT_ID_MAX + 1];
+	struct mark now; /* as the last commit left the store */
+	struct store_past past;
+	uint64_t passed; /* a generation that the mark had and the store may not have had */
+	uint64_t raising; /* by the transaction under way; 0: not */
+	uint64_t raising_last_id, raising_frozen_id;
+	int64_t raising_clock_ms, raising_boot_ms, raised_boot_ms;
+	bool is_raised; /* in this life */
+	bool is_owed; /* raised durably, and not written yet */
+};
+
 struct ship_pages;
 
 /* Where each commit's pages go (sqlite_ship.h); take is NULL for nobody. */
@@ -157,6 +178,8 @@ struct sqlite_store {
 	uint64_t incarnation;
 	unsigned depth; /* of savepoints */
 	int wal_frames; /* after the last commit */
+	int changes_at_begin; /* rows, of the transaction under way */
+	struct store_mark mark;
 	bool is_in_doubt; /* a commit was: nothing more until the store is opened anew */
 	bool is_disk_suspect; /* a checkpoint failed: the kernel may have dropped pages it could not
 				 write */
@@ -303,6 +326,16 @@ int person_intern(struct sqlite_store *store, uint32_t partner, struct str numbe
 int person_find(struct db *db, uint32_t partner, struct str number, int64_t *id_out);
 void person_cache_rollback(struct person_cache *cache);
 
+/* ---- sqlite_mark.c
+ * -------------------------------------------------------------------------------- */
+
+/* Compares the store as found with its mark. 0; TAMA_EIO, TAMA_EINVAL. Changes nothing. */
+int mark_open(struct sqlite_store *store, const struct store_config *config, struct err *err);
+/* A new incarnation, larger than any that store or mark have seen, in a commit of its own. */
+int mark_begin_life(struct sqlite_store *store, struct err *err);
+/* At a close that is not a crash: the last raise. */
+void mark_end_life(struct sqlite_store *store);
+
 /* ---- the verbs, by file
  * ---------------------------------------------------------------------------- */
 
@@ -323,6 +356,8 @@ int sqlite_purchase_by_key(struct store *store, uint32_t partner, const unsigned
 	uint8_t ordinal, struct arena *arena, struct purchase_row *out);
 int sqlite_purchase_last(struct store *store, uint32_t partner, struct str payer,
 	struct arena *arena, struct purchase_row *out);
+int sqlite_purchase_repeated(struct store *store, const struct purchase_row *like, int64_t since_ms,
+	struct arena *arena, struct str *ref_out);
 int sqlite_purchase_legs(
 	struct store *store, uint32_t partner, uint64_t id, struct purchase_legs *out);
 int sqlite_purchase_set_state(struct store *store, uint32_t partner, uint64_t id, uint32_t version,
@@ -339,6 +374,11 @@ int sqlite_attempt_list(struct store *store, uint32_t partner, uint64_t purchase
 	struct arena *arena, struct attempt_row *out, size_t max);
 int sqlite_attempt_update(struct store *store, const struct attempt_row *row);
 int sqlite_attempt_orphans(
+	struct store *store, struct arena *arena, struct attempt_row *out, size_t max);
+
+int sqlite_attempt_recent(struct store *store, uint32_t partner, struct str account, uint64_t since,
+	struct arena *arena, struct attempt_row *out, size_t max);
+int sqlite_attempt_unsent(
 	struct store *store, struct arena *arena, struct attempt_row *out, size_t max);
 
 int sqlite_outbox_insert(struct store *store, const struct outbox_row *row);
@@ -373,6 +413,9 @@ int sqlite_spacing_get(struct store *store, uint32_t partner, struct str account
 int sqlite_spacing_set(struct store *store, uint32_t partner, struct str account, struct str number,
 	int64_t amount, const struct spacing *spacing);
 
+void sqlite_past(const struct store *store, struct store_past *out);
+int sqlite_mark_raise(struct store *store, const struct store_moment *moment, bool is_accepted);
+int sqlite_mark_write(struct store *store, struct err *err);
 int sqlite_inbox_replies(struct store *store, uint32_t partner, uint64_t attempt);
 int sqlite_inbox_dismiss(struct store *store, uint32_t partner, uint64_t id);
 int sqlite_decision_insert(struct store *store, const struct decision_row *row);

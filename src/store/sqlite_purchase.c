@@ -128,6 +128,21 @@ static void bind_intent(struct query *query, const struct purchase_row *row)
 	query_str(query, ":paid_by", row->paid_by);
 }
 
+/* Into what limits of velocity are walked by. */
+static int count(struct db *db, const struct purchase_row *row)
+{
+	const struct tally_key of_all = {
+		row->partner, VELOCITY_OF_ALL, row->currency, row->created_ms};
+	const struct tally_key of_channel = {
+		row->partner, VELOCITY_OF_CHANNEL, row->channel, row->created_ms};
+	int result;
+
+	if (row->state == PURCHASE_CANCELLED || row->state == PURCHASE_EXPIRED)
+		return 0;
+	result = tally_add(db, &of_all, row->price);
+	return result == 0 ? tally_add(db, &of_channel, row->price) : result;
+}
+
 int sqlite_purchase_insert(struct store *base, const struct purchase_row *row)
 {
 	struct sqlite_store *store = sqlite_store_of(base);
@@ -147,11 +162,8 @@ int sqlite_purchase_insert(struct store *base, const struct purchase_row *row)
 	query_i64(&query, ":version", row->version);
 	query_i64(&query, ":updated_ms", row->updated_ms);
 	result = query_run(&query, NULL);
-	if (result == 0 && row->state != PURCHASE_CANCELLED && row->state != PURCHASE_EXPIRED)
-		return tally_add(&store->db,
-			&(struct tally_key){
-				row->partner, VELOCITY_OF_ALL, row->currency, row->created_ms},
-			row->price);
+	if (result == 0)
+		return count(&store->db, row);
 	if (result != TAMA_EEXIST)
 		return result;
 	/* SQLite tells of one broken key only, and not in a promised order. */
@@ -159,6 +171,37 @@ int sqlite_purchase_insert(struct store *base, const struct purchase_row *row)
 	if (result == 0)
 		return TAMA_EEXIST;
 	return result == TAMA_ENOTFOUND ? TAMA_ECONFLICT : result;
+}
+
+int sqlite_purchase_repeated(struct store *base, const struct purchase_row *like, int64_t since_ms,
+	struct arena *arena, struct str *ref_out)
+{
+	struct db *db = &sqlite_store_of(base)->db;
+	int64_t payer = 0, beneficiary = 0;
+	struct str ref = {NULL, 0};
+	int result = person_find(db, like->partner, like->payer, &payer);
+
+	if (result == 0)
+		result = person_find(db, like->partner, like->beneficiary, &beneficiary);
+	if (result != 0)
+		return result;
+	struct query query = query_begin(db, ST_PURCHASE_REPEATED);
+	query_i64(&query, ":partner", like->partner);
+	query_i64(&query, ":payer", payer);
+	query_i64(&query, ":beneficiary", beneficiary);
+	query_str(&query, ":offer", like->offer);
+	query_i64(&query, ":face_value", like->face_value);
+	query_i64(&query, ":since", since_ms > 0 ? since_ms : 0);
+	result = query_step(&query);
+	if (result == 1)
+		ref = query_get_str(&query, arena);
+	(void)query_end(&query);
+	if (result <= 0)
+		return result == 0 ? TAMA_ENOTFOUND : result;
+	if (ref.p == NULL)
+		return TAMA_ENOMEM;
+	*ref_out = ref;
+	return 0;
 }
 
 int sqlite_purchase_get(struct store *base, uint32_t partner, uint64_t id, struct arena *arena,

@@ -41,6 +41,9 @@ static const char *const texts[STATEMENTS] = {
 	[ST_SAVEPOINT] = "SAVEPOINT one",
 	[ST_RELEASE] = "RELEASE one",
 	[ST_ROLLBACK_TO] = "ROLLBACK TO one",
+	[ST_META_RAISE] = "UPDATE meta SET generation = :generation, clock_ms = :clock_ms,"
+			  " boot_ms = :boot_ms, boot_id = :boot_id,"
+			  " frozen_id = max(frozen_id, :frozen_id)",
 
 	[ST_PERSON_FIND] = "SELECT id FROM person WHERE partner = :partner AND hash = :hash",
 	[ST_PERSON_INSERT] = "INSERT INTO person (partner, hash, number)"
@@ -61,6 +64,12 @@ static const char *const texts[STATEMENTS] = {
 	[ST_PURCHASE_BY_KEY] = PURCHASE "AND q.uid = :uid AND q.ordinal = :ordinal",
 	[ST_PURCHASE_BY_REF] = PURCHASE "AND q.ref = :ref",
 	[ST_PURCHASE_LAST] = PURCHASE "AND q.payer = :payer ORDER BY q.id DESC LIMIT 1",
+	/* An id begins with the milliseconds at which it was made; the payer's index has it behind. */
+	[ST_PURCHASE_REPEATED] = "SELECT ref FROM purchase WHERE payer = :payer"
+				 " AND id > (:since << 20) AND +partner = :partner"
+				 " AND +beneficiary = :beneficiary AND offer = :offer"
+				 " AND face_value = :face_value AND state NOT IN (6, 7, 11)"
+				 " ORDER BY id DESC LIMIT 1",
 	[ST_PURCHASE_ID] = "SELECT id FROM purchase"
 			   " WHERE partner = :partner AND uid = :uid AND ordinal = :ordinal",
 	[ST_PURCHASE_EXISTS] = "SELECT 1 FROM purchase WHERE partner = :partner AND id = :id",
@@ -93,6 +102,12 @@ static const char *const texts[STATEMENTS] = {
 		ATTEMPT "WHERE a.state = 2 AND (a.state < 5 OR a.state = 9 OR a.state = 10)"
 			" AND a.owner_incarnation < :incarnation"
 			" ORDER BY a.id LIMIT :max",
+	[ST_ATTEMPT_UNSENT] =
+		ATTEMPT "WHERE a.state = 1 AND (a.state < 5 OR a.state = 9 OR a.state = 10)"
+			" ORDER BY a.id LIMIT :max",
+	[ST_ATTEMPT_RECENT] = ATTEMPT "WHERE a.id > :since AND +a.partner = :partner"
+				      " AND +a.account = :account AND a.epoch > 0"
+				      " ORDER BY a.id DESC LIMIT :max",
 	[ST_ATTEMPT_LIVE] =
 		"SELECT 1 FROM attempt WHERE partner = :partner AND purchase = :purchase"
 		" AND leg = :leg AND state <> 5 AND state <> 7"

@@ -40,6 +40,8 @@ int sqlite_begin(struct store *base, struct err *err)
 	db->error.text[0] = '\0';
 	store->depth = 0;
 	store->persons.has_new = false;
+	store->changes_at_begin = sqlite3_total_changes(db->handle);
+	store->mark.raising = 0;
 	return 0;
 }
 

@@ -214,8 +214,9 @@ static int read_all(struct verifier *v, enum look look, int64_t id, size_t size,
 			break;
 		if (n == cap) {
 			cap = cap > 0 ? 2 * cap : 8;
-			rows = realloc(rows, cap * size);
-			tama_assert(rows != NULL);
+			char *grown = realloc(rows, cap * size);
+			tama_assert(grown != NULL);
+			rows = grown;
 		}
 		memset(rows + n * size, 0, size);
 		read(stmt, rows + n++ * size);

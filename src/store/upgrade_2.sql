@@ -28,6 +28,11 @@ CREATE TRIGGER purchase_intent BEFORE UPDATE OF id, partner, uid, ordinal, ref, 
 BEGIN SELECT RAISE(ABORT, 'a purchase''s intent never changes'); END;
 ALTER TABLE inbox ADD COLUMN dismissed INTEGER NOT NULL DEFAULT 0 CHECK (dismissed BETWEEN 0 AND 1);
 
+ALTER TABLE meta ADD COLUMN clock_ms INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE meta ADD COLUMN boot_ms INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE meta ADD COLUMN boot_id TEXT NOT NULL DEFAULT '';
+ALTER TABLE meta ADD COLUMN frozen_id INTEGER NOT NULL DEFAULT 0;
+
 ALTER TABLE spacing ADD COLUMN keeper INTEGER NOT NULL DEFAULT 0;
 
 DROP INDEX attempt_live;
@@ -211,12 +216,13 @@ INSERT INTO balance (partner, account, book, currency, sum)
 CREATE INDEX purchase_by_beneficiary ON purchase (beneficiary);
 
 -- How much was bought and asked for, in spans that limits of velocity are walked by: minutes for two
--- hours, hours for three days, days for ever. of 3: purchases, by currency; of 4: requests, by account.
+-- hours, hours for three days, days for ever. of 3: purchases, by currency; of 4: requests, by account; of 5:
+-- purchases, by channel.
 -- What is not counted: purchases CANCELLED or EXPIRED, attempts NOT_SENT or EXPIRED. Whoever inserts counts;
 -- a trigger counts what changes. (One on INSERT would have SQLite look for children of each new row.)
 CREATE TABLE tally (
 	partner  INTEGER NOT NULL,
-	of       INTEGER NOT NULL CHECK (of BETWEEN 3 AND 4),
+	of       INTEGER NOT NULL CHECK (of BETWEEN 3 AND 5),
 	key      TEXT    NOT NULL,
 	span_ms  INTEGER NOT NULL,
 	start_ms INTEGER NOT NULL,
@@ -233,6 +239,10 @@ BEGIN
 		value = value + iif(NEW.state = 6 OR NEW.state = 7, -NEW.price, NEW.price)
 		WHERE partner = NEW.partner AND of = 3 AND key = NEW.currency AND span_ms IN (60000, 3600000, 86400000)
 		AND start_ms = NEW.created_ms - NEW.created_ms % span_ms;
+	UPDATE tally SET count = count + iif(NEW.state = 6 OR NEW.state = 7, -1, 1),
+		value = value + iif(NEW.state = 6 OR NEW.state = 7, -NEW.price, NEW.price)
+		WHERE partner = NEW.partner AND of = 5 AND key = NEW.channel AND span_ms IN (60000, 3600000, 86400000)
+		AND start_ms = NEW.created_ms - NEW.created_ms % span_ms;
 END;
 CREATE TRIGGER attempt_recounted AFTER UPDATE OF state ON attempt
 	WHEN (NEW.state = 5 OR NEW.state = 8) <> (OLD.state = 5 OR OLD.state = 8)
@@ -246,6 +256,9 @@ END;
 INSERT INTO tally SELECT partner, 3, currency, s.column1, created_ms - created_ms % s.column1, count(*), sum(price)
 	FROM purchase JOIN (VALUES (60000), (3600000), (86400000)) s
 	WHERE state <> 6 AND state <> 7 GROUP BY partner, currency, s.column1, created_ms - created_ms % s.column1;
+INSERT INTO tally SELECT partner, 5, channel, s.column1, created_ms - created_ms % s.column1, count(*), sum(price)
+	FROM purchase JOIN (VALUES (60000), (3600000), (86400000)) s
+	WHERE state <> 6 AND state <> 7 GROUP BY partner, channel, s.column1, created_ms - created_ms % s.column1;
 INSERT INTO tally SELECT partner, 4, account, s.column1, created_ms - created_ms % s.column1, count(*), sum(amount)
 	FROM attempt JOIN (VALUES (60000), (3600000), (86400000)) s
 	WHERE state <> 5 AND state <> 8 GROUP BY partner, account, s.column1, created_ms - created_ms % s.column1;

@@ -6,6 +6,7 @@
 #ifndef TAMA_ENGINE_RIG_H
 #define TAMA_ENGINE_RIG_H
 
+#include "../../src/engine/engine_priv.h"
 #include "engine_fixture.h"
 
 #define SAID_MAX 4096
@@ -38,6 +39,7 @@ struct rig {
 	struct engine *engine;
 	struct arena arena;
 	int64_t now_ms;
+	int64_t wall_off_ms; /* somebody set the wall clock */
 	uint64_t chance;
 	struct said said[SAID_MAX];
 	size_t said_len;
@@ -153,7 +155,7 @@ static inline struct said *rig_said(void *ctx, enum said_kind kind, uint64_t id)
 
 static inline int64_t rig_wall(void *ctx)
 {
-	return ((struct rig *)ctx)->now_ms;
+	return ((struct rig *)ctx)->now_ms + ((struct rig *)ctx)->wall_off_ms;
 }
 
 static inline int64_t rig_boot(void *ctx)
@@ -298,6 +300,35 @@ static inline void rig_crash(struct rig *r)
 	engine_free(&r->engine);
 	fx_raise_incarnation(&r->fx);
 	rig_boot_engine(r);
+}
+
+/* Persons have looked: every hold is released, and a new life finds none. */
+static inline void rig_release_holds(struct rig *r)
+{
+	struct hold_row rows[8];
+	struct err err = ERR_INIT;
+	int n;
+
+	arena_reset(&r->arena);
+	n = r->real->hold_list(r->fx.store, &r->arena, rows, ROWS(rows));
+	assert_int_equal(r->real->begin(r->fx.store, &err), 0);
+	for (int i = 0; i < n; i++)
+		assert_int_equal(
+			r->real->hold_release(r->fx.store, rows[i].partner, rows[i].id, r->now_ms),
+			0);
+	assert_int_equal(r->real->commit(r->fx.store, &err), 0);
+	rig_crash(r);
+}
+
+/* What a table of many doubts is not about: breaker and holds begin anew. */
+static inline void rig_calm_lanes(struct rig *r)
+{
+	if (r->engine->holds_len > 0)
+		rig_release_holds(r);
+	for (size_t i = 0; i < r->engine->lanes_len; i++) {
+		memset(r->engine->lanes[i].last, 0, sizeof(r->engine->lanes[i].last));
+		r->engine->lanes[i].is_stopped = false;
+	}
 }
 
 /* ---- events ------------------------------------------------------------------------------------

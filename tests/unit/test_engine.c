@@ -360,6 +360,7 @@ static void every_answer_has_its_consequence(void **state)
 
 		payer[11] = (char)('0' + i / 10);
 		payer[12] = (char)('0' + i % 10);
+		rig_calm_lanes(r);
 		assert_int_equal(rig_buy(r, "ci-payment", payer, payer, i + 1), ENGINE_DONE);
 		struct attempt_row a = rig_send(r);
 		struct engine_result *result = rig_post_result(
@@ -422,6 +423,7 @@ static void an_answer_about_something_else_is_parked(void **state)
 		char payer[] = "2250101020300";
 
 		payer[12] = (char)('0' + i);
+		rig_calm_lanes(r);
 		(void)rig_buy(r, "ci-payment", payer, payer, i + 1);
 		struct attempt_row a = rig_send(r);
 		struct engine_result *result =
