@@ -258,13 +258,14 @@ struct engine_stats {
 	uint64_t sent, not_sent, unknown;
 	uint64_t succeeded, failed, expired;
 	uint64_t ipns, ipn_duplicates, orphans, contradictions, mismatches;
+	uint64_t resent; /* class I: the same request once more */
 	uint64_t refunded, paid_and_refunded, decisions;
 	uint64_t polls, sms_rows, sms_sent;
-	uint64_t no_float; /* purchases refused for lack of float */
-	uint64_t observations, reconciled, findings;
 	int64_t clock_off_ms; /* the wall clock's lead over the engine's */
 	uint64_t lanes_stopped; /* by their breaker, now */
 	uint64_t lanes_held; /* holds that stand now; one of '*' is of the whole node */
+	uint64_t no_float; /* purchases refused for lack of float */
+	uint64_t observations, reconciled, findings;
 };
 
 /*

@@ -137,8 +137,8 @@ static void publish(struct engine_thread *t, int64_t *counted_ms)
 
 	(void)pthread_mutex_lock(&t->lock);
 	engine_stats(t->engine, &t->stats);
-	t->floats_len = engine_floats(t->engine, t->floats, ENGINE_FLOATS_MAX);
 	publish_closed(t);
+	t->floats_len = engine_floats(t->engine, t->floats, ENGINE_FLOATS_MAX);
 	/* Counting reads indices: once a second is often enough for a gauge. */
 	if (now_ms - *counted_ms >= 1000) {
 		*counted_ms = now_ms;

@@ -145,14 +145,14 @@ static struct hop_answer finish(
 	return answer;
 }
 
-static int64_t float_available(void *ctx, struct str name)
-{
-	return engine_thread_available(((struct gateway *)ctx)->engine, name);
-}
-
 static bool account_is_closed(void *ctx, const struct account *account)
 {
 	return !engine_thread_sells(((struct gateway *)ctx)->engine, account->name);
+}
+
+static int64_t float_available(void *ctx, struct str name)
+{
+	return engine_thread_available(((struct gateway *)ctx)->engine, name);
 }
 
 static struct menu_turn menu_turn_of(const struct exchange *x, struct session *s)
@@ -175,10 +175,10 @@ static struct menu_turn menu_turn_of(const struct exchange *x, struct session *s
 		.now_ms = (uint64_t)clock_wall_ms(),
 		.secret_keep = keep_secret,
 		.ctx = x->gateway->secrets,
-		.available = float_available,
-		.available_ctx = x->gateway,
 		.is_closed = account_is_closed,
 		.closed_ctx = x->gateway,
+		.available = float_available,
+		.available_ctx = x->gateway,
 	};
 }
 
