@@ -308,6 +308,8 @@ void floats_forget(struct float_state *floats);
 int floats_step(struct engine *e);
 /* Whether all that the purchase needs is there; notes it as promised. */
 bool floats_allow(struct engine *e, const struct buy_intent *intent);
+/* Whether the leg waits for news of a float that was refused (F-D26). */
+bool floats_may_send(const struct engine *e, const struct attempt_row *attempt);
 /* What a provider said about a leg: a refusal for lack of float empties it (F-D26). */
 int floats_heard(struct engine *e, const struct engine_case *c, const struct facts *facts);
 /* Something was observed or posted besides: worked out anew in this step. */
