@@ -56,8 +56,9 @@ struct restored {
 int store_restore(const char *source, struct str dir, struct restored *out, struct err *err);
 
 /*
- * Holds every account of a restored store (table `hold`, HOLD_ALL), before anything opens it to
- * work. Runs without the key.
+ * Holds every account of a restored store (table `hold`, HOLD_ALL), and sets its generation behind
+ * any mark, before anything opens it to work: what it calls READY or SENDING may have been sent
+ * since, however short the time. Runs without the key.
  */
 int store_hold_all(struct str dir, const char *reason, struct err *err);
 
@@ -84,8 +85,8 @@ struct standby_stats {
 };
 
 /*
- * From here on every commit of the store is handed over. A standby that fails, or whose directory is
- * not there, is told by alarm and begun anew; money never waits for it. TAMA_ECONFLICT, and *out
+ * From here on every commit of the store is handed over. A standby that fails, or whose directory
+ * is not there, is told by alarm and begun anew; money never waits for it. TAMA_ECONFLICT, and *out
  * NULL, when the directory holds another store's standby or a later life of this one.
  */
 int standby_start(const struct standby_config *config, struct standby **out, struct err *err);

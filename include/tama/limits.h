@@ -92,7 +92,7 @@
 #define LIMIT_ADMIN_SESSIONS 8
 
 /* The standby copy. */
-#define LIMIT_STANDBY_BYTES ((size_t)64 * 1024 * 1024) /* of pages that wait to be written there */
+#define LIMIT_STANDBY_BYTES ((size_t)64 * 1024 * 1024) /* of pages that wait */
 #define LIMIT_STANDBY_SEGMENT (16 * 1024 * 1024) /* of the log, before the next file begins */
 #define LIMIT_STANDBY_LOG ((int64_t)256 * 1024 * 1024) /* before a new base cuts it */
 
@@ -112,6 +112,11 @@
 #define LIMIT_ASK_TRIES 50 /* queries about one piece of news before a person has to */
 #define LIMIT_PROGRESS_MS (3 * 60 * 1000)
 #define LIMIT_REPEAT_MS (3 * 60 * 1000) /* the same again within this: asked about (F-G3) */
+#define LIMIT_FLOAT_EMPTY_MS (15 * 60 * 1000) /* a refusal, where no balance is asked for */
+#define LIMIT_FLOAT_FRESH_MS 1000 /* floats are worked out so often */
+#define LIMIT_FLOAT_PROMISES 1024 /* accounts and offers with something under way */
+#define LIMIT_LIST_PAGES 2000 /* of a provider's list, a day */
+#define LIMIT_LIST_ROWS 200 /* of a page */
 #define LIMIT_SMS_MS (24 * 3600 * 1000)
 #define LIMIT_ORPHAN_MS (15 * 60 * 1000) /* so long a provider is asked to come again */
 

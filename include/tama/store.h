@@ -43,6 +43,7 @@ struct purchase_row {
 	struct str lang;
 	int64_t face_value, fee, price, cost;
 	int64_t collect_fee; /* what the provider keeps of the collection */
+	struct str paid_by; /* whose float pays ("float:agents"); empty with a collect leg */
 	struct str currency;
 	bool has_collect, has_deliver;
 	unsigned char menu_hash[16];
@@ -86,6 +87,8 @@ enum outbox_kind {
 	OUTBOX_SMS, /* a message; `body` is its text */
 	OUTBOX_DEADLINE, /* SENDING or UNKNOWN for too long */
 	OUTBOX_PROGRESS = 6, /* tell the customer it is under way, if it still is */
+	OUTBOX_FLOAT, /* ask for a float's balance; `channel` is the account */
+	OUTBOX_RECONCILE, /* a day against the provider: `channel` the account, `seq` the day */
 };
 
 struct outbox_row {
@@ -100,13 +103,15 @@ struct outbox_row {
 	struct str channel; /* SMS: the channel it leaves by */
 	struct str to; /* SMS: E.164 digits */
 	struct str body; /* SMS: sealed at rest */
-	struct str dlr; /* SMS: last delivery state told by the gateway: "", "buffered", ... */
+	struct str dlr; /* SMS: last delivery state told by the gateway: "", "buffered", ...; our
+			   own "refused" and "too_old" where it never went out */
 };
 
 enum inbox_kind {
 	INBOX_IPN = 1,
 	INBOX_REPLY,
 	INBOX_STATUS,
+	INBOX_LIST, /* a row of the provider's list, or one that it lacks */
 };
 
 enum inbox_verdict {
@@ -152,6 +157,7 @@ struct ledger_row {
 	uint64_t purchase;
 	uint64_t attempt;
 	struct str account; /* provider account, for per-account balances */
+	struct str paid_by; /* whose float LEDGER_AGENT_FLOAT is; empty: the account's */
 	struct str currency;
 	const struct ledger_line *lines;
 	size_t lines_len;
@@ -211,11 +217,102 @@ struct hop_row {
 	struct str reply; /* sealed at rest: the engine's caller packs it */
 };
 
+enum observation_source {
+	OBSERVATION_ASKED = 1,
+	OBSERVATION_REFUSED, /* a delivery was refused for lack of float: empty */
+};
+
+/* What a provider said of a float, and our books at that time. */
+struct observation_row {
+	uint64_t id;
+	uint32_t partner;
+	struct str account;
+	int64_t at_ms;
+	enum observation_source source;
+	int64_t balance;
+	int64_t books; /* LEDGER_PROVIDER_FLOAT of the account */
+	/* In doubt at that time: of the books, not in the balance yet; the other way round. */
+	int64_t slack_low, slack_high;
+};
+
+/* What is promised of a float and not in the books yet. */
+struct promise_row {
+	uint32_t partner;
+	enum {
+		PROMISE_ACCOUNT, /* READY to leave this provider account */
+		PROMISE_OFFER, /* follows a collection of this offer */
+		PROMISE_AGENT, /* takes from this agents' float */
+	} kind;
+	struct str name;
+	int64_t sum;
+};
+
+enum reconciliation_state {
+	RECONCILE_LISTING = 1, /* the provider's list is being read */
+	RECONCILE_MATCHING, /* ours are being looked for in it */
+	RECONCILE_CLOSING, /* waits for the closing balance */
+	RECONCILE_BALANCED, /* nothing is open */
+	RECONCILE_EXPLAINED, /* no finding; the difference is within what was in doubt */
+	RECONCILE_DIFFERS, /* a person must look */
+};
+
+struct reconciliation_row {
+	uint32_t partner;
+	struct str account;
+	int64_t day; /* since 1970, UTC */
+	enum reconciliation_state state;
+	uint32_t page;
+	int64_t page_mark; /* tells the page before from this one */
+	uint64_t cursor;
+	int64_t begun_ms, closed_ms; /* closed_ms 0: not yet */
+	bool has_list;
+	bool has_balances; /* the six below are known */
+	int64_t opening, closing, booked, difference, slack_low, slack_high;
+	int64_t matched, late, missing, unknown, differing;
+};
+
+enum listing_finding {
+	LISTING_MATCHED = 1,
+	LISTING_LATE, /* executed there, not SUCCEEDED here */
+	LISTING_MISSING, /* SUCCEEDED here, absent there */
+	LISTING_UNKNOWN, /* nothing we know */
+	LISTING_DIFFERS, /* another amount or number */
+};
+
+struct listing_row {
+	uint32_t partner;
+	struct str account;
+	struct str item; /* the provider's id; our reference where it has none */
+	int64_t day;
+	uint64_t attempt; /* 0: unknown here */
+	enum listing_finding finding;
+	int64_t amount;
+	int64_t at_ms;
+};
+
+/* One column of a row that persons look at. */
+struct books_value {
+	const char *name;
+	bool is_number, is_null;
+	int64_t number;
+	struct str text; /* until the callback returns */
+};
+typedef void (*books_fn)(void *ctx, const struct books_value *values, size_t n);
+
+enum books_view {
+	BOOKS_BALANCES,
+	BOOKS_FLOATS, /* the last observation of each account */
+	BOOKS_RECONCILIATIONS, /* newest first */
+	BOOKS_FINDINGS, /* of listings, newest first */
+	BOOKS_VIEWS,
+};
+
 enum velocity_of {
 	VELOCITY_OF_PAYER = 1, /* key: E.164 digits */
 	VELOCITY_OF_BENEFICIARY,
 	VELOCITY_OF_ALL, /* the partner's purchases; key: the currency */
 	VELOCITY_OF_ACCOUNT, /* requests that may have left, refunds too; key: the account */
+	VELOCITY_OF_CHANNEL, /* purchases; key: the channel they came by */
 };
 
 /* What has been bought since a time; purchases CANCELLED or EXPIRED do not count. */
@@ -224,7 +321,7 @@ struct velocity_count {
 	uint32_t partner;
 	struct str key, currency;
 	int64_t since_ms; /* exclusive */
-	int64_t span_ms; /* ALL and ACCOUNT: counted in spans of so long, by their beginning */
+	int64_t span_ms; /* all but numbers: counted in spans of so long, by their beginning */
 	int64_t count_max, value_max;
 };
 
@@ -413,6 +510,50 @@ struct store_ops {
 	int (*velocity_over)(struct store *, const struct velocity_count *, int64_t *over_ms_out);
 
 	int (*counts)(struct store *, struct store_counts *);
+
+	/* ---- sqlite_float.c ---- */
+
+	/* The sum of a book; 0 where nothing was posted. */
+	int (*balance_get)(struct store *, uint32_t partner, struct str account,
+		enum ledger_book book, struct str currency, int64_t *sum_out);
+	/* What left and reached a float since then, by whole minutes. */
+	int (*flow_get)(struct store *, uint32_t partner, struct str account, int64_t since_ms,
+		int64_t *taken_out, int64_t *added_out);
+	int (*flow_trim)(struct store *, int64_t before_ms);
+	/* What is in doubt at the account: may have come in, may have gone out. */
+	int (*doubt_get)(struct store *, uint32_t partner, struct str account, int64_t *in_out,
+		int64_t *out_out);
+	/* Returns how many; TAMA_EFULL when there are more than max. */
+	int (*promises)(struct store *, struct arena *, struct promise_row *, size_t max);
+
+	int (*observation_insert)(struct store *, const struct observation_row *);
+	/* The newest of either source; TAMA_ENOTFOUND. */
+	int (*observation_last)(struct store *, uint32_t partner, struct str account,
+		struct observation_row *out);
+	/* Of those ASKED from from_ms until before until_ms, the newest or the oldest. */
+	int (*observation_find)(struct store *, uint32_t partner, struct str account,
+		int64_t from_ms, int64_t until_ms, bool is_newest, struct observation_row *out);
+
+	/* An account's row of that kind; TAMA_ENOTFOUND. */
+	int (*chore_find)(struct store *, uint32_t partner, enum outbox_kind kind,
+		struct str account, uint64_t *id_out);
+	/* Those handed out by an earlier life are due now. */
+	int (*chores_wake)(struct store *, int64_t now_ms);
+
+	int (*reconciliation_get)(struct store *, uint32_t partner, struct str account, int64_t day,
+		struct reconciliation_row *out); /* account stays the caller's */
+	int (*reconciliation_put)(struct store *, const struct reconciliation_row *);
+	/* Adds or replaces. TAMA_EEXIST when it was put since_ms or later, or is unknown and another
+	 * day's. */
+	int (*listing_put)(struct store *, const struct listing_row *, int64_t since_ms);
+	/* What was found of an attempt since_ms or later; TAMA_ENOTFOUND. */
+	int (*listing_of)(struct store *, uint32_t partner, uint64_t attempt, int64_t since_ms,
+		enum listing_finding *out);
+	/* Drops the rows of a day that match. */
+	int (*listing_trim)(struct store *, uint32_t partner, struct str account, int64_t day);
+	/* SUCCEEDED attempts of the account by rising id, after < id < until. Returns how many. */
+	int (*attempts_succeeded)(struct store *, uint32_t partner, struct str account,
+		uint64_t after, uint64_t until, struct arena *, struct attempt_row *, size_t max);
 };
 
 struct store {
@@ -476,7 +617,8 @@ enum store_view {
 	VIEW_DECISIONS, /* of persons, about it or its attempts */
 	VIEW_OPEN_CASES, /* attempts in REVIEW or CONTRADICTED, oldest first: after, max */
 	VIEW_PARKED, /* inbox rows that wait for a person: after, max */
-	VIEW_ATTEMPT, /* one, by id in `after` */
+	VIEW_PURCHASE_BY_ID, /* one, by id in `after` */
+	VIEW_ATTEMPT, /* likewise */
 	VIEW_PARKED_ONE, /* likewise */
 	VIEW_HOLD, /* likewise */
 	VIEW_REFUNDS, /* purchases REFUND_DUE whose refund has not begun: after, max */
@@ -526,5 +668,9 @@ typedef bool (*store_row_fn)(void *ctx, const struct store_value *values, size_t
  */
 int store_reader_view(struct store_reader *reader, enum store_view view,
 	const struct store_ask *ask, store_row_fn fn, void *ctx, uint64_t *more_out);
+
+/* Calls fn for at most max rows of the books; partner 0: of all. How many, or negative. */
+int store_reader_books(struct store_reader *reader, enum books_view view, uint32_t partner,
+	size_t max, books_fn fn, void *ctx);
 
 #endif

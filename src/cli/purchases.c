@@ -150,17 +150,21 @@ static void print_ledger(const json_t *row)
 static void print_sms(const json_t *row)
 {
 	char at[TIME_TEXT];
+	const char *report = row_text(row, "dlr");
 	bool is_done = row_number(row, "is_done") != 0;
+	bool is_untold = strcmp(report, "refused") == 0 || strcmp(report, "too_old") == 0;
 
 	print_head(row_number(row, "queued_ms"), "sms");
 	(void)printf("to %s by %s, ", row_text(row, "to"), row_text(row, "channel"));
-	if (is_done)
+	if (is_untold)
+		(void)printf("never sent");
+	else if (is_done)
 		(void)printf("handed over %s", time_text(row_number(row, "handed_ms"), at));
 	else
 		(void)printf(
 			"not yet taken, again at %s", time_text(row_number(row, "due_ms"), at));
 	(void)printf(", try %lld, report: %s\n%36s", (long long)row_number(row, "tries") + 1,
-		row_text(row, "dlr")[0] != '\0' ? row_text(row, "dlr") : "none", "");
+		report[0] != '\0' ? report : "none", "");
 	print_text(row_text(row, "text"));
 }
 

@@ -5,7 +5,7 @@ static void print_case_attempt(const json_t *row)
 {
 	char at[TIME_TEXT], amount[AMOUNT_TEXT];
 
-	(void)printf("%-17s %-12s %s %s.%lld  %s through %s, sent %.19s UTC, ours %s, theirs %s\n",
+	(void)printf("%-17s %-13s %s %s.%lld  %s through %s, sent %.19s UTC, ours %s, theirs %s\n",
 		row_text(row, "case"), row_text(row, "state"), row_text(row, "ref"),
 		row_text(row, "leg"), (long long)row_number(row, "n"),
 		amount_text(row_number(row, "amount"), row_text(row, "currency"), amount),
@@ -18,8 +18,10 @@ static void print_case_refund(const json_t *row)
 {
 	char at[TIME_TEXT], amount[AMOUNT_TEXT];
 
-	(void)printf("%-17s %-12s %s  %s owed to %s since %.19s UTC\n", row_text(row, "case"),
-		"refund due", row_text(row, "ref"),
+	bool is_due = strcmp(row_text(row, "state"), "REFUND_DUE") == 0;
+
+	(void)printf("%-17s %-13s %s  %s owed to %s since %.19s UTC\n", row_text(row, "case"),
+		is_due ? "refund due" : "refund failed", row_text(row, "ref"),
 		amount_text(row_number(row, "price"), row_text(row, "currency"), amount),
 		row_text(row, "payer"), time_text(row_number(row, "updated_ms"), at));
 }
@@ -28,7 +30,7 @@ static void print_case_inbox(const json_t *row)
 {
 	char at[TIME_TEXT];
 
-	(void)printf("%-17s %-12s %s %s of %s, %.19s UTC%s%s, come again %lld times\n",
+	(void)printf("%-17s %-13s %s %s of %s, %.19s UTC%s%s, come again %lld times\n",
 		row_text(row, "case"), row_text(row, "verdict"),
 		row_text(row, "ref")[0] != '\0' ? row_text(row, "ref") : "nobody's",
 		row_text(row, "kind"), row_text(row, "account"),
@@ -41,7 +43,7 @@ static void print_case_hold(const json_t *row)
 {
 	char at[TIME_TEXT];
 
-	(void)printf("%-17s %-12s %s since %.19s UTC: %s\n", row_text(row, "case"), "hold",
+	(void)printf("%-17s %-13s %s since %.19s UTC: %s\n", row_text(row, "case"), "hold",
 		row_text(row, "account"), time_text(row_number(row, "since_ms"), at),
 		row_text(row, "reason"));
 }
@@ -58,7 +60,7 @@ static void print_proposal(const json_t *row)
 	for (size_t i = 0; i < sizeof(of) / sizeof(of[0]); i++) {
 		if (row_number(row, of[i].field) == 0)
 			continue;
-		(void)printf("%c%-16llx %-12s %s by %s, %.19s UTC; wants a second person: %s\n",
+		(void)printf("%c%-16llx %-13s %s by %s, %.19s UTC; wants a second person: %s\n",
 			of[i].letter, (unsigned long long)row_number(row, of[i].field), "proposed",
 			row_text(row, "kind"), row_text(row, "proposed_by"),
 			time_text(row_number(row, "proposed_ms"), at), row_text(row, "proof"));

@@ -74,6 +74,13 @@ void admin_say(struct admin_turn *turn, json_t *object)
 	json_decref(object);
 }
 
+void admin_say_all(struct admin_turn *turn, json_t *list)
+{
+	for (size_t i = 0; i < json_array_size(list); i++)
+		admin_say(turn, json_incref(json_array_get(list, i)));
+	json_decref(list);
+}
+
 static int append(const char *path, const char *text)
 {
 	int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
@@ -137,6 +144,8 @@ static const struct {
 	{"verify", admin_verify},
 	{"backup", admin_backup},
 	{"standby", admin_standby},
+	{"books", admin_books},
+	{"reconcile", admin_reconcile},
 };
 
 /* Numbers in full leave a trace before they are shown, or are not shown. */

@@ -27,6 +27,8 @@ int admin_review_decide(struct admin_turn *turn);
 int admin_verify(struct admin_turn *turn);
 int admin_backup(struct admin_turn *turn);
 int admin_standby(struct admin_turn *turn);
+int admin_books(struct admin_turn *turn);
+int admin_reconcile(struct admin_turn *turn);
 
 /* ---- admin.c ---- */
 
@@ -35,8 +37,16 @@ const char *admin_text_of(const struct admin_turn *turn, const char *name); /* "
 int64_t admin_number_of(const struct admin_turn *turn, const char *name, int64_t otherwise);
 /* Takes the object over and writes it as a line. */
 void admin_say(struct admin_turn *turn, json_t *object);
+void admin_say_all(struct admin_turn *turn, json_t *list);
 /* A line in DATA/audit.log, synced, before what it tells of is shown or done. */
 int admin_audit(struct admin_turn *turn, const char *what, struct str ref, struct str reason);
+
+/* ---- admin_purchases.c ---- */
+
+/* Appends at most max purchases that ask is narrowed to, page by page. */
+int admin_list_into(struct admin_turn *turn, struct store_ask *ask, size_t max, json_t *list);
+/* The one purchase of that reference: TAMA_ENOTFOUND, TAMA_ECONFLICT for several partners'. */
+int admin_find_ref(struct admin_turn *turn, const char *word, json_t *list);
 
 /* ---- admin_json.c ---- */
 

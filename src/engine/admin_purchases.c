@@ -48,17 +48,8 @@ static int partner_of(struct admin_turn *turn, uint32_t *out)
 	return 0;
 }
 
-static void say_all(struct admin_turn *turn, json_t *list)
-{
-	size_t i;
-	json_t *row;
-
-	json_array_foreach(list, i, row) admin_say(turn, json_incref(row));
-	json_decref(list);
-}
-
 /* Page by page until there are as many as were asked for, each page a transaction of its own. */
-static int list_into(struct admin_turn *turn, struct store_ask *ask, size_t max, json_t *list)
+int admin_list_into(struct admin_turn *turn, struct store_ask *ask, size_t max, json_t *list)
 {
 	struct admin_rows rows = {turn, "purchase", list};
 	size_t begun = json_array_size(list);
@@ -96,8 +87,8 @@ int admin_purchases_list(struct admin_turn *turn)
 	if (rc == 0)
 		rc = admin_reader(turn);
 	if (rc == 0)
-		rc = list_into(turn, &ask, max_of(turn), list);
-	say_all(turn, list);
+		rc = admin_list_into(turn, &ask, max_of(turn), list);
+	admin_say_all(turn, list);
 	return rc;
 }
 
@@ -192,7 +183,7 @@ static int by_number(
 			struct store_ask ask = {
 				.partner = partners->ids[p], .number = str_c(forms[i].digits)};
 
-			rc = list_into(turn, &ask, max_of(turn), list);
+			rc = admin_list_into(turn, &ask, max_of(turn), list);
 		}
 	}
 	return rc;
@@ -226,7 +217,7 @@ int admin_purchases_find(struct admin_turn *turn)
 		rc = by_provider(turn, word, list);
 	if (rc == 0 && json_array_size(list) == 0)
 		rc = by_number(turn, &partners, word, list);
-	say_all(turn, list);
+	admin_say_all(turn, list);
 	return rc;
 }
 
@@ -320,23 +311,29 @@ static int show_one(struct admin_turn *turn, const struct store_ask *ask)
 	return rc < 0 ? rc : 0;
 }
 
-int admin_purchases_show(struct admin_turn *turn)
+int admin_find_ref(struct admin_turn *turn, const char *word, json_t *list)
 {
-	const char *word = admin_text_of(turn, "ref");
 	struct partners partners;
-	json_t *found = json_array();
 	int rc = admin_reader(turn);
 
 	if (rc == 0)
 		rc = all_partners(turn, &partners);
 	if (rc == 0)
-		rc = by_ref(turn, &partners, word, found);
-	if (rc == 0 && json_array_size(found) == 0)
+		rc = by_ref(turn, &partners, word, list);
+	if (rc == 0 && json_array_size(list) == 0)
 		rc = err_set(
 			&turn->err, TAMA_ENOTFOUND, "no purchase has the reference %.40s", word);
-	if (rc == 0 && json_array_size(found) > 1)
+	if (rc == 0 && json_array_size(list) > 1)
 		rc = err_set(&turn->err, TAMA_ECONFLICT,
 			"several partners have a purchase %.40s: say which with --partner", word);
+	return rc;
+}
+
+int admin_purchases_show(struct admin_turn *turn)
+{
+	json_t *found = json_array();
+	int rc = admin_find_ref(turn, admin_text_of(turn, "ref"), found);
+
 	if (rc == 0) {
 		const json_t *one = json_array_get(found, 0);
 		struct store_ask ask = {

@@ -1,7 +1,8 @@
 /*
  * `tama review`: what waits for persons, each with a word to name it by: a letter and an id in
- * hexadecimal. "a": an attempt in REVIEW or CONTRADICTED; "i": parked evidence; "r": a refund that
- * is due and has not begun; "h": a hold.
+ * hexadecimal. "a": an attempt in REVIEW or CONTRADICTED; "i": parked evidence; "r": a
+ * purchase whose money is owed and on no way back; "h": a hold. A purchase may be named by its
+ * reference as well.
  */
 #include "admin_priv.h"
 
@@ -11,7 +12,7 @@ static const struct case_kind {
 	enum store_view list, one;
 } kinds[] = {
 	{'a', "attempt", VIEW_OPEN_CASES, VIEW_ATTEMPT},
-	{'r', "purchase", VIEW_REFUNDS, VIEW_REFUNDS},
+	{'r', "purchase", VIEW_REFUNDS, VIEW_PURCHASE_BY_ID},
 	{'i', "inbox", VIEW_PARKED, VIEW_PARKED_ONE},
 	{'h', "hold", VIEW_HOLDS, VIEW_HOLD},
 };
@@ -73,12 +74,12 @@ static int collect(struct admin_turn *turn, enum store_view view, const char *ki
 static int list_kind(struct admin_turn *turn, const struct case_kind *kind)
 {
 	struct store_ask ask = {0};
-	json_t *list = json_array(), *row;
+	json_t *list = json_array();
 	int rc = collect(turn, kind->list, kind->kind, &ask, list);
-	size_t i;
 
-	json_array_foreach(list, i, row)
-	{
+	for (size_t i = 0; i < json_array_size(list); i++) {
+		json_t *row = json_array_get(list, i);
+
 		name_case(row, kind->letter);
 		(void)json_object_del(row, "raw");
 		admin_say(turn, json_incref(row));
@@ -92,11 +93,50 @@ static int list_kind(struct admin_turn *turn, const struct case_kind *kind)
 static int say_view(struct admin_turn *turn, enum store_view view, const char *kind,
 	const struct store_ask *ask)
 {
-	json_t *list = json_array(), *row;
+	json_t *list = json_array();
 	int rc = collect(turn, view, kind, ask, list);
-	size_t i;
 
-	json_array_foreach(list, i, row) admin_say(turn, json_incref(row));
+	admin_say_all(turn, list);
+	return rc;
+}
+
+/* Whether a refund was tried and none of its attempts may have left: only persons begin another. */
+static bool has_failed_refund(struct admin_turn *turn, const json_t *purchase)
+{
+	const struct store_ask ask = {
+		.partner = (uint32_t)json_integer_value(json_object_get(purchase, "partner")),
+		.purchase = (uint64_t)json_integer_value(json_object_get(purchase, "id"))};
+	json_t *list = json_array();
+	bool is_over = false;
+
+	(void)collect(turn, VIEW_ATTEMPTS, "attempt", &ask, list);
+	for (size_t i = 0; i < json_array_size(list); i++) {
+		json_t *row = json_array_get(list, i);
+
+		const char *leg = json_string_value(json_object_get(row, "leg"));
+		const char *state = json_string_value(json_object_get(row, "state"));
+
+		if (leg != NULL && state != NULL && strcmp(leg, "refund") == 0)
+			is_over = strcmp(state, "FAILED") == 0 || strcmp(state, "EXPIRED") == 0;
+	}
+	json_decref(list);
+	return is_over;
+}
+
+static int list_failed_refunds(struct admin_turn *turn)
+{
+	struct store_ask ask = {.state = PURCHASE_REVIEW};
+	json_t *list = json_array();
+	int rc = admin_list_into(turn, &ask, STORE_VIEW_ROWS, list);
+
+	for (size_t i = 0; i < json_array_size(list); i++) {
+		json_t *row = json_array_get(list, i);
+
+		if (!has_failed_refund(turn, row))
+			continue;
+		name_case(row, 'r');
+		admin_say(turn, json_incref(row));
+	}
 	json_decref(list);
 	return rc;
 }
@@ -108,6 +148,8 @@ int admin_review_list(struct admin_turn *turn)
 
 	for (size_t i = 0; i < KINDS && rc == 0; i++)
 		rc = list_kind(turn, &kinds[i]);
+	if (rc == 0)
+		rc = list_failed_refunds(turn);
 	return rc == 0 ? say_view(turn, VIEW_PROPOSED, "decision", &ask) : rc;
 }
 
@@ -121,17 +163,33 @@ struct found_case {
 	uint32_t partner;
 };
 
+#define WORD_MIN 10 /* ids hold the time: those of cases are long, references are not */
+
 static bool parse_case(const char *word, struct found_case *out)
 {
 	char *end = NULL;
+	size_t n = strlen(word);
 
-	for (size_t i = 0; i < KINDS; i++)
+	for (size_t i = 0; i < KINDS && n >= WORD_MIN && n <= 17; i++)
 		if (word[0] == kinds[i].letter)
 			out->kind = &kinds[i];
-	if (out->kind == NULL || word[1] == '\0' || strlen(word) > 17)
+	if (out->kind == NULL)
 		return false;
 	out->id = strtoull(word + 1, &end, 16);
 	return *end == '\0' && out->id > 0 && out->id <= INT64_MAX;
+}
+
+/* By a reference: the purchase itself, about whose money persons may decide. */
+static int find_by_ref(
+	struct admin_turn *turn, const char *word, struct found_case *out, json_t *list)
+{
+	int rc = admin_find_ref(turn, word, list);
+
+	if (rc != 0)
+		return rc;
+	out->kind = &kinds[1];
+	out->id = (uint64_t)json_integer_value(json_object_get(json_array_get(list, 0), "id"));
+	return 0;
 }
 
 static int find_case(struct admin_turn *turn, struct found_case *out)
@@ -141,14 +199,14 @@ static int find_case(struct admin_turn *turn, struct found_case *out)
 	int rc = admin_reader(turn);
 
 	*out = (struct found_case){0};
-	if (rc == 0 && !parse_case(word, out))
-		rc = err_set(&turn->err, TAMA_EINVAL,
-			"no case is called %.40s: tama review lists them", word);
-	if (rc == 0) {
-		/* The list of refunds is asked for the one behind the id before it. */
-		struct store_ask ask = {.after = out->id - (out->kind->letter == 'r'), .max = 1};
+	if (rc == 0 && parse_case(word, out)) {
+		const struct store_ask ask = {.after = out->id, .max = 1};
 
 		rc = collect(turn, out->kind->one, out->kind->kind, &ask, list);
+	} else if (rc == 0 && find_by_ref(turn, word, out, list) != 0) {
+		turn->err.text[0] = '\0';
+		rc = err_set(&turn->err, TAMA_EINVAL,
+			"no case is called %.40s: tama review lists them", word);
 	}
 	json_t *row = json_array_get(list, 0);
 
@@ -165,12 +223,12 @@ static int find_case(struct admin_turn *turn, struct found_case *out)
 
 static int show_evidence(struct admin_turn *turn, const struct store_ask *ask, uint64_t attempt)
 {
-	json_t *list = json_array(), *row;
+	json_t *list = json_array();
 	int rc = collect(turn, VIEW_INBOX, "inbox", ask, list);
-	size_t i;
 
-	json_array_foreach(list, i, row)
-	{
+	for (size_t i = 0; i < json_array_size(list); i++) {
+		json_t *row = json_array_get(list, i);
+
 		int64_t of = json_integer_value(json_object_get(row, "attempt"));
 
 		if (attempt != 0 && (uint64_t)of != attempt)

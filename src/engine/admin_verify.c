@@ -70,8 +70,10 @@ static bool sleep_ms(struct self_check *s, int64_t ms)
 		until.tv_nsec -= 1000000000;
 	}
 	(void)pthread_mutex_lock(&s->lock);
-	while (!s->stop && pthread_cond_timedwait(&s->wake, &s->lock, &until) == 0)
-		continue;
+	int rc = 0;
+
+	while (!s->stop && rc == 0)
+		rc = pthread_cond_timedwait(&s->wake, &s->lock, &until);
 	goes_on = !s->stop;
 	(void)pthread_mutex_unlock(&s->lock);
 	return goes_on;
@@ -92,9 +94,9 @@ static void look(struct self_check *s)
 	int rc = store_verify(s->config.data_dir, &options, &report, &err);
 
 	(void)pthread_mutex_lock(&s->lock);
-	bool is_ending = s->stop;
+	bool was_stopped = s->stop;
 
-	s->stats.failures += rc != 0 && !is_ending;
+	s->stats.failures += rc != 0 && !was_stopped;
 	if (rc == 0) {
 		s->stats.runs++;
 		s->stats.purchases = report.purchases;
@@ -102,7 +104,7 @@ static void look(struct self_check *s)
 		s->stats.done_ms = clock_wall_ms();
 	}
 	(void)pthread_mutex_unlock(&s->lock);
-	if (rc != 0 && !is_ending)
+	if (rc != 0 && !was_stopped)
 		log_event(s->config.log, "alarm", "verify", STR(""), str_c(err.text));
 	if (rc != 0 || report.violations == 0)
 		return;

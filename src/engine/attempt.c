@@ -7,6 +7,7 @@
 
 #include "tama/limits.h"
 #include "tama/msisdn.h"
+#include "tama/mutant.h"
 
 int case_load(struct engine *e, uint32_t partner, uint64_t attempt, struct engine_case *out)
 {
@@ -74,6 +75,7 @@ int case_post(struct engine *e, const struct engine_case *c, const struct purcha
 		.purchase = p->id,
 		.attempt = c->attempt.id,
 		.account = c->attempt.account,
+		.paid_by = p->paid_by,
 		.currency = p->currency,
 		.lines = lines,
 		.at_ms = e->now_ms,
@@ -180,9 +182,10 @@ static int64_t again_ms(const struct attempt_row *attempt)
  * Proven that nothing left this host: the same leg tries again, a little later each time, while the
  * customer still expects it.
  */
-static int start_again(struct engine *e, const struct engine_case *c)
+static int start_again(
+	struct engine *e, const struct purchase_row *p, const struct attempt_row *last)
 {
-	struct attempt_row again = c->attempt;
+	struct attempt_row again = *last;
 
 	again.our_ref = engine_reference(e);
 	again.n++;
@@ -193,7 +196,7 @@ static int start_again(struct engine *e, const struct engine_case *c)
 	again.polls = 0;
 	again.sent_ms = 0;
 	memset(again.body_hash, 0, sizeof(again.body_hash));
-	return leg_start(e, &c->purchase, &again, e->now_ms + again_ms(&c->attempt));
+	return leg_start(e, p, &again, e->now_ms + again_ms(last));
 }
 
 /*
@@ -258,22 +261,6 @@ static void count(struct engine *e, const struct attempt_row *attempt)
 	s->refunded += state == ATTEMPT_SUCCEEDED && attempt->leg == LEG_REFUND;
 }
 
-/*
- * A leg about which facts disagree is nobody's to repeat; nor is a refund of what persons have
- * closed meanwhile, which nobody is owed any more.
- */
-static bool may_start_again(const struct engine_case *c, const struct purchase_legs *legs)
-{
-	enum attempt_state leg = c->attempt.leg == LEG_COLLECT	 ? legs->collect
-				 : c->attempt.leg == LEG_DELIVER ? legs->deliver
-								 : legs->refund;
-
-	if (c->attempt.leg == LEG_REFUND &&
-		(legs->deliver == ATTEMPT_SUCCEEDED || legs->deliver == ATTEMPT_WRITTEN_OFF))
-		return false;
-	return leg == ATTEMPT_NOT_SENT && c->attempt.n < LIMIT_ATTEMPTS;
-}
-
 /* The attempt's row, its event and its books. */
 static int move_attempt(struct engine *e, struct engine_case *c, enum attempt_state next,
 	struct event_row event, struct purchase_legs *after_out)
@@ -326,11 +313,47 @@ static int end_unsent(
 	return n < 0 ? n : 0;
 }
 
+static enum attempt_state leg_of(const struct purchase_legs *legs, enum leg_kind leg)
+{
+	if (leg == LEG_COLLECT)
+		return legs->collect;
+	return leg == LEG_DELIVER ? legs->deliver : legs->refund;
+}
+
+/* To be made again; but no refund of what persons have closed meanwhile: nobody is owed it any
+ * more. */
+static bool is_left_unsent(const struct attempt_row *a, const struct purchase_legs *legs)
+{
+	bool is_closed = legs->deliver == ATTEMPT_SUCCEEDED || legs->deliver == ATTEMPT_WRITTEN_OFF;
+
+	return a->state != ATTEMPT_EXPIRED && leg_of(legs, a->leg) == ATTEMPT_NOT_SENT &&
+	       (!(a->leg == LEG_REFUND && is_closed) || MUTANT(REFUND_OF_THE_CLOSED));
+}
+
+/*
+ * A leg whose last attempt proved unsent goes on with another, be it now or when persons have found
+ * that an earlier one failed. About one that facts disagree about nobody may; and of a purchase
+ * that is contradicted elsewhere the new one ends where it begins, so that the leg has an end.
+ */
+static int repeat_leg(struct engine *e, struct engine_case *c)
+{
+	const struct attempt_row *last = NULL;
+	struct attempt_row *rows;
+	int n = case_attempts(e, &c->purchase, &rows);
+
+	for (int i = 0; i < n; i++)
+		if (rows[i].leg == c->attempt.leg && (last == NULL || rows[i].n > last->n))
+			last = &rows[i];
+	if (last == NULL || last->n >= LIMIT_ATTEMPTS)
+		return n < 0 ? n : 0;
+	return start_again(e, &c->purchase, last);
+}
+
 static int move(struct engine *e, struct engine_case *c, enum attempt_state next,
 	enum attempt_event event, uint64_t evidence)
 {
 	const struct event_row row = {.cause = attempt_event_name(event), .evidence = evidence};
-	bool was_a_case = attempt_is_decidable(c->attempt.state);
+	bool was_a_case = attempt_is_decidable(c->attempt.state), is_unsent;
 	struct purchase_legs after;
 	int rc = move_attempt(e, c, next, row, &after);
 
@@ -340,11 +363,12 @@ static int move(struct engine *e, struct engine_case *c, enum attempt_state next
 		rc = attempt_schedule(e, &c->attempt);
 	if (rc == 0 && next == ATTEMPT_EXPIRED)
 		rc = pause_give_back(e, &c->attempt);
-	if (rc == 0 && next == ATTEMPT_NOT_SENT && may_start_again(c, &after))
-		rc = start_again(e, c);
+	is_unsent = rc == 0 && is_left_unsent(&c->attempt, &after);
+	if (is_unsent)
+		rc = repeat_leg(e, c);
 	if (rc == 0)
 		rc = case_settle(e, c, &after, row.cause);
-	if (rc == 0 && next == ATTEMPT_NOT_SENT && c->purchase.state == PURCHASE_CONTRADICTED)
+	if (rc == 0 && is_unsent && c->purchase.state == PURCHASE_CONTRADICTED)
 		rc = end_unsent(e, c, AEV_EXPIRE, evidence);
 	count(e, &c->attempt);
 	lane_note(e, &c->attempt, next);
@@ -377,6 +401,8 @@ static int contradict(
 	engine_alarm(e, "contradiction", c->purchase.ref, "two trustworthy facts disagree");
 	if (rc == 0)
 		rc = tell_loss(e, c);
+	if (MUTANT(CONTRADICTION_KEEPS_REFUND))
+		return rc;
 	return rc == 0 ? end_unsent(e, c, AEV_EXPIRE, evidence) : rc;
 }
 

@@ -3,6 +3,7 @@
 
 #include "tama/crash.h"
 #include "tama/limits.h"
+#include "tama/mutant.h"
 
 /* A step's rows, answers aside: a full batch of events with bodies of 64 KiB each fits. */
 #define STEP_BYTES ((size_t)64 * 1024 * 1024)
@@ -116,6 +117,10 @@ static void effect_run(struct engine *e, const struct effect *effect)
 	case EFFECT_SMS:
 		(void)w->send_sms(w->ctx, &effect->sms);
 		break;
+	case EFFECT_ACCOUNT:
+		if (w->ask_account != NULL)
+			(void)w->ask_account(w->ctx, &effect->account);
+		break;
 	case EFFECT_ALARM:
 		w->alarm(w->ctx, effect->what, effect->ref, effect->detail);
 		break;
@@ -141,6 +146,10 @@ static int handle_event(struct engine *e, void *what)
 		return handle_dlr(e, event);
 	case ENGINE_DECISION:
 		return handle_decision(e, event);
+	case ENGINE_ACCOUNT:
+		return handle_account(e, event);
+	case ENGINE_RECONCILE:
+		return handle_reconcile(e, event);
 	}
 	return TAMA_EINVAL;
 }
@@ -160,6 +169,10 @@ static int work_on_due(struct engine *e, void *what)
 		return due_deadline(e, row);
 	case OUTBOX_PROGRESS:
 		return due_progress(e, row);
+	case OUTBOX_FLOAT:
+		return due_float(e, row);
+	case OUTBOX_RECONCILE:
+		return due_reconcile(e, row);
 	}
 	return TAMA_EINVAL;
 }
@@ -175,7 +188,7 @@ static int guarded(struct engine *e, int (*work)(struct engine *, void *), void 
 	if (rc != 0)
 		return rc;
 	rc = work(e, what);
-	if (rc == 0)
+	if (rc == 0 || MUTANT(HALF_AN_EVENT))
 		return e->store->ops->release(e->store);
 	*mark = NULL;
 	e->effects_end = mark;
@@ -261,7 +274,8 @@ static int recover_one(struct engine *e, void *what)
 	int rc = case_load(e, row->partner, row->id, &c);
 
 	if (rc == 0)
-		rc = case_apply(e, &c, AEV_DOUBT, 0, &step);
+		rc = case_apply(
+			e, &c, MUTANT(CRASH_IS_NOT_SENT) ? AEV_NOT_SENT : AEV_DOUBT, 0, &step);
 	if (rc == 0)
 		engine_alarm(
 			e, "owner_dead", c.purchase.ref, "was being sent when the process died");
@@ -339,6 +353,15 @@ static void finish_events(struct engine_event *events, enum engine_outcome outco
 	}
 }
 
+/* What was decided and is durable goes out. */
+static void run_effects(struct engine *e)
+{
+	for (const struct effect *effect = e->effects; effect != NULL; effect = effect->next)
+		effect_run(e, effect);
+	e->effects = NULL;
+	e->effects_end = &e->effects;
+}
+
 static int work(struct engine *e, struct engine_event *events, bool *more_out)
 {
 	struct err err = ERR_INIT;
@@ -356,9 +379,13 @@ static int work(struct engine *e, struct engine_event *events, bool *more_out)
 	if (!e->has_recovered)
 		rc = recover(e, &more_orphans);
 	if (rc == 0)
+		rc = floats_step(e);
+	if (rc == 0)
 		rc = take_events(e, events);
 	if (rc == 0)
 		rc = take_due(e, &more_due);
+	if (rc == 0)
+		rc = floats_step(e);
 	if (rc == 0 && arena_overflowed(&e->arena))
 		rc = TAMA_ENOMEM;
 	if (rc != 0) {
@@ -375,6 +402,8 @@ static int work(struct engine *e, struct engine_event *events, bool *more_out)
 		e->store->ops->rollback(e->store);
 		return TAMA_EIO;
 	}
+	if (MUTANT(SENT_BEFORE_COMMIT))
+		run_effects(e);
 	rc = e->store->ops->commit(e->store, &err);
 	if (rc != 0)
 		e->world.alarm(e->world.ctx, "commit", STR(""), err.text);
@@ -441,6 +470,7 @@ int64_t engine_step(struct engine *e, struct engine_event *events)
 	if (rc != 0) {
 		lanes_undo(e, NULL);
 		e->stats = stats;
+		floats_forget(e->floats);
 	}
 	e->undo = NULL;
 	if (rc != 0 && rc != TAMA_EDOUBT && e->lanes_touched && lanes_load(e) != 0)
@@ -451,7 +481,8 @@ int64_t engine_step(struct engine *e, struct engine_event *events)
 		return TAMA_EDOUBT;
 	}
 	if (rc != 0) {
-		finish_events(events, ENGINE_NOT_DONE);
+		finish_events(
+			events, MUTANT(ANSWERED_WITHOUT_COMMIT) ? ENGINE_PENDING : ENGINE_NOT_DONE);
 		return e->is_dead ? TAMA_EDOUBT : TAMA_EIO;
 	}
 	if (events != NULL)
@@ -460,8 +491,7 @@ int64_t engine_step(struct engine *e, struct engine_event *events)
 	/* Answers first: a phone waits for them, the provider does not. */
 	finish_events(events, ENGINE_PENDING);
 	keep_mark(e);
-	for (const struct effect *effect = e->effects; effect != NULL; effect = effect->next)
-		effect_run(e, effect);
+	run_effects(e);
 	return next_due(e, more);
 }
 
@@ -471,6 +501,7 @@ void engine_free(struct engine **engine)
 
 	if (e == NULL)
 		return;
+	floats_free(&e->floats);
 	config_unref(&e->config);
 	arena_fini(&e->arena);
 	free(e);
@@ -507,6 +538,7 @@ int engine_new(const struct engine_world *world, struct store *store, const stru
 	e->last_id = past.last_id;
 	e->frozen_id = past.frozen_id;
 	arena_init(&e->arena, STEP_BYTES);
+	e->floats = floats_new();
 	rc = lanes_load(e);
 	if (rc == 0)
 		rc = lanes_meet(e);
@@ -526,6 +558,7 @@ void engine_set_config(struct engine *e, const struct config *config)
 	/* A lane that cannot be read begins without a past. */
 	if (lanes_meet(e) != 0)
 		e->world.alarm(e->world.ctx, "lanes", STR(""), "the store does not answer");
+	floats_forget(e->floats);
 	config_unref(&old);
 }
 

@@ -92,6 +92,10 @@ bool engine_thread_sells(struct engine_thread *thread, struct str account);
 bool engine_thread_is_dead(const struct engine_thread *thread);
 void engine_thread_stats(
 	struct engine_thread *thread, struct engine_stats *out, struct store_counts *counts_out);
+/* Floats as they were after the last step. Any thread. */
+size_t engine_thread_floats(struct engine_thread *thread, struct engine_float *out, size_t max);
+/* What may still be sold of one; INT64_MAX where there is no limit. */
+int64_t engine_thread_available(struct engine_thread *thread, struct str name);
 size_t engine_thread_waiting(struct engine_thread *thread);
 /* Nothing waits and no step is under way. */
 bool engine_thread_is_idle(struct engine_thread *thread);
@@ -127,7 +131,7 @@ bool peer_is_one_of(const struct str *list, size_t len, struct str address);
 
 /* ---- admin_gateway.c: the person at night ---- */
 
-/* The standby, before the store is used by anybody else; the socket and the checker, last of all. */
+/* The standby: before anybody else uses the store. The socket and the checker: last of all. */
 int admin_start_standby(struct gateway *gateway, struct err *err);
 int admin_start(struct gateway *gateway, struct err *err);
 /* While the engine still answers. */

@@ -3,6 +3,8 @@
 
 #include "tama/limits.h"
 
+#include "tama/mutant.h"
+
 /*
  * What makes two arrivals the same news: the attempt, the provider's id, its word, and the bytes.
  * An orphan whose attempt becomes known meanwhile is news again.
@@ -10,9 +12,9 @@
 static void ipn_key(
 	struct engine *e, const struct engine_ipn *ipn, uint64_t attempt, unsigned char *key)
 {
-	struct str text =
-		arena_printf(&e->arena, "%llu|%.*s|%.*s|%.*s", (unsigned long long)attempt,
-			STR_ARG(ipn->facts.id), STR_ARG(ipn->facts.word), STR_ARG(ipn->raw));
+	struct str text = arena_printf(&e->arena, "%llu|%.*s|%.*s|%.*s",
+		MUTANT(INBOX_KEY_WITHOUT_ATTEMPT) ? 0ULL : (unsigned long long)attempt,
+		STR_ARG(ipn->facts.id), STR_ARG(ipn->facts.word), STR_ARG(ipn->raw));
 
 	vault_digest(text, key);
 }
@@ -241,6 +243,11 @@ static int first_arrival(struct engine *e, struct engine_event *event, struct en
 		return rc;
 	attempt_terms_of(e, &c->attempt, &terms, national);
 	bits = provider_mismatch(profile, &ipn->facts, &terms, profile->ipn_must_match, true);
+	if (MUTANT(IPN_WITHOUT_AMOUNT))
+		bits &= ~(unsigned)MATCH_AMOUNT;
+	rc = floats_heard(e, c, &ipn->facts);
+	if (rc != 0)
+		return rc;
 	return bits != 0 ? park(e, event, c, bits) : apply(e, c, ipn);
 }
 

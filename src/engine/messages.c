@@ -153,10 +153,19 @@ static bool is_too_old(const struct engine *e, const struct outbox_row *row)
 	return e->now_ms - (int64_t)(row->id >> 20) > LIMIT_SMS_MS;
 }
 
+/* It will not be sent: where a report would stand is why, for whoever asks what the customer knows.
+ */
+static int end_untold(struct engine *e, const struct outbox_row *row, const char *why)
+{
+	int rc = STORE(e, outbox_set_dlr, row->partner, row->id, why);
+
+	return rc == 0 ? STORE(e, outbox_done, row->partner, row->id) : rc;
+}
+
 static int give_up(struct engine *e, const struct outbox_row *row)
 {
 	engine_alarm(e, "sms_too_old", STR(""), "a message was given up after a day");
-	return STORE(e, outbox_done, row->partner, row->id);
+	return end_untold(e, row, "too_old");
 }
 
 int due_sms(struct engine *e, const struct outbox_row *row)
@@ -213,7 +222,7 @@ static int take_verdict(struct engine *e, const struct outbox_row *row, enum sms
 		return STORE(e, outbox_done, row->partner, row->id);
 	case SMS_REFUSED:
 		engine_alarm(e, "sms_refused", STR(""), "the gateway will not take a message");
-		return STORE(e, outbox_done, row->partner, row->id);
+		return end_untold(e, row, "refused");
 	case SMS_RETRY:
 		return sms_again(e, row);
 	case SMS_DOUBT:

@@ -8,6 +8,8 @@
 
 #include "tama/limits.h"
 
+#include "tama/mutant.h"
+
 #define BY_HAND STR("by_hand")
 
 /* The offer that can give it back as things are now; NULL: none. */
@@ -22,7 +24,7 @@ static const struct offer *refund_fill(
 		.leg = LEG_REFUND,
 		.n = 1,
 		.our_ref = engine_reference(e),
-		.number = p->payer,
+		.number = MUTANT(REFUND_TO_BENEFICIARY) ? p->beneficiary : p->payer,
 		.amount = p->price,
 		.currency = p->currency,
 		.incarnation_made = e->incarnation,

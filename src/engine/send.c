@@ -6,6 +6,7 @@
 
 #include "tama/crash.h"
 #include "tama/limits.h"
+#include "tama/mutant.h"
 
 /* Never sent, and the time in which the customer expects it is over (or its secret is gone). */
 static int expire(struct engine *e, struct engine_case *c)
@@ -148,7 +149,7 @@ static enum attempt_event event_of(enum reply_class class)
 		return AEV_FAILURE;
 	case CLASS_UNKNOWN:
 	case CLASS_QUERY: /* evidence that it exists, not of what became of it */
-		return AEV_DOUBT;
+		return MUTANT(RESEND_ON_TIMEOUT) ? AEV_NOT_SENT : AEV_DOUBT;
 	}
 	return AEV_DOUBT;
 }
@@ -329,9 +330,11 @@ int handle_result(struct engine *e, struct engine_event *event)
 	if (rc != 0)
 		return rc;
 	CRASH_POINT("K18");
-	if (r->call == PROVIDER_SUBMIT && r->epoch != c.attempt.epoch)
+	if (r->call == PROVIDER_SUBMIT && r->epoch != c.attempt.epoch &&
+		!MUTANT(OLD_EPOCH_IS_HEARD))
 		return keep(e, r, &c.attempt, VERDICT_IGNORED, &evidence);
-	return apply(e, &c, r);
+	rc = floats_heard(e, &c, &r->facts);
+	return rc == 0 ? apply(e, &c, r) : rc;
 }
 
 int due_poll(struct engine *e, const struct outbox_row *row)
@@ -353,7 +356,7 @@ int due_poll(struct engine *e, const struct outbox_row *row)
 		free_ms = e->now_ms + LIMIT_LEASE_MS;
 	else if (free_ms <= e->now_ms)
 		free_ms = e->now_ms + lane_wait_query(e, account);
-	if (free_ms > e->now_ms)
+	if (free_ms > e->now_ms && !MUTANT(POLL_WITHOUT_PAUSE))
 		return STORE(e, outbox_set_due, row->partner, row->id, free_ms, row->tries);
 	rc = pause_begin(e, &c.attempt);
 	if (rc == 0)
@@ -371,7 +374,7 @@ int due_deadline(struct engine *e, const struct outbox_row *row)
 
 	if (rc != 0)
 		return rc;
-	rc = case_apply(e, &c, AEV_DEADLINE, 0, &step);
+	rc = case_apply(e, &c, MUTANT(DEADLINE_IS_FAILURE) ? AEV_FAILURE : AEV_DEADLINE, 0, &step);
 	if (rc == 0 && step.kind != STEP_MOVE)
 		rc = STORE(e, outbox_done, row->partner, row->id);
 	else if (rc == 0 && c.attempt.state == ATTEMPT_REVIEW)

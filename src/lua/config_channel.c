@@ -158,6 +158,8 @@ static void resolve_channel(
 			"phone "
 			"(open = true allows that)");
 	resolve_names(loader, c, out);
+	out->cap = config_velocity(
+		loader, d, "cap", &c->cap, out->country != NULL ? out->country->currency : NULL);
 	resolve_keywords(loader, c, out);
 	if (c->kind.n > 0) {
 		check_kind(loader, c, out);

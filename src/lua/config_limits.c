@@ -51,6 +51,33 @@ static void check_twin(
 				STR_ARG(other->name));
 }
 
+/* Whether some window lets through nothing of that value. */
+static bool forbids(const struct velocity *velocity, int64_t value)
+{
+	for (int i = 0; i < VELOCITY_WINDOWS; i++)
+		if (velocity->windows[i].value > 0 && velocity->windows[i].value < value)
+			return true;
+	return false;
+}
+
+/* An offer whose least amount is too much is not sold: most likely a zero is missing. */
+static void check_offers(struct loader *loader, const struct decl *d, const struct limits *own)
+{
+	const struct config *config = &loader->box->config;
+	for (size_t i = 0; i < config->offers_len; i++) {
+		const struct offer *offer = &config->offers[i];
+		int64_t least = offer->amount.min + offer_fee(offer, offer->amount.min);
+		if (offer->partner != own->partner || offer->country == NULL ||
+			offer->country->currency != own->currency || own->currency == NULL)
+			continue;
+		if (forbids(&own->payer, least) || forbids(&own->all, least) ||
+			forbids(&own->beneficiary, offer->amount.min))
+			config_problem(loader, d, NULL,
+				"of offer \"%.*s\" not even the least amount could be bought",
+				STR_ARG(offer->name));
+	}
+}
+
 static void resolve_limits(struct loader *loader, const struct decl_limits *l,
 	const struct limits *first, struct limits *out)
 {
@@ -67,6 +94,7 @@ static void resolve_limits(struct loader *loader, const struct decl_limits *l,
 		.all = config_velocity(loader, d, "all", &l->all, currency),
 	};
 	check_twin(loader, d, first, out);
+	check_offers(loader, d, out);
 }
 
 void config_resolve_limits(struct loader *loader)

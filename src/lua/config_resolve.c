@@ -85,8 +85,7 @@ static struct str mark_path(
 }
 
 /* A path of the gateway's own, relative to its file; empty stays empty. */
-static struct str place(
-	struct loader *loader, const struct decl_gateway *gateway, struct str path)
+static struct str place(struct loader *loader, const struct decl_gateway *gateway, struct str path)
 {
 	if (path.n == 0)
 		return path;
@@ -402,6 +401,7 @@ static void resolve_account(
 	else if (out->profile != NULL)
 		out->spacing_ms = out->profile->spacing_ms;
 	resolve_polls(loader, a, out);
+	config_resolve_account_float(loader, a, out);
 	out->cap = config_velocity(loader, &a->decl, "cap", &a->cap, out->currency);
 	resolve_queries(loader, a, out);
 	check_account(loader, a, out);
@@ -429,8 +429,9 @@ void config_resolve(struct loader *loader)
 	resolve_operators(loader);
 	resolve_partners(loader);
 	resolve_accounts(loader);
-	config_resolve_limits(loader);
+	config_resolve_floats(loader);
 	config_resolve_offers(loader);
+	config_resolve_limits(loader);
 	config_resolve_services(loader);
 	config_resolve_channels(loader);
 }

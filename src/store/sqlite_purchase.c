@@ -37,6 +37,7 @@ static void read_row(struct query *query, struct arena *arena, struct purchase_r
 	out->created_ms = query_get_i64(query);
 	out->updated_ms = query_get_i64(query);
 	out->collect_fee = query_get_i64(query);
+	out->paid_by = query_get_str(query, arena);
 }
 
 /* Steps a bound query that yields one row at most, and ends it. */
@@ -124,6 +125,22 @@ static void bind_intent(struct query *query, const struct purchase_row *row)
 	query_sealed(query, ":texts", &seal, row->texts);
 	query_i64(query, ":created_ms", row->created_ms);
 	query_i64(query, ":collect_fee", row->collect_fee);
+	query_str(query, ":paid_by", row->paid_by);
+}
+
+/* Into what limits of velocity are walked by. */
+static int count(struct db *db, const struct purchase_row *row)
+{
+	const struct tally_key of_all = {
+		row->partner, VELOCITY_OF_ALL, row->currency, row->created_ms};
+	const struct tally_key of_channel = {
+		row->partner, VELOCITY_OF_CHANNEL, row->channel, row->created_ms};
+	int result;
+
+	if (row->state == PURCHASE_CANCELLED || row->state == PURCHASE_EXPIRED)
+		return 0;
+	result = tally_add(db, &of_all, row->price);
+	return result == 0 ? tally_add(db, &of_channel, row->price) : result;
 }
 
 int sqlite_purchase_insert(struct store *base, const struct purchase_row *row)
@@ -145,11 +162,8 @@ int sqlite_purchase_insert(struct store *base, const struct purchase_row *row)
 	query_i64(&query, ":version", row->version);
 	query_i64(&query, ":updated_ms", row->updated_ms);
 	result = query_run(&query, NULL);
-	if (result == 0 && row->state != PURCHASE_CANCELLED && row->state != PURCHASE_EXPIRED)
-		return tally_add(&store->db,
-			&(struct tally_key){
-				row->partner, VELOCITY_OF_ALL, row->currency, row->created_ms},
-			row->price);
+	if (result == 0)
+		return count(&store->db, row);
 	if (result != TAMA_EEXIST)
 		return result;
 	/* SQLite tells of one broken key only, and not in a promised order. */

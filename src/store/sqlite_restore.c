@@ -190,20 +190,36 @@ int store_restore(const char *source, struct str dir, struct restored *out, stru
 	return rc == 0 ? directory_sync(data, err) : rc;
 }
 
+/* In one commit. A generation behind any mark makes the next start take nothing for unsent. */
+static int hold(struct db *db, const char *reason)
+{
+	static const char sql[] =
+		"INSERT INTO hold (id, partner, account, reason, since_ms)"
+		" SELECT max(?2 << 20, (SELECT ifnull(max(id), 0) + 1 FROM hold)), 0, '*', ?1, ?2"
+		" WHERE NOT EXISTS (SELECT 1 FROM hold WHERE partner = 0 AND account = '*'"
+		" AND released_ms IS NULL)";
+	sqlite3_stmt *stmt = NULL;
+	int rc = db_exec(db, "BEGIN IMMEDIATE", NULL);
+
+	if (rc == 0)
+		rc = db_exec(db, "UPDATE meta SET generation = max(1, generation - 1)", NULL);
+	if (rc == 0 && (sqlite3_prepare_v2(db->handle, sql, -1, &stmt, NULL) != SQLITE_OK ||
+			       sqlite3_bind_text(stmt, 1, reason, -1, SQLITE_STATIC) != SQLITE_OK ||
+			       sqlite3_bind_int64(stmt, 2, clock_wall_ms()) != SQLITE_OK ||
+			       sqlite3_step(stmt) != SQLITE_DONE))
+		rc = TAMA_EIO;
+	(void)sqlite3_finalize(stmt);
+	return rc == 0 ? db_exec(db, "COMMIT", NULL) : rc;
+}
+
 /*
  * By itself and not through the store's verbs: those want the key, and opening a store to work
  * begins a life of its own.
  */
 int store_hold_all(struct str dir, const char *reason, struct err *err)
 {
-	static const char sql[] =
-		"INSERT INTO hold (id, partner, account, reason, since_ms)"
-		" SELECT (SELECT ifnull(max(id), 0) + 1 FROM hold), 0, '*', ?1, ?2"
-		" WHERE NOT EXISTS (SELECT 1 FROM hold WHERE partner = 0 AND account = '*'"
-		" AND released_ms IS NULL)";
 	struct db db = {0};
 	char path[PATH_MAX];
-	sqlite3_stmt *stmt = NULL;
 	int lock = -1, rc = store_lock(dir, &lock, err);
 
 	if (rc == 0)
@@ -212,12 +228,8 @@ int store_hold_all(struct str dir, const char *reason, struct err *err)
 		rc = db_open(&db, path, SQLITE_OPEN_READWRITE, err);
 	if (rc == 0)
 		rc = db_set_pragmas(&db, DB_WRITER, err);
-	if (rc == 0 && (sqlite3_prepare_v2(db.handle, sql, -1, &stmt, NULL) != SQLITE_OK ||
-			       sqlite3_bind_text(stmt, 1, reason, -1, SQLITE_STATIC) != SQLITE_OK ||
-			       sqlite3_bind_int64(stmt, 2, clock_wall_ms()) != SQLITE_OK ||
-			       sqlite3_step(stmt) != SQLITE_DONE))
+	if (rc == 0 && hold(&db, reason) != 0)
 		rc = err_set(err, TAMA_EIO, "%s: %s", path, sqlite3_errmsg(db.handle));
-	(void)sqlite3_finalize(stmt);
 	db_close(&db);
 	if (lock >= 0)
 		(void)close(lock);

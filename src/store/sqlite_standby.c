@@ -200,13 +200,13 @@ static bool write_waiting(struct standby *s)
 /* Whatever belongs to another life or lies before the new base's first record. */
 static bool is_old(const struct standby *s, const char *name, int64_t first)
 {
-	long long life, from;
+	struct standby_name is;
 
-	if (sscanf(name, "base-%lld-%lld.", &life, &from) == 2)
-		return life != s->life || from != first;
-	if (sscanf(name, "log-%lld-%lld.", &life, &from) == 2)
-		return life != s->life || from < first;
-	return false;
+	if (!standby_name_read(name, &is))
+		return false;
+	if (str_eq(is.kind, STR("base")))
+		return is.life != s->life || is.first != first;
+	return is.life != s->life || is.first < first;
 }
 
 /*

@@ -27,6 +27,13 @@ void standby_put_head(const struct standby_record *record, unsigned char out[sta
 bool standby_get_head(const unsigned char in[static STANDBY_HEAD], struct standby_record *out);
 size_t standby_body(const struct standby_record *record);
 
+/* "base-3-17.json" taken apart; false for what is no file of a standby. Borrows from name. */
+struct standby_name {
+	struct str kind, end; /* "base" or "log"; "db", "json" or "seg" */
+	int64_t life, first;
+};
+bool standby_name_read(const char *name, struct standby_name *out);
+
 /* The newest base whose manifest is there. TAMA_ENOTFOUND. */
 int standby_find(const char *dir, struct manifest *out, char *file, size_t size, struct err *err);
 

@@ -62,33 +62,45 @@ bool standby_get_head(const unsigned char in[static STANDBY_HEAD], struct standb
 /* ---- bases -------------------------------------------------------------------------------------
  */
 
+bool standby_name_read(const char *name, struct standby_name *out)
+{
+	struct str rest = str_c(name);
+	struct str kind = str_cut(&rest, '-'), life = str_cut(&rest, '-');
+	struct str first = str_cut(&rest, '.');
+
+	*out = (struct standby_name){.kind = kind, .end = rest};
+	return (str_eq(kind, STR("base")) || str_eq(kind, STR("log"))) &&
+	       str_to_i64(life, &out->life) && str_to_i64(first, &out->first) && rest.p != NULL;
+}
+
 int standby_find(const char *dir, struct manifest *out, char *file, size_t size, struct err *err)
 {
 	DIR *entries = opendir(dir);
 	const struct dirent *entry;
-	long long best_life = -1, best_first = -1;
+	int64_t best_life = -1, best_first = -1;
 	char path[PATH_MAX];
 	int rc;
 
 	if (entries == NULL)
 		return err_set(err, TAMA_EIO, "%s: %s", dir, strerror(errno));
 	while ((entry = readdir(entries)) != NULL) {
-		long long life, first;
-		char end[6] = "";
+		struct standby_name name;
 
-		if (sscanf(entry->d_name, "base-%lld-%lld.%5s", &life, &first, end) != 3 ||
-			strcmp(end, "json") != 0 || life < best_life ||
-			(life == best_life && first < best_first))
+		if (!standby_name_read(entry->d_name, &name) || !str_eq(name.kind, STR("base")) ||
+			!str_eq(name.end, STR("json")) || name.life < best_life ||
+			(name.life == best_life && name.first < best_first))
 			continue;
-		best_life = life;
-		best_first = first;
+		best_life = name.life;
+		best_first = name.first;
 	}
 	(void)closedir(entries);
 	if (best_life < 0)
 		return err_set(err, TAMA_ENOTFOUND,
 			"%s has neither a manifest.json nor a base of a standby", dir);
-	(void)snprintf(path, sizeof(path), "%s/base-%lld-%lld.json", dir, best_life, best_first);
-	(void)snprintf(file, size, "%s/base-%lld-%lld.db", dir, best_life, best_first);
+	(void)snprintf(path, sizeof(path), "%s/base-%lld-%lld.json", dir, (long long)best_life,
+		(long long)best_first);
+	(void)snprintf(file, size, "%s/base-%lld-%lld.db", dir, (long long)best_life,
+		(long long)best_first);
 	rc = manifest_read(path, out, err);
 	if (rc == 0 && (out->life != best_life || out->first != best_first))
 		rc = err_set(err, TAMA_EINVAL, "%s is not about its own base", path);
@@ -115,12 +127,11 @@ static int list_segments(const char *dir, int64_t life, int64_t **out, size_t *n
 
 	tama_assert(list != NULL);
 	while (entries != NULL && (entry = readdir(entries)) != NULL && n < SEGMENTS_MAX) {
-		long long of, first;
-		char end[5] = "";
+		struct standby_name name;
 
-		if (sscanf(entry->d_name, "log-%lld-%lld.%4s", &of, &first, end) == 3 &&
-			strcmp(end, "seg") == 0 && of == life)
-			list[n++] = first;
+		if (standby_name_read(entry->d_name, &name) && str_eq(name.end, STR("seg")) &&
+			name.life == life)
+			list[n++] = name.first;
 	}
 	if (entries != NULL)
 		(void)closedir(entries);

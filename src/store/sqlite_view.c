@@ -108,6 +108,7 @@ static const char *const texts[STORE_VIEWS] = {
 	[VIEW_PARKED] = INBOX_COLUMNS
 	"WHERE (i.verdict BETWEEN 4 AND 6 OR i.verdict > 8) AND i.dismissed = 0"
 	" AND i.id > :after ORDER BY i.id LIMIT :max",
+	[VIEW_PURCHASE_BY_ID] = PURCHASE_COLUMNS "WHERE q.id = :after",
 	[VIEW_ATTEMPT] = ATTEMPT_COLUMNS "WHERE a.id = :after",
 	[VIEW_PARKED_ONE] = INBOX_COLUMNS "WHERE i.id = :after",
 	[VIEW_HOLD] = HOLD_COLUMNS "WHERE h.id = :after",

@@ -3,7 +3,7 @@
 
 usage: run.py [--build build/test] [NAME...]
 
-A build of MODE=test is copied by hard links, the sources that mention the mutant are compiled anew, and the
+The objects of a build of MODE=test are copied, the sources that mention the mutant are compiled anew, and the
 named test is run: a cmocka test (test_engine: its_name) or a scenario (test_kill.Class.test_name). Ends with
 `mutants N/N`, and exits 1 unless all were caught. The test itself must pass without the bug; that is what the
 ordinary suite shows.
@@ -46,15 +46,19 @@ def read_table():
 
 
 def make_build(mutant, base):
-    """The base build with the mutant's sources compiled anew; returns what make said when it failed."""
+    """The base build's objects with the mutant's compiled anew; returns what make said when it failed."""
     target = ROOT / mutant.build
     shutil.rmtree(target, ignore_errors=True)
-    shutil.copytree(ROOT / base, target, copy_function=os.link, symlinks=True)
+    for folder in ("src", "gen"):
+        shutil.copytree(ROOT / base / folder, target / folder)
     for source in mutant.sources:
         (target / source.relative_to(ROOT)).with_suffix(".o").unlink()
-    wanted = [f"{mutant.build}/unit/{mutant.program}"] if mutant.is_unit else [f"{mutant.build}/tama"]
-    for path in wanted:
-        (ROOT / path).unlink(missing_ok=True)
+    wanted = [f"{mutant.build}/tama"]
+    if mutant.is_unit:
+        wanted = [f"{mutant.build}/unit/{mutant.program}"]
+        test = pathlib.Path("tests", "unit", f"{mutant.program}.o")
+        (target / test).parent.mkdir(parents=True)
+        shutil.copy2(ROOT / base / test, target / test)
     command = ["make", "--no-print-directory", "MODE=test", f"B={mutant.build}"]
     done = subprocess.run(
         [*command, f"TESTDEFS=-DTAMA_TEST -DTAMA_MUTANT={mutant.number}", *wanted],

@@ -73,6 +73,13 @@ class Purchases(Ops):
         times = [line[:23] for line in text.splitlines() if line[:2] == "20"]
         self.assertEqual(times, sorted(times))
 
+    def test_a_message_that_never_went_out(self):
+        self.start()
+        self.sandbox.fault({"provider": "sms", "op": "send", "do": "status", "status": 400})
+        ref = self.buy()
+        eventually(lambda: 'tama_events_total{what="sms_refused"}' in self.gateway.metrics(), "refused")
+        self.assertRegex(self.ask("purchases", "show", ref), r"sms .* never sent, try 1, report: refused")
+
     def test_numbers_are_masked_unless_a_reason_is_given(self):
         self.start()
         ref = self.sold()
@@ -314,6 +321,27 @@ class Decisions(Ops):
         self.assertEqual(kinds, {("succeeded", "overtaken"), ("write-off", "applied")})
         self.assertEqual(self.ask("verify"), "verified 1 purchases\n")
 
+    def test_a_refund_that_was_refused_is_tried_again(self):
+        """By persons, who may name the purchase by its reference."""
+        self.start(settings={"refund_delay": "2s"})
+        self.sandbox.fault({"op": "submit", "do": "fail", "amount": 500})
+        ref = self.buy()
+        eventually(lambda: self.state(ref) == "REFUND_DUE", "owed")
+        self.assertEqual(self.ask("review"), "nothing waits for a person\n")
+        self.sandbox.fault({"op": "submit", "do": "fail", "amount": 600})
+        eventually(lambda: self.state(ref) == "REVIEW", "the refund was refused")
+        [case] = self.rows("review")
+        self.assertEqual((case["row"], case["ref"]), ("purchase", ref))
+        self.assertIn("refund failed", self.ask("review"))
+        self.assertIn("is no decision about", self.decide(ref, "failed", "no", expect=1))
+        self.assertIn("proposed", self.decide(ref, "refund", "the customer has called"))
+        self.assertIn("applied", self.decide(case["case"], "refund", "right", user=NOBODY))
+        eventually(lambda: self.state(ref) == "REFUNDED", "given back")
+        self.assertEqual(self.ask("verify"), "verified 1 purchases\n")
+        shown = self.ask("purchases", "show", ref)
+        self.assertIn("none -> READY by decided_refund", shown)
+        self.assertIn("refund.2", shown)
+
     def test_one_suffices_to_have_looked(self):
         self.start()
         self.sandbox.fault({"op": "submit", "do": "ipn_wrong_amount"})
@@ -450,7 +478,7 @@ class Standby(Ops):
         self.start()
         refs = {self.sold(keys=f"2 0701020304 {amount} 1") for amount in (500, 600, 700, 800)}
         self.current()
-        self.assertIn("standby_lag_commits 0", self.ask("backup", "--measure"))
+        self.assertRegex(self.ask("backup", "--measure"), r"standby_whole 1\nstandby_lag_ms \d+\nstandby_lag_commits \d+\n")
         self.gateway.kill()
         shutil.rmtree(self.gateway.data)
         said, found = self.restored()

@@ -3,6 +3,7 @@ whoever may not call (reliability.md 5.1, 5.5, F-G11, F-G12, F-K7)."""
 import contextlib
 import hashlib
 import hmac
+import http.client
 import itertools
 import os
 import re
@@ -40,7 +41,7 @@ class Velocity(unittest.TestCase):
         for i in range(5):
             self.assertIn("Demande recue", self.buy(500 + 100 * i))
         said = self.buy(2000)
-        found = re.fullmatch(r"END Limite d'achats atteinte\. Rien n'a été débité\. Réessayez à partir de (\d\d):(\d\d)\.", said)
+        found = re.fullmatch(r"END Limite d'achats atteinte\. Rien n'a été débité\. Réessayez à partir de (?:\d\d/\d\d )?(\d\d):(\d\d)\.", said)
         self.assertTrue(found, said)
         wait_min = (int(found[1]) * 60 + int(found[2]) - time.localtime().tm_hour * 60 - time.localtime().tm_min) % 1440
         self.assertIn(wait_min, range(8, 12))
@@ -51,6 +52,14 @@ class Velocity(unittest.TestCase):
         self.g.restart("kill")
         self.assertIn("Limite d'achats atteinte", self.buy(3000))
 
+    def test_by_message(self):
+        for i in range(5):
+            self.assertIn("Demande recue", self.buy(500 + 100 * i))
+        reply = self.g.mo("m1", "CREDIT 4000", CALLER[4:])
+        nonce = re.search(r"OUI (\d{4})", reply)[1]
+        self.assertIn("Limite d'achats atteinte. Rien n'a été débité.", self.g.mo("m2", f"OUI {nonce}", CALLER[4:]))
+        self.g.expect_purchases(5)
+
     def test_english(self):
         self.g.edit('currency = "XOF",\n  payer', 'currency = "UGX",\n  payer')
         self.g.reload()
@@ -58,7 +67,7 @@ class Velocity(unittest.TestCase):
         for i in range(5):
             self.assertIn("Request received", self.buy(1000 + 100 * i, who, channel="at-ug"))
         self.assertRegex(self.buy(3000, who, channel="at-ug"),
-                         r"END Purchase limit reached\. Nothing was taken\. Try again from \d\d:\d\d\.")
+                         r"END Purchase limit reached\. Nothing was taken\. Try again from (\d\d/\d\d )?\d\d:\d\d\.")
 
     def test_no_time_is_told_where_there_is_none(self):
         self.g.edit("value = 2000000 }", "value = 1000 }")
@@ -66,6 +75,15 @@ class Velocity(unittest.TestCase):
         self.assertEqual(self.buy(5000), "END Limite d'achats atteinte. Rien n'a été débité. "
                                          "Réessayez plus tard ou avec un montant plus petit.")
         self.assertIn("Demande recue", self.buy(600))
+
+    def test_a_cap_stops_selling_and_rings(self):
+        self.g.edit("cap = { ten_minutes = { value = 500000000 } }", "cap = { ten_minutes = { count = 3 } }")
+        self.g.reload()
+        for i in range(2):
+            self.assertIn("Demande recue", self.buy(500, f"+22505011111{i:02d}"))
+        self.assertIn("Limite d'achats atteinte", self.buy(500, "+2250501222222"))
+        (alarm,) = self.g.until(lambda: self.g.events("limit"))
+        self.assertEqual((alarm["level"], alarm["ref"]), ("alarm", "et-ci"))
 
     def test_a_storm_of_redials(self):
         """F-G12: one number, 50 a second, each dialling all at once and confirming."""
@@ -99,7 +117,8 @@ class Upgrade(unittest.TestCase):
             db.executescript((ROOT / "tests/fixtures/store/v1.sql").read_text())
             for version in (1, 2):
                 db.executescript((ROOT / f"src/store/upgrade_{version}.sql").read_text())
-            for of, table, value, dead in ((3, "purchase", "price", "6, 7"), (4, "attempt", "amount", "5, 8")):
+            for of, table, value, dead in ((3, "purchase", "price", "6, 7"), (4, "attempt", "amount", "5, 8"),
+                                           (5, "purchase", "price", "6, 7")):
                 rows = db.execute(f"SELECT count(*), sum({value}) FROM {table} WHERE state NOT IN ({dead})").fetchone()
                 self.assertGreater(rows[0], 0)
                 for span in (60000, 3600000, 86400000):
@@ -232,8 +251,7 @@ class Callers(unittest.TestCase):
             "wrong account": "/ipn/xente-ug/xxxx-ipn-secret-xente-ug",
             "nearly account": "/ipn/xente-ug/demo-ipn-secret-xente-uh",
         }
-        import http.client
-        with Gateway(settings={}) as g:
+        with Gateway() as g:
             link = http.client.HTTPConnection("127.0.0.1", g.port)
             taken = {name: [] for name in guesses}
             for _ in range(400):

@@ -1,5 +1,6 @@
 """I11: codes, keys and whole numbers, each a text that occurs nowhere else, are looked for after use in all
 that the gateway writes or says, in its memory, and in what a core file would hold (reliability.md 5.4)."""
+import contextlib
 import hashlib
 import http.client
 import json
@@ -9,13 +10,14 @@ import re
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
-import tempfile
+import threading
 import unittest
 import urllib.parse
 
 import memory
-from harness import DEADLINE_S, eventually, request
+from harness import DEADLINE_S, eventually, request, run
 from world import World
 
 IS_CHECKED_BUILD = os.environ.get("TAMA_MODE") in ("asan", "tsan")  # they keep what was freed
@@ -59,6 +61,51 @@ class Secrets(World):
         path = self.keys / name
         path.write_bytes(value)
         path.chmod(0o600)
+
+
+class Tls:
+    """TLS in front of the sandbox, with a certificate that only who is told to does trust."""
+
+    def __init__(self, folder, port):
+        self.behind = port
+        self.certificate = folder / "tls.pem"
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
+                        "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", folder / "tls.key",
+                        "-out", self.certificate], check=True, capture_output=True)
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.context.load_cert_chain(self.certificate, folder / "tls.key")
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"https://127.0.0.1:{self.listener.getsockname()[1]}"
+        self.handshakes = 0
+        threading.Thread(target=self.serve, daemon=True).start()
+
+    def serve(self):
+        with contextlib.suppress(OSError):
+            while True:
+                peer, _ = self.listener.accept()
+                threading.Thread(target=self.pass_on, args=(peer,), daemon=True).start()
+
+    def pass_on(self, peer):
+        with contextlib.suppress(OSError), self.context.wrap_socket(peer, server_side=True) as front, \
+                socket.create_connection(("127.0.0.1", self.behind)) as back:
+            self.handshakes += 1
+            front.settimeout(0.02)
+            back.settimeout(0.02)
+            while True:
+                for one, other in ((front, back), (back, front)):
+                    with contextlib.suppress(TimeoutError):
+                        piece = one.recv(65536)
+                        if not piece:
+                            return
+                        other.sendall(piece)
+
+    def wrap(self):
+        """A program that sees this certificate where the system's are."""
+        return ["unshare", "-m", "sh", "-c", 'mount --bind "$0" /etc/ssl/certs/ca-certificates.crt && exec "$@"',
+                str(self.certificate)]
+
+    def close(self):
+        self.listener.close()
 
 
 class Kept:
@@ -173,12 +220,15 @@ class Canary(unittest.TestCase):
 
     @unittest.skipIf(IS_CHECKED_BUILD, "a sanitizer keeps what was freed")
     def test_memory(self):
-        pid = self.gateway.process.pid
-        if not memory.can_read(pid):
-            self.skipTest("the memory of another process cannot be read here")
         kept = self.purchases()
         self.stray()
         self.lost(kept)
+        self.look(kept)
+
+    def look(self, kept):
+        pid = self.gateway.process.pid
+        if not memory.can_read(pid):
+            self.skipTest("the memory of another process cannot be read here")
         where = memory.find(pid, self.secrets())
         self.assertEqual({c.decode(): r for c, r in where.items() if r}, {})
         where = memory.find(pid, self.keys())
@@ -189,6 +239,20 @@ class Canary(unittest.TestCase):
         for key in (KEYS["demo-api-key"].encode(), MASTER):
             self.assertTrue(where[key], key)
         kept.http.close()
+
+    @unittest.skipIf(IS_CHECKED_BUILD, "a sanitizer keeps what was freed")
+    def test_memory_with_tls(self):
+        """As in earnest: every request to a provider or SMS gateway is encrypted."""
+        if subprocess.run(["unshare", "-m", "true"], capture_output=True).returncode != 0:
+            self.skipTest("no mount namespace can be made here")
+        tls = Tls(self.world.folder, self.world.sandbox.port)
+        self.addCleanup(tls.close)
+        self.gateway.stop()
+        self.gateway.settings["sandbox"] = tls.url
+        self.gateway.start(wrap=tls.wrap())
+        kept = self.purchases()
+        self.assertGreater(tls.handshakes, 6)
+        self.look(kept)
 
     def test_core(self):
         """A process that dies of a signal leaves no core; one that root takes has none of it."""
@@ -219,6 +283,24 @@ class Canary(unittest.TestCase):
             done = subprocess.run([*nobody, "cat", f"/proc/{pid}/environ"], capture_output=True)
             self.assertNotEqual(done.returncode, 0)
 
+    def commands(self):
+        """What an operator reads and takes away: lists, histories, an export as JSON, a backup."""
+        backup = self.world.folder / "backup"
+        backup.mkdir(mode=0o700)
+        said, (ref, *_) = {}, self.references()
+        for words in (["purchases"], ["purchases", "--json"], ["purchases", "show", ref], ["review"], ["verify"],
+                      ["backup", backup]):
+            done = run(*words, "--data", self.gateway.data)
+            self.assertEqual(done.returncode, 0, (words, done.stderr))
+            self.assertTrue(done.stdout or words == ["review"], words)
+            said[" ".join(map(str, words))] = (done.stdout + done.stderr).encode()
+        copies = {f"backup {p}": p.read_bytes() for p in backup.rglob("*") if p.is_file()}
+        self.assertTrue(copies)
+        return said | copies
+
+    def references(self):
+        return re.findall(r"R[eé]f (\w{8})", " ".join(self.world.messages()))
+
     def test_written_and_said(self):
         kept = self.purchases()
         self.stray()
@@ -229,6 +311,7 @@ class Canary(unittest.TestCase):
         pid = self.gateway.process.pid
         said["argv"] = pathlib.Path(f"/proc/{pid}/cmdline").read_bytes()
         said["environment"] = pathlib.Path(f"/proc/{pid}/environ").read_bytes()
+        said.update(self.commands())
         while self.gateway.is_alive():
             self.gateway.kill()
         data = {str(p): p.read_bytes() for p in self.gateway.data.rglob("*") if p.is_file()}

@@ -68,17 +68,21 @@ static const struct fx_rule FX_RULES[] = {
 		"SELECT count(*) FROM attempt a JOIN purchase q ON q.id = a.purchase WHERE" FX_ONE
 		"AND a.state NOT IN (5, 10) AND NOT (a.leg = 3 AND a.state IN (7, 8))"
 		" AND NOT EXISTS (SELECT 1 FROM event WHERE purchase = q.id AND attempt = a.id AND"
-		" cause = 'decided_failure')"
+		" cause IN ('decided_success', 'decided_failure', 'write_off'))"
 		" AND EXISTS (SELECT 1 FROM attempt b WHERE b.purchase = a.purchase"
 		" AND b.leg = a.leg AND b.n > a.n)"},
 	{"I2 deliver begins only with the money in",
-		"SELECT count(*) FROM attempt a JOIN purchase q ON q.id = a.purchase WHERE" FX_ONE
-		"AND a.leg = 2 AND a.state NOT IN (5, 7, 8) AND q.has_collect AND NOT EXISTS "
-		"(SELECT 1 FROM attempt b WHERE"
-		" b.purchase = q.id AND b.leg = 1 AND b.state IN (6, 10, 11))"},
+		"SELECT count(*) FROM event e JOIN attempt a ON a.id = e.attempt JOIN purchase q"
+		" ON q.id = e.purchase WHERE" FX_ONE
+		"AND a.leg = 2 AND e.to_state = 2 AND q.has_collect AND NOT EXISTS (SELECT 1 FROM"
+		" event x JOIN attempt c ON c.id = x.attempt WHERE x.purchase = q.id AND c.leg = 1"
+		" AND x.to_state = 6 AND x.seq < e.seq)"},
 	{"I4 postings balance",
 		"SELECT count(*) FROM (SELECT 1 FROM ledger l JOIN purchase q ON q.id = l.purchase"
 		" WHERE" FX_ONE "GROUP BY l.purchase, posting HAVING sum(debit) <> 0)"},
+	{"I4 balances are what the postings add up to",
+		"SELECT count(*) FROM (SELECT partner, account, book, currency, sum(debit)"
+		" FROM ledger WHERE ?1 = ?1 GROUP BY 1, 2, 3, 4 EXCEPT SELECT * FROM balance)"},
 	{"I5 suspense holds what is in doubt and nothing else",
 		"SELECT count(*) FROM " FX_LEGS
 		"WHERE " FX_BOOK("4") " <> " FX_IN_DOUBT("c") " * price + " FX_IN_DOUBT(

@@ -101,11 +101,14 @@ static void requests_that_are_none(void **state)
 	assert_error(n, "{\"do\":\"standby\"}", TAMA_ENOTFOUND, "no server runs");
 	assert_error(n, "{\"do\":\"review.show\",\"case\":\"afffffffffffffffff\"}", TAMA_EINVAL,
 		"no case");
-	assert_error(n, "{\"do\":\"review.show\",\"case\":\"a1\"}", TAMA_ENOTFOUND, "any more");
-	assert_error(n, "{\"do\":\"review.decide\",\"case\":\"a1\",\"decision\":\"maybe\"}",
+	assert_error(n, "{\"do\":\"review.show\",\"case\":\"a100000000000001\"}", TAMA_ENOTFOUND,
+		"any more");
+	assert_error(n,
+		"{\"do\":\"review.decide\",\"case\":\"a100000000000001\",\"decision\":\"maybe\"}",
 		TAMA_EINVAL, "a decision is");
 	assert_error(n,
-		"{\"do\":\"review.decide\",\"case\":\"a1\",\"decision\":\"failed\",\"proof\":"
+		"{\"do\":\"review.decide\",\"case\":\"a100000000000001\",\"decision\":\"failed\","
+		"\"proof\":"
 		"\"p\"}",
 		TAMA_ENOTFOUND, "running server");
 	assert_int_equal(lines_of(n, "{\"do\":\"ping\"}"), 1);
@@ -186,7 +189,7 @@ static void parked_evidence_of_nobody(void **state)
 	assert_int_equal(DO(commit, NULL), 0);
 	assert_int_equal(lines_of(n, "{\"do\":\"review.list\"}"), 1);
 	assert_null(memmem(n->out.p, n->out.n, "raw", 3));
-	(void)snprintf(what, sizeof(what), "{\"do\":\"review.show\",\"case\":\"iabc\"}");
+	(void)snprintf(what, sizeof(what), "{\"do\":\"review.show\",\"case\":\"i000000000abc\"}");
 	assert_int_equal(lines_of(n, what), 1);
 	assert_null(memmem(n->out.p, n->out.n, KIT_PAYER, strlen(KIT_PAYER)));
 	assert_null(memmem(n->out.p, n->out.n, "00112233", 8));

@@ -283,6 +283,12 @@ static void a_restored_store_is_held(void **state)
 	struct hold_row holds[4];
 
 	assert_int_equal(store_sqlite_open(&config, &store, NULL), 0);
+	int64_t generation = 0;
+
+	assert_int_equal(db_number(&sqlite_store_of(store)->db, "SELECT generation FROM meta",
+				 &generation, NULL),
+		0);
+	assert_true(generation >= 1);
 	assert_int_equal(store->ops->hold_list(store, &c->kit.arena, holds, 4), 1);
 	assert_true(str_eq(holds[0].account, HOLD_ALL));
 	assert_int_equal(holds[0].partner, 0);
@@ -324,6 +330,21 @@ static void a_place_that_fails_is_begun_anew(void **state)
 	assert_int_equal(standby_start(&again, &c->standby, &err), TAMA_ECONFLICT);
 }
 
+static void names_of_files(void **state)
+{
+	static const char *const none[] = {"", "base", "base-1", "base-1-2", "base-x-2.db",
+		"base-1-.db", "tama.db", "manifest.json", "-1-2.db",
+		"base-1-99999999999999999999.db"};
+	struct standby_name name;
+
+	assert_true(standby_name_read("base-3-17.json", &name));
+	assert_true(str_eq(name.kind, STR("base")) && str_eq(name.end, STR("json")));
+	assert_true(name.life == 3 && name.first == 17);
+	assert_true(standby_name_read("log-3-0.seg", &name));
+	for (size_t i = 0; i < ROWS(none); i++)
+		assert_false(standby_name_read(none[i], &name));
+}
+
 static void heads_of_records(void **state)
 {
 	const struct standby_record r = {3, 4, KIT_NOW, 5, 4096, 77};
@@ -353,6 +374,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_backup_that_broke_off_is_none, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_restored_store_is_held, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_place_that_fails_is_begun_anew, setup, teardown),
+		cmocka_unit_test(names_of_files),
 		cmocka_unit_test(heads_of_records),
 	};
 

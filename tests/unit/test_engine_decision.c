@@ -476,6 +476,26 @@ static void beside_another_that_ran_only_failure_can_be_decided(void **state)
 	assert_int_equal(rig_attempt(r, LEG_DELIVER).state, ATTEMPT_READY);
 }
 
+/* The second was under way when the first was contradicted, and proved unsent: the leg goes on. */
+static void a_leg_goes_on_when_its_contradiction_is_over(void **state)
+{
+	struct rig *r = *state;
+
+	assert_int_equal(rig_buy(r, "ci-refund", MOOV, MOOV2, 1), ENGINE_DONE);
+	struct attempt_row first = rig_send(r);
+	rig_broken(r, &first, TRANSFER_CONNECT, 0);
+	rig_wait(r, 5000);
+	struct attempt_row second = rig_send(r);
+	(void)rig_ipn(r, &first, "SUCCESSFUL", "C1");
+	rig_broken(r, &second, TRANSFER_CONNECT, 0);
+	assert_int_equal(rig_attempt(r, 0).n, 2);
+	assert_int_equal(rig_decide_both(r, DECIDE_FAILED, first.id), ENGINE_DONE);
+	struct attempt_row third = rig_attempt(r, 0);
+	assert_int_equal(third.n, 3);
+	assert_int_equal(third.state, ATTEMPT_READY);
+	assert_int_equal(rig_purchase_state(r), PURCHASE_CONFIRMED);
+}
+
 /* ---- refunds by decision -----------------------------------------------------------------------
  */
 
@@ -655,6 +675,7 @@ int main(void)
 		RIG_TEST(a_payment_that_was_used_cannot_fail),
 		RIG_TEST(a_payment_decided_to_stand_goes_back),
 		RIG_TEST(beside_another_that_ran_only_failure_can_be_decided),
+		RIG_TEST(a_leg_goes_on_when_its_contradiction_is_over),
 		RIG_TEST(a_refused_refund_is_tried_again_by_persons),
 		RIG_TEST(a_refund_by_hand_is_proven_by_two),
 		RIG_TEST(a_payment_is_refunded_by_persons_only),

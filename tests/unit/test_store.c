@@ -474,6 +474,43 @@ static void keeps_the_inbox_once(void **state)
 	assert_int_equal(number(kit, "SELECT count(*) FROM inbox"), 3);
 }
 
+/* Each end of a submit leaves a row: the owner-dead rule counts them. */
+static void counts_the_replies_of_an_attempt(void **state)
+{
+	static const enum inbox_kind kinds[] = {INBOX_REPLY, INBOX_IPN, INBOX_STATUS, INBOX_REPLY};
+	struct kit *kit = *state;
+	const struct purchase_row purchase = add_purchase(kit, 1, 1);
+	const struct attempt_row attempt = add_attempt(kit, &purchase, 1);
+
+	assert_int_equal(DO(inbox_replies, 1, attempt.id), 0);
+	for (unsigned i = 0; i < ROWS(kinds); i++) {
+		struct inbox_row row = kit_inbox(1, 21 + i, (unsigned char)(1 + i));
+
+		row.kind = kinds[i];
+		row.attempt = attempt.id;
+		assert_int_equal(DO(inbox_insert, &row), 0);
+	}
+	assert_int_equal(DO(inbox_replies, 1, attempt.id), 2);
+	assert_int_equal(DO(inbox_replies, 2, attempt.id), 0);
+	assert_int_equal(DO(inbox_replies, 1, 99), 0);
+}
+
+/* What was told is found, sent or not. */
+static void finds_a_message_by_its_seq(void **state)
+{
+	struct kit *kit = *state;
+	const struct purchase_row purchase = add_purchase(kit, 1, 1);
+	struct outbox_row sms = kit_sms(&purchase, 11, 1), got;
+
+	assert_int_equal(DO(outbox_message, 1, purchase.id, 1, &kit->arena, &got), TAMA_ENOTFOUND);
+	assert_int_equal(DO(outbox_insert, &sms), 0);
+	assert_int_equal(DO(outbox_done, 1, 11), 0);
+	assert_int_equal(DO(outbox_message, 1, purchase.id, 1, &kit->arena, &got), 0);
+	check_str(got.body, "Recharge canary-sms OK");
+	assert_int_equal(DO(outbox_message, 1, purchase.id, 2, &kit->arena, &got), TAMA_ENOTFOUND);
+	assert_int_equal(DO(outbox_message, 2, purchase.id, 1, &kit->arena, &got), TAMA_ENOTFOUND);
+}
+
 static size_t put(unsigned char *out, uint64_t value, size_t width)
 {
 	for (size_t i = 0; i < width; i++)
@@ -657,6 +694,8 @@ int main(void)
 		TEST(owes_messages_of_no_purchase),
 		TEST(cancels_what_an_attempt_owes),
 		TEST(keeps_the_inbox_once),
+		TEST(counts_the_replies_of_an_attempt),
+		TEST(finds_a_message_by_its_seq),
 		TEST(chains_events),
 		TEST(posts_in_double_entry),
 		TEST(repeats_a_hop),
