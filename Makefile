@@ -33,7 +33,7 @@ UNIT     := $(UNITOBJ:$(B)/tests/%.o=$(B)/%)
 Q        := $(if $(V),,@)
 
 .SECONDARY: $(UNITOBJ) $(SIMOBJ)
-.PHONY: all run test unit flags lint fmt asan tsan bench simulate model mutants install clean help deps deps-test deps-bench
+.PHONY: all run test unit flags lint fmt asan tsan bench simulate soak model mutants install clean help deps deps-test deps-bench
 all: $(B)/tama ## build the gateway (build/release/tama)
 
 run: deps ## install what is missing, build, play with a phone in the terminal (or a script without one)
@@ -60,8 +60,8 @@ asan tsan: deps-test ## the tests under AddressSanitizer and UBSan, or ThreadSan
 	$(Q)python3 tests/run.py --build build/$@ --mode $@
 
 simulate: deps-test ## the engine in its deterministic virtual world: SEED=n PURCHASES=n
-	$(Q)$(MAKE) --no-print-directory MODE=test unit
-	$(Q)build/test/unit/test_simulation $(SEED) $(PURCHASES)
+	$(Q)$(MAKE) --no-print-directory MODE=test build/test/unit/test_simulation
+	$(Q)build/test/unit/test_simulation $(or $(SEED),$(shell date +%s)) $(or $(PURCHASES),100000)
 
 model: deps-test ## the machine's page, Spin over the send path, the reference model against the program
 	$(Q)$(MAKE) --no-print-directory MODE=test build/test/model/print_machine
@@ -72,6 +72,10 @@ model: deps-test ## the machine's page, Spin over the send path, the reference m
 mutants: deps-test ## seeded bugs, each of which a test must catch
 	$(Q)$(MAKE) --no-print-directory MODE=test all unit
 	$(Q)tests/mutants/run.py
+
+soak: deps-test ## the gateway under load in a bad network, memory and descriptors watched: MINUTES=n
+	$(Q)$(MAKE) --no-print-directory MODE=test all unit
+	$(Q)TAMA=build/test/tama python3 tests/soak.py --minutes $(or $(MINUTES),10)
 
 bench: deps-bench ## hops and purchases, side by side with the peers
 	$(Q)$(MAKE) --no-print-directory all
@@ -112,6 +116,7 @@ $(B)/%.o: %.c
 	$(Q)$(CC) $(ALLFLAGS) -MMD -MP -c $< -o $@
 
 $(B)/unit/test_simulation: $(SIMOBJ)
+$(B)/unit/test_simulation: LDFLAGS += -Wl,--wrap=attempt_step
 $(B)/unit/%: $(B)/tests/unit/%.o $(LIBOBJ)
 	@mkdir -p $(@D)
 	$(if $(V),,@echo "  LD $@")

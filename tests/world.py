@@ -184,6 +184,7 @@ class World:
             "ipn_base": self.gateway.url + XENTE_IPN, "ipn_delay_ms": 50, "ipn_retry_ms": 100,
         } | sandbox
         self.sandbox = None
+        self.is_damaged = False  # by the test: its store is no history to replay
 
     def __enter__(self):
         try:
@@ -200,7 +201,7 @@ class World:
         if self.sandbox:
             self.sandbox.stop()
         store = self.gateway.data / "tama.db"
-        difference = replay(store) if store.exists() and not error else ""
+        difference = replay(store) if store.exists() and not error and not self.is_damaged else ""
         shutil.rmtree(self.folder)
         assert not difference, difference
 

@@ -75,6 +75,7 @@ int case_post(struct engine *e, const struct engine_case *c, const struct purcha
 		.purchase = p->id,
 		.attempt = c->attempt.id,
 		.account = c->attempt.account,
+		.paid_by = p->paid_by,
 		.currency = p->currency,
 		.lines = lines,
 		.at_ms = e->now_ms,

@@ -24,7 +24,9 @@ static void fill_purchase(struct engine *e, const struct engine_buy *buy, struct
 		.face_value = intent->face_value,
 		.fee = intent->fee,
 		.price = intent->price,
-		.cost = intent->face_value * offer->cost_permille / 1000,
+		.cost = offer_cost(offer, intent->face_value),
+		.collect_fee = offer_collect_fee(offer, intent->price),
+		.paid_by = offer->paid_by,
 		.currency = str_c(offer->country->currency->code),
 		.has_collect = offer->collect.account != NULL,
 		.has_deliver = offer->deliver.account != NULL,
@@ -230,6 +232,11 @@ int handle_buy(struct engine *e, struct engine_event *event)
 		return rc;
 	if (is_closed(e, buy)) {
 		event->outcome = ENGINE_CLOSED;
+		return 0;
+	}
+	if (!floats_allow(e, buy->intent)) {
+		event->outcome = ENGINE_NO_FLOAT;
+		e->stats.no_float++;
 		return 0;
 	}
 	return buy_new(e, event);

@@ -11,7 +11,12 @@ void crash_point(const char *name)
 	const char *armed = getenv("TAMA_CRASH");
 	size_t n = strlen(name);
 	long when = 1;
+	int how = SIGKILL;
 
+	if (armed != NULL && strncmp(armed, "stop:", 5) == 0) {
+		how = SIGSTOP;
+		armed += 5;
+	}
 	if (armed == NULL || strncmp(armed, name, n) != 0)
 		return;
 	if (armed[n] == ':')
@@ -19,7 +24,7 @@ void crash_point(const char *name)
 	else if (armed[n] != '\0')
 		return;
 	if (atomic_fetch_add(&times, 1) + 1 == when)
-		(void)raise(SIGKILL);
+		(void)raise(how);
 }
 #else
 typedef int crash_points_are_compiled_out;

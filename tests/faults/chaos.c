@@ -40,7 +40,7 @@
 #include <unistd.h>
 
 #define LINKS_MAX 256
-#define PLANS_MAX 64
+#define PLANS_MAX 1024
 #define LANE_BYTES 65536
 
 enum fate { PASS, DELAY, DROP, RESET, CUT_UP, CUT_DOWN, RST_DOWN, DRIP, HALF_OPEN, FATES };

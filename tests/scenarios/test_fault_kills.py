@@ -51,23 +51,29 @@ class Sweep:
 
     def run(self, lives):
         """lives: yields (label, fault, crash) and is told by send() how the life ended."""
-        turn, ended = None, None
-        while turn is not StopIteration:
+        turn = next(lives)
+        while turn:
             with Chain(self.shape) as chain:
                 chain.live("the first")
-                for _ in range(CHAIN):
-                    try:
-                        turn = lives.send(ended)
-                    except StopIteration:
-                        turn = StopIteration
-                        break
-                    label, fault, crash = turn
-                    ended = chain.live(label, fault, crash)
-                    if ended == "ended":
-                        chain.wrong.append(f"{label}: ended of itself: {chain.gateway.process.output[-3:]}")
+                turn = self.go_on(chain, lives, turn)
                 self.kills += chain.kills
                 self.wrong += chain.finish()
         return self
+
+    def go_on(self, chain, lives, turn):
+        """As long as this store takes them; the life that is to be tried next, if any."""
+        for _ in range(CHAIN):
+            label, fault, crash = turn
+            ended = chain.live(label, fault, crash)
+            if chain.is_closed:
+                return turn
+            if ended == "ended":
+                chain.wrong.append(f"{label}: ended of itself: {chain.gateway.process.output[-3:]}")
+            try:
+                turn = lives.send(ended)
+            except StopIteration:
+                return None
+        return turn
 
 
 def each_index(call, what):
@@ -214,6 +220,7 @@ def make_old_store(chain):
     """The fixture of schema 1, sealed with the key of tests/unit/store_kit.h."""
     data = chain.gateway.data
     shutil.rmtree(data, ignore_errors=True)
+    data.with_name("data.mark").unlink(missing_ok=True)
     data.mkdir(mode=0o700)
     kit = (ROOT / "tests" / "unit" / "store_kit.h").read_text()
     key = re.search(r'#define KIT_KEY\s+"([^"]+)"', kit)[1].encode().hex()
