@@ -293,7 +293,7 @@ static int distrust(struct engine *e, bool *more_out)
 	int n;
 
 	e->store->ops->past(e->store, &past);
-	if (mark_is_trusted(past.mark))
+	if (mark_is_trusted(past.mark) || MUTANT(RESTORE_WITHOUT_HOLD))
 		return 0;
 	n = rows != NULL ? lanes_distrust(e, past.mark) : TAMA_ENOMEM;
 	if (n == 0)
@@ -433,7 +433,7 @@ static void look_at_clocks(struct engine *e)
 
 	e->boot_ms = e->world.boot_ms(e->world.ctx);
 	e->wall_ms = e->world.wall_ms(e->world.ctx);
-	e->now_ms = clock_now_ms(&e->clock, e->boot_ms);
+	e->now_ms = MUTANT(WALL_CLOCK_EXPIRY) ? e->wall_ms : clock_now_ms(&e->clock, e->boot_ms);
 	off_ms = e->wall_ms - e->now_ms;
 	e->stats.clock_off_ms = off_ms;
 	is_off = off_ms > LIMIT_CLOCK_OFF_MS || off_ms < -LIMIT_CLOCK_OFF_MS;

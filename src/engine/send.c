@@ -245,6 +245,8 @@ static struct judgement judge(
 	if (r->call == PROVIDER_SUBMIT && c->attempt.epoch > 1 &&
 		(j.event == AEV_NOT_SENT || word == WORD_REFUSED))
 		j.event = AEV_DOUBT;
+	if (MUTANT(CLASS_N_RESENT) && r->call == PROVIDER_STATUS && r->transfer.status == 404)
+		j.event = AEV_NOT_SENT;
 	/* A configuration fault: whatever else is sent there is in doubt, too (2.4). */
 	j.is_nowhere = r->call == PROVIDER_SUBMIT && r->transfer.end == TRANSFER_COMPLETE &&
 		       r->transfer.status == 404 && j.event == AEV_DOUBT;
@@ -330,8 +332,7 @@ int handle_result(struct engine *e, struct engine_event *event)
 	if (rc != 0)
 		return rc;
 	CRASH_POINT("K18");
-	if (r->call == PROVIDER_SUBMIT && r->epoch != c.attempt.epoch &&
-		!MUTANT(OLD_EPOCH_IS_HEARD))
+	if (r->call == PROVIDER_SUBMIT && r->epoch != c.attempt.epoch)
 		return keep(e, r, &c.attempt, VERDICT_IGNORED, &evidence);
 	rc = floats_heard(e, &c, &r->facts);
 	return rc == 0 ? apply(e, &c, r) : rc;
