@@ -324,11 +324,11 @@ class Decisions(Ops):
     def test_a_refund_that_was_refused_is_tried_again(self):
         """By persons, who may name the purchase by its reference."""
         self.start(settings={"refund_delay": "2s"})
-        self.sandbox.fault({"op": "submit", "do": "fail", "amount": 500})
+        self.sandbox.fault({"op": "submit", "do": "fail", "text": "Numero de destination invalide", "amount": 500})
         ref = self.buy()
         # Collected: the next request of that amount is the refund.
         eventually(lambda: any(s["amount"] == 600 for s in self.sandbox.ledger()), "collected")
-        self.sandbox.fault({"op": "submit", "do": "fail", "amount": 600})
+        self.sandbox.fault({"op": "submit", "do": "fail", "text": "Numero de destination invalide", "amount": 600})
         eventually(lambda: self.state(ref) == "REVIEW", "the refund was refused")
         [case] = self.rows("review")
         self.assertEqual((case["row"], case["ref"]), ("purchase", ref))
