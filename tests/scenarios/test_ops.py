@@ -3,6 +3,7 @@ does not."""
 import json
 import os
 import pathlib
+import re
 import shutil
 import socket
 import sqlite3
@@ -11,7 +12,7 @@ import subprocess
 import tempfile
 import unittest
 
-from harness import TAMA, eventually, run
+from harness import ROOT, TAMA, eventually, run
 from world import World
 
 MTN, ORANGE = "2250501020304", "2250701020304"
@@ -578,6 +579,21 @@ class Standby(Ops):
         self.current()
         self.gateway.kill()
         self.assertTrue(set(refs) <= self.restored()[1])
+
+
+class Runbook(unittest.TestCase):
+    """Whoever is woken by a word finds it in docs/operations.md."""
+
+    ALARMS = re.compile(r'(?:alarm\(\s*[^";]*?|"alarm",\s*)"([a-z_]+)"')
+
+    def test_every_alarm_has_its_row(self):
+        words = set()
+        for path in sorted((ROOT / "src").rglob("*.c")):
+            words |= set(self.ALARMS.findall(path.read_text()))
+        words -= {"alarm", "warn", "info"}
+        self.assertGreater(len(words), 30)
+        page = (ROOT / "docs" / "operations.md").read_text()
+        self.assertEqual({word for word in words if f"`{word}`" not in page}, set())
 
 
 if __name__ == "__main__":
