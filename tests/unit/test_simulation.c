@@ -350,7 +350,8 @@ static void a_million_purchases_hold(void **state)
 		print_broken(&r);
 		fail_msg("seed %llu: %s", big(r.broken_world), r.broken);
 	}
-	assert_true(share(r.faulted, r.purchases) >= 0.30);
+	if (n >= MILLION / 10)
+		assert_true(share(r.faulted, r.purchases) >= 0.30);
 	if (n < MILLION)
 		return;
 	assert_true(r.purchases >= MILLION);
