@@ -147,7 +147,7 @@ static uint64_t hits(const struct sim_report *r, enum attempt_state s, enum atte
 	return attempt_step(s, e).kind == STEP_STAY ? r->cells[s][e] : r->cells[s][e] / 2;
 }
 
-/* Which were met, but fewer than a hundred times. */
+/* Prints which were met, but fewer than a hundred times; how many of them not even ten times. */
 static size_t print_cells(const struct sim_report *r, FILE *out)
 {
 	size_t few = 0;
@@ -157,7 +157,7 @@ static size_t print_cells(const struct sim_report *r, FILE *out)
 			if (r->cells[s][e] > 0 && hits(r, s, e) < 100) {
 				(void)fprintf(out, "cell %s %s %llu\n", attempt_state_name(s),
 					attempt_event_name(e), big(hits(r, s, e)));
-				few++;
+				few += hits(r, s, e) < 10;
 			}
 	return few;
 }
