@@ -401,8 +401,6 @@ static int contradict(
 	engine_alarm(e, "contradiction", c->purchase.ref, "two trustworthy facts disagree");
 	if (rc == 0)
 		rc = tell_loss(e, c);
-	if (MUTANT(CONTRADICTION_KEEPS_REFUND))
-		return rc;
 	return rc == 0 ? end_unsent(e, c, AEV_EXPIRE, evidence) : rc;
 }
 
