@@ -258,6 +258,7 @@ struct engine_stats {
 	uint64_t sent, not_sent, unknown;
 	uint64_t succeeded, failed, expired;
 	uint64_t ipns, ipn_duplicates, orphans, contradictions, mismatches;
+	uint64_t resent; /* class I: the same request once more */
 	uint64_t refunded, paid_and_refunded, decisions;
 	uint64_t polls, sms_rows, sms_sent;
 	int64_t clock_off_ms; /* the wall clock's lead over the engine's */

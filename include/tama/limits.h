@@ -83,6 +83,9 @@
 #define LIMIT_LANE_DOUBTS 5 /* so many of them in doubt stop the lane */
 #define LIMIT_LANE_PAUSE_MS (60 * 1000) /* before one may try, doubling */
 #define LIMIT_LANE_PAUSE_MAX_MS (15 * 60 * 1000)
+#define LIMIT_QUERIES_PER_MINUTE 30 /* of an account, unless it says otherwise */
+#define LIMIT_QUERY_REFUSED_MS (60 * 1000) /* after a 429 or 403 to a query, doubling */
+#define LIMIT_QUERY_REFUSED_MAX_MS (60 * 60 * 1000)
 #define LIMIT_LANE_LOOK_MS (3600 * 1000) /* sends of so long ago count after a restart */
 
 /* The operator's socket. */

@@ -54,6 +54,7 @@ struct provider_profile {
 		ipn_must_match; /* all of these must be present in an IPN and equal the attempt's */
 	bool ipn_needs_query; /* an IPN only triggers a status query, whose answer is the evidence
 			       */
+	bool queries_by_ref; /* its status query takes our reference: may be class I */
 	bool ref_in_path; /* takes an IPN address per request: per-attempt secret path */
 	bool amount_signed; /* a payout's amount is negative in queries (Xente) */
 	uint32_t first_poll_ms; /* no status query before this after the send */

@@ -75,6 +75,9 @@ struct attempt_row {
 	unsigned char body_hash[VAULT_HASH_LEN];
 	struct str provider_id; /* empty until known */
 	uint32_t polls;
+	uint32_t absent; /* answers in a row that the provider has no such request */
+	int64_t absent_ms; /* the first of them */
+	int64_t first_sent_ms; /* sent_ms is of the last send */
 	int64_t created_ms, sent_ms, updated_ms;
 };
 
@@ -412,7 +415,7 @@ struct store_ops {
 	/* All of a purchase, oldest first; at most max. Returns how many, or negative. */
 	int (*attempt_list)(struct store *, uint32_t partner, uint64_t purchase, struct arena *,
 		struct attempt_row *, size_t max);
-	/* Writes state, owner, epoch, hash, provider_id, polls, times where version still is
+	/* Writes state, owner, epoch, hash, provider_id, polls, absent, times where version still is
 	 * row->version, and raises it by one; TAMA_ECONFLICT. */
 	int (*attempt_update)(struct store *, const struct attempt_row *);
 	/* What the account sent last, by id, those after `since` only; newest first. */

@@ -116,6 +116,8 @@ static const struct provider_profile profiles[] = {
 		.reply_must_match = MATCH_REF | MATCH_AMOUNT,
 		.ipn_must_match = MATCH_REF | MATCH_ID | MATCH_AMOUNT,
 		.ipn_needs_query = true,
+		/* GET .../Requests/{requestId}, of the SDKs (reliability.md 2.5, question 2). */
+		.queries_by_ref = true,
 		.amount_signed = true,
 		.first_poll_ms = 150 * 1000,
 		.float_words = xente_float_words,

@@ -327,7 +327,7 @@ static bool is_left_unsent(const struct attempt_row *a, const struct purchase_le
 	bool is_closed = legs->deliver == ATTEMPT_SUCCEEDED || legs->deliver == ATTEMPT_WRITTEN_OFF;
 
 	return a->state != ATTEMPT_EXPIRED && leg_of(legs, a->leg) == ATTEMPT_NOT_SENT &&
-	       (!(a->leg == LEG_REFUND && is_closed) || MUTANT(REFUND_OF_THE_CLOSED));
+	       !(a->leg == LEG_REFUND && is_closed);
 }
 
 /*

@@ -188,6 +188,8 @@ static int buy_new(struct engine *e, struct engine_event *event)
 		return rc;
 	if (is_over) {
 		event->outcome = ENGINE_LIMITED;
+		if (buy->until_ms > 0)
+			buy->until_ms += e->wall_ms - e->now_ms;
 		e->stats.limited++;
 		return 0;
 	}

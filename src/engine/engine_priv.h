@@ -52,6 +52,8 @@ struct lane {
 	bool is_stopped;
 	int64_t pause_ms, until_ms; /* stopped: from then on one may try */
 	uint64_t probe; /* the one that tries; 0: none */
+	int64_t query_ms; /* when the budget for queries is next full; in the past: it is */
+	int64_t refused_ms, refused_until_ms; /* the provider wants no queries: for how long, till when */
 	int64_t sold_ms; /* stopped: from then on one may be sold to try with */
 };
 
@@ -182,7 +184,8 @@ int poll_at(struct engine *e, const struct attempt_row *attempt, int64_t due_ms)
 int poll_confirm(struct engine *e, const struct attempt_row *attempt);
 
 /* Whether a due query is not to be made any more. */
-bool poll_is_over(const struct attempt_row *attempt, const struct outbox_row *row);
+bool poll_is_over(const struct account *account, const struct attempt_row *attempt,
+	const struct outbox_row *row);
 
 /* After a query: the next, or where only news was to be confirmed the same until it answers. */
 int poll_answered(struct engine *e, const struct attempt_row *attempt, bool says_something);
@@ -273,6 +276,25 @@ bool lane_is_frozen(const struct engine *e, uint64_t purchase);
 /* READY to REVIEW. The second loads the case of an attempt_row. */
 int lane_freeze_case(struct engine *e, struct engine_case *c);
 int lane_freeze_one(struct engine *e, void *row);
+
+/* How long queries of the account must wait now: its budget, or the provider's refusal of the last
+ * one (F-D24); 0: one may go, and is counted. */
+int64_t lane_wait_query(struct engine *e, const struct account *account);
+/* What a query's answer means for the next. */
+void lane_note_query(struct engine *e, const struct account *account, const struct engine_result *r);
+
+/* ---- resend.c ---- */
+
+/* Whether there is anything to ask the provider by: its id, or ours where it keeps those. */
+bool attempt_can_be_asked(const struct account *account, const struct attempt_row *attempt);
+/* Counts answers that it has no such request; the caller writes the attempt. */
+void resend_note_answer(struct engine *e, struct attempt_row *a, const struct engine_result *r);
+/* Whether enough of them have come, in time, for the same bytes to go out again. */
+bool resend_is_due(struct engine *e, const struct engine_case *c);
+/* After such an answer: when to ask next, and the wire's if it is due. */
+int resend_ask(struct engine *e, const struct engine_case *c);
+/* UNKNOWN to SENDING; TAMA_ECONFLICT when the bytes differ, and then it is in REVIEW. */
+int resend_claim(struct engine *e, struct engine_case *c, const struct engine_prepared *p);
 
 /* ---- float.c ---- */
 

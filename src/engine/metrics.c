@@ -81,6 +81,8 @@ static void add_purchases(struct gateway *g, struct buf *out)
 	counter(out, "tama_findings_total", "What a provider's list has otherwise.", s.findings);
 	counter(out, "tama_purchases_limited_total", "Refused by a limit of velocity.", s.limited);
 	counter(out, "tama_attempts_sent_total", "Requests to providers.", s.sent);
+	counter(out, "tama_attempts_resent_total", "Requests sent again under their id.",
+		s.resent);
 	counter(out, "tama_attempts_succeeded_total", "Legs proven done.", s.succeeded);
 	counter(out, "tama_attempts_failed_total", "Legs proven refused.", s.failed);
 	counter(out, "tama_attempts_not_sent_total", "Legs proven not sent.", s.not_sent);

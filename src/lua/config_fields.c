@@ -263,6 +263,20 @@ static const struct field limits_fields[] = {
 	END,
 };
 
+static const struct field idempotent_fields[] = {
+	{"keeps", FIELD_DURATION, AT(decl_idempotent, keeps), NEEDED, .min = 60 * 60 * 1000,
+		.max = 7 * DAY},
+	{"absent_after", FIELD_DURATION, AT(decl_idempotent, absent_after), .min = 60 * 1000,
+		.max = DAY, .def = 10 * 60 * 1000},
+	{"answers", FIELD_NUMBER, AT(decl_idempotent, answers), .min = 2, .max = 100, .def = 3},
+	END,
+};
+
+static const struct field queries_fields[] = {
+	{"per_minute", FIELD_NUMBER, AT(decl_queries, per_minute), NEEDED, .min = 1, .max = 6000},
+	END,
+};
+
 static const struct field account_fields[] = {
 	{"partner", FIELD_TEXT, AT(decl_account, partner), NEEDED, NAME_OF("a partner")},
 	{"provider", FIELD_TEXT, AT(decl_account, provider), NEEDED, NAME_OF("a provider")},
@@ -277,6 +291,8 @@ static const struct field account_fields[] = {
 	{"currency", FIELD_TEXT, AT(decl_account, currency), NEEDED, .is_right = is_currency,
 		.want = "the code of a known currency such as \"XOF\" or \"UGX\""},
 	{"spacing", FIELD_DURATION, AT(decl_account, spacing), .max = DAY, .def = -1},
+	{"idempotent", FIELD_TABLE, AT(decl_account, idempotent), .fields = idempotent_fields},
+	{"queries", FIELD_TABLE, AT(decl_account, queries), .fields = queries_fields},
 	{"polls", FIELD_DURATIONS, AT(decl_account, polls), .min = 1, .max = 7 * DAY},
 	{"float", FIELD_TABLE, AT(decl_account, float_), .fields = account_float_fields},
 	{"reconcile", FIELD_TEXT, AT(decl_account, reconcile), .is_right = config_is_time,

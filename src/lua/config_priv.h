@@ -176,6 +176,16 @@ struct decl_limits {
 	struct decl_velocity payer, beneficiary, all;
 };
 
+struct decl_idempotent {
+	bool is_given;
+	int64_t keeps, absent_after, answers;
+};
+
+struct decl_queries {
+	bool is_given;
+	int64_t per_minute;
+};
+
 struct decl_account {
 	struct decl decl;
 	struct str partner, provider, base_url, ipn_base, currency;
@@ -183,6 +193,8 @@ struct decl_account {
 	struct decl_velocity cap;
 	struct pairs fields;
 	struct texts sources;
+	struct decl_idempotent idempotent;
+	struct decl_queries queries;
 	int64_t spacing; /* -1: the provider's own */
 	struct numbers polls;
 	struct decl_account_float float_;

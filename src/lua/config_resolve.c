@@ -339,6 +339,23 @@ static void resolve_polls(
 	check_polls(loader, a, account);
 }
 
+/* Class I is what an account has proven, and only where a doubt can be asked about by our id. */
+static void resolve_queries(
+	struct loader *loader, const struct decl_account *a, struct account *account)
+{
+	account->queries_per_minute =
+		a->queries.is_given ? (unsigned)a->queries.per_minute : LIMIT_QUERIES_PER_MINUTE;
+	if (!a->idempotent.is_given)
+		return;
+	account->keeps_ids_ms = (uint32_t)a->idempotent.keeps;
+	account->absent_after_ms = (uint32_t)a->idempotent.absent_after;
+	account->absent_answers = (unsigned)a->idempotent.answers;
+	if (account->profile != NULL && !account->profile->queries_by_ref)
+		config_problem(loader, &a->decl, "idempotent",
+			"%s cannot be asked by our reference: its requests are never sent again",
+			account->profile->name);
+}
+
 static void check_account(
 	struct loader *loader, const struct decl_account *a, struct account *account)
 {
@@ -386,6 +403,7 @@ static void resolve_account(
 	resolve_polls(loader, a, out);
 	config_resolve_account_float(loader, a, out);
 	out->cap = config_velocity(loader, &a->decl, "cap", &a->cap, out->currency);
+	resolve_queries(loader, a, out);
 	check_account(loader, a, out);
 }
 

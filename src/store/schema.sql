@@ -100,8 +100,11 @@ CREATE TABLE attempt (
 	provider_id       TEXT    NOT NULL, -- empty until known
 	polls             INTEGER NOT NULL CHECK (polls >= 0),
 	created_ms        INTEGER NOT NULL,
-	sent_ms           INTEGER NOT NULL,
+	sent_ms           INTEGER NOT NULL, -- of the last send
 	updated_ms        INTEGER NOT NULL,
+	absent            INTEGER NOT NULL DEFAULT 0 CHECK (absent >= 0), -- answers that it is not there
+	absent_ms         INTEGER NOT NULL DEFAULT 0, -- the first of them
+	first_sent_ms     INTEGER NOT NULL DEFAULT 0,
 	UNIQUE (our_ref),
 	UNIQUE (purchase, leg, n),
 	UNIQUE (partner, id),

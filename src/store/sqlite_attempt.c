@@ -30,6 +30,9 @@ static void read_row(struct query *query, struct arena *arena, struct attempt_ro
 	out->created_ms = query_get_i64(query);
 	out->sent_ms = query_get_i64(query);
 	out->updated_ms = query_get_i64(query);
+	out->absent = (uint32_t)query_get_i64(query);
+	out->absent_ms = query_get_i64(query);
+	out->first_sent_ms = query_get_i64(query);
 }
 
 /* Steps a bound query and ends it. How many rows, or negative. */
@@ -74,6 +77,9 @@ static void bind_state(struct query *query, const struct attempt_row *row)
 	query_i64(query, ":polls", row->polls);
 	query_i64(query, ":sent_ms", row->sent_ms);
 	query_i64(query, ":updated_ms", row->updated_ms);
+	query_i64(query, ":absent", row->absent);
+	query_i64(query, ":absent_ms", row->absent_ms);
+	query_i64(query, ":first_sent_ms", row->first_sent_ms);
 }
 
 static void bind_intent(struct query *query, const struct attempt_row *row)

@@ -17,7 +17,8 @@
 	"SELECT a.id, a.partner, a.purchase, a.leg, a.n, a.account, a.our_ref, a.verb, a.service," \
 	" person.hash, person.number, a.amount, a.currency, a.needs_secret, a.secret,"             \
 	" a.incarnation_made, a.state, a.version, a.owner_incarnation, a.epoch, a.body_hash,"      \
-	" a.provider_id, a.polls, a.created_ms, a.sent_ms, a.updated_ms FROM attempt a"            \
+	" a.provider_id, a.polls, a.created_ms, a.sent_ms, a.updated_ms, a.absent, a.absent_ms,"   \
+	" a.first_sent_ms FROM attempt a"                                                          \
 	" JOIN person ON person.id = a.person "
 
 /* In the order that outbox_read reads. */
@@ -84,11 +85,11 @@ static const char *const texts[STATEMENTS] = {
 		"service,"
 		" person, amount, currency, needs_secret, secret, incarnation_made, state, version,"
 		" owner_incarnation, epoch, body_hash, provider_id, polls, created_ms, sent_ms,"
-		" updated_ms) VALUES (:id, :partner, :purchase, :leg, :n, :account, :our_ref, "
+		" updated_ms, absent, absent_ms, first_sent_ms) VALUES (:id, :partner, :purchase, :leg, :n, :account, :our_ref, "
 		":verb,"
 		" :service, :person, :amount, :currency, :needs_secret, :secret, :incarnation_made,"
 		" :state, :version, :owner_incarnation, :epoch, :body_hash, :provider_id, :polls,"
-		" :created_ms, :sent_ms, :updated_ms)",
+		" :created_ms, :sent_ms, :updated_ms, :absent, :absent_ms, :first_sent_ms)",
 	[ST_ATTEMPT_GET] = ATTEMPT "WHERE a.partner = :partner AND a.id = :id",
 	[ST_ATTEMPT_BY_REF] = ATTEMPT "WHERE a.partner = :partner AND a.our_ref = :our_ref",
 	[ST_ATTEMPT_BY_PROVIDER_ID] =
@@ -120,7 +121,8 @@ static const char *const texts[STATEMENTS] = {
 		"UPDATE attempt SET state = :state, version = version + 1,"
 		" owner_incarnation = :owner_incarnation, epoch = :epoch, body_hash = :body_hash,"
 		" provider_id = :provider_id, polls = :polls, sent_ms = :sent_ms,"
-		" updated_ms = :updated_ms"
+		" updated_ms = :updated_ms, absent = :absent, absent_ms = :absent_ms,"
+		" first_sent_ms = :first_sent_ms"
 		" WHERE id = :id AND partner = :partner AND version = :version",
 
 	[ST_OUTBOX_INSERT] =

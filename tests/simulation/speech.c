@@ -218,10 +218,10 @@ static struct str say_error(const struct sim *s, const struct task *task)
 	switch (task->what) {
 	case ANSWER_REFUSED:
 		return xente ? STR("{\"code\":4001,\"message\":\"Insufficient funds\"}")
-			     : STR("{\"error\":\"Solde insuffisant\"}");
+			     : STR("{\"error\":\"Numero de destination invalide\"}");
 	case ANSWER_FAILED:
 		return xente ? STR("{\"code\":4002,\"message\":\"Not now\"}")
-			     : STR("{\"state\":\"FAILED\",\"error\":\"Solde insuffisant\"}");
+			     : STR("{\"state\":\"FAILED\",\"error\":\"Numero de destination invalide\"}");
 	case ANSWER_DUPLICATE:
 		return STR("{\"code\":400,\"message\":\"Duplicate RequestId\"}");
 	case ANSWER_401:

@@ -218,8 +218,10 @@ return dialect {
 	end,
 
 	status = function(terms)
+		-- By our id only for accounts that have proven it (`idempotent`): the SDKs had this path, the current
+		-- pages do not (reliability.md 2.5).
 		if not terms.provider_id then
-			return nil, "no look-up without a transaction id (2.4)"
+			return get(terms.account, "/transactions/Requests/" .. url_escape(terms.our_ref))
 		end
 		return get(terms.account, "/transactions/" .. url_escape(terms.provider_id))
 	end,
