@@ -7,7 +7,6 @@
 
 #include "tama/limits.h"
 #include "tama/msisdn.h"
-#include "tama/mutant.h"
 
 int case_load(struct engine *e, uint32_t partner, uint64_t attempt, struct engine_case *out)
 {
