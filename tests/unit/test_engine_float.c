@@ -134,7 +134,7 @@ static void a_refusal_for_lack_of_float_empties_it(void **state)
 	assert_int_equal(rig_count(r, SAID_ALARM, "float_refused"), 1);
 	assert_int_equal(rig_count(r, SAID_ALARM, "float_empty"), 1);
 	assert_false(float_now(r, "et-ci").sells);
-	assert_int_equal(rig_buy(r, "ci-airtime", MOOV2, MOOV2, 2), ENGINE_NO_FLOAT);
+	assert_int_equal(rig_buy(r, "ci-airtime", MOOV2, MOOV2, 2), ENGINE_CLOSED);
 	float_balance(r, ET, "5000");
 	assert_int_equal(rig_buy(r, "ci-airtime", MOOV2, MOOV2, 3), ENGINE_DONE);
 }
