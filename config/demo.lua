@@ -12,6 +12,11 @@ local public = setting("public", "http://127.0.0.1:8080")
 -- Where the SMS gateway brings its delivery reports.
 local reports = setting("dlr_base", public)
 local menus = setting("menus", "../menus")
+-- "off": no balance is asked for, and no day reconciled.
+local floats = setting("floats", "on") == "on" or nil
+local float_stop = setting("float_stop", 0)
+local float_every = setting("float_every", "15m")
+local reconcile_at = setting("reconcile", "03:00")
 
 gateway {
   data = setting("data", "../data"),
@@ -57,12 +62,8 @@ account "et-ci" {
   cap = { ten_minutes = { value = 500000000 } },
   polls = { "15m", "30m", "1h", "4h", "12h" },
   -- Its balance is asked for; an offer that it could not deliver is not sold (docs/operations.md).
-  float = {
-    warn = 100000,
-    stop = setting("float_stop", 0),
-    every = setting("float_every", "15m"),
-  },
-  reconcile = setting("reconcile", "03:00"),
+  float = floats and { warn = 100000, stop = float_stop, every = float_every },
+  reconcile = floats and reconcile_at,
 }
 
 account "xente-ug" {
@@ -79,8 +80,8 @@ account "xente-ug" {
   -- One IPN address for the whole account, so the address itself is the secret.
   ipn_secret = demo_secret "demo-ipn-secret-xente-ug",
   polls = { "150s", "10m", "1h", "4h", "12h" },
-  float = { warn = 1000000, every = setting("float_every", "15m") },
-  reconcile = setting("reconcile", "03:00"),
+  float = floats and { warn = 1000000, every = float_every },
+  reconcile = floats and reconcile_at,
 }
 
 -- ---- offers --------------------------------------------------------------------------------------

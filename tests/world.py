@@ -179,7 +179,8 @@ class World:
         for source in ("config", "tests/configs"):
             if (ROOT / source).is_dir():
                 shutil.copytree(ROOT / source, self.folder / "config", dirs_exist_ok=True)
-        self.gateway = Gateway(self.folder, self.folder / "config" / config, settings or {})
+        # Balances are for the tests that are about them: elsewhere they would be one more request on the wire.
+        self.gateway = Gateway(self.folder, self.folder / "config" / config, {"floats": "off"} | (settings or {}))
         self.options = {
             "ipn_base": self.gateway.url + XENTE_IPN, "ipn_delay_ms": 50, "ipn_retry_ms": 100,
         } | sandbox

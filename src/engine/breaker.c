@@ -3,8 +3,8 @@
  * lane, so that a provider which lies or hangs costs few ambiguous purchases. After a pause one may
  * try; its proven answer opens the lane, another doubt doubles the pause. A send is in doubt while
  * it is UNKNOWN and nothing has been proven about it since, so IPNs that settle them all open the
- * lane as well. A refusal for want of float stops it likewise, from the first
- * on, until the float is seen to be there again.
+ * lane as well. A refusal for want of float stops it likewise, from the first on. A
+ * doubt that our own death left says nothing of the provider.
  */
 #include "engine_priv.h"
 
@@ -75,14 +75,13 @@ static void stop(struct engine *e, struct lane *lane, int64_t pause_ms, const ch
 	lane->until_ms = e->now_ms + lane->pause_ms;
 	lane->sold_ms = lane->until_ms;
 	lane->probe = 0;
-	lane->lacks_float = false;
 	engine_alarm(e, "lane_stopped", str_c(lane->account), why);
 }
 
 static void go_on(struct engine *e, struct lane *lane)
 {
 	e->stats.lanes_stopped -= lane->is_stopped;
-	lane->is_stopped = lane->lacks_float = false;
+	lane->is_stopped = false;
 	lane->probe = 0;
 	engine_alarm(
 		e, "lane_open", str_c(lane->account), "a proven answer: requests go out again");
@@ -132,7 +131,8 @@ void lane_note(struct engine *e, const struct attempt_row *attempt, enum attempt
 			lane->probe = attempt->id;
 		break;
 	case ATTEMPT_UNKNOWN:
-		note_doubt(e, lane, attempt->id);
+		if (attempt->owner_incarnation == e->incarnation)
+			note_doubt(e, lane, attempt->id);
 		break;
 	case ATTEMPT_ACCEPTED:
 	case ATTEMPT_SUCCEEDED:
@@ -165,18 +165,8 @@ void lane_note_refusal(
 		!provider_lacks_float(account->profile, facts))
 		return;
 	lane = edit(e, attempt->partner, attempt->account);
-	if (lane == NULL)
-		return;
-	stop(e, lane, LIMIT_LANE_PAUSE_MAX_MS, "refused for want of float");
-	lane->lacks_float = true;
-}
-
-void lane_note_float(struct engine *e, const struct account *account)
-{
-	struct lane *lane = edit(e, account->partner->id, account->name);
-
-	if (lane != NULL && lane->lacks_float)
-		go_on(e, lane);
+	if (lane != NULL)
+		stop(e, lane, LIMIT_LANE_PAUSE_MAX_MS, "refused for want of float");
 }
 
 void lane_note_sale(struct engine *e, const struct account *account)
@@ -274,6 +264,14 @@ void lane_note_query(struct engine *e, const struct account *account, const stru
 /* ---- a new life
  * ------------------------------------------------------------------------------------ */
 
+/* Nothing proven, though the provider had its time to answer: no request that died with us. */
+static int is_doubt(struct engine *e, const struct attempt_row *a)
+{
+	if (a->state != ATTEMPT_UNKNOWN && a->state != ATTEMPT_REVIEW)
+		return 0;
+	return STORE(e, inbox_replies, a->partner, a->id);
+}
+
 static int meet(struct engine *e, const struct account *account)
 {
 	struct lane *lane = &e->lanes[e->lanes_len];
@@ -286,9 +284,13 @@ static int meet(struct engine *e, const struct account *account)
 		return n;
 	*lane = (struct lane){.partner = account->partner->id, .query_ms = e->now_ms + 60000};
 	(void)snprintf(lane->account, sizeof(lane->account), "%.*s", STR_ARG(account->name));
-	while (n-- > 0)
-		push(lane, rows[n].id,
-			rows[n].state == ATTEMPT_UNKNOWN || rows[n].state == ATTEMPT_REVIEW);
+	while (n-- > 0) {
+		int replies = is_doubt(e, &rows[n]);
+
+		if (replies < 0)
+			return replies;
+		push(lane, rows[n].id, replies > 0);
+	}
 	e->lanes_len++;
 	if (doubts(lane) < LIMIT_LANE_DOUBTS)
 		return 0;

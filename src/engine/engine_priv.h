@@ -49,7 +49,7 @@ struct lane {
 		bool is_doubt; /* UNKNOWN, and nothing proven since */
 	} last[LIMIT_LANE_SENDS];
 	unsigned next; /* of `last` */
-	bool is_stopped, lacks_float;
+	bool is_stopped;
 	int64_t pause_ms, until_ms; /* stopped: from then on one may try */
 	uint64_t probe; /* the one that tries; 0: none */
 	int64_t query_ms; /* when the budget for queries is next full; in the past: it is */
@@ -264,8 +264,6 @@ void lane_note(struct engine *e, const struct attempt_row *attempt, enum attempt
 /* An answer about an attempt that FAILED: a refusal for want of float stops the lane (F-D26). */
 void lane_note_refusal(
 	struct engine *e, const struct attempt_row *attempt, const struct facts *facts);
-/* The provider tells of a float: a stop for want of it is over. */
-void lane_note_float(struct engine *e, const struct account *account);
 /* No more of them, in the commit of this event, until lane_release. 0 also when held already. */
 int lane_hold(struct engine *e, uint32_t partner, struct str account, const char *reason);
 /* Ends a hold by its id, in the commit of the decision; TAMA_ENOTFOUND when none stands. */

@@ -436,8 +436,6 @@ int floats_observe(struct engine *e, const struct account *account, int64_t bala
 
 	o.source = OBSERVATION_ASKED;
 	o.balance = balance;
-	if (balance > 0)
-		lane_note_float(e, account);
 	if (rc == 0)
 		rc = add_passed(e, account, &o);
 	if (rc == 0)

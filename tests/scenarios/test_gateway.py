@@ -126,7 +126,7 @@ class Edge(unittest.TestCase):
         names = [line.split()[0] for line in reply.text.splitlines() if not line.startswith("#")]
         self.assertEqual(len(names), len(set(names)))
         for line in reply.text.splitlines():
-            self.assertRegex(line, r'^(# (HELP|TYPE) tama_\w+ .+|tama_\w+(\{\w+="[\w.-]+"\})? \d+)$')
+            self.assertRegex(line, r'^(# (HELP|TYPE) tama_\w+ .+|tama_\w+(\{\w+="[\w.:-]+"\})? \d+)$')
         before = g.metric("tama_hops_total")
         g.at("h1", "", "+2250501000002")
         self.assertEqual(g.metric("tama_hops_total"), before + 1)

@@ -8,7 +8,7 @@ from harness import eventually, run
 from world import World
 
 MTN, UGANDA = "2250501020304", "256772123456"
-SETTINGS = {"push_delay": "0s", "spacing": "0s", "float_every": "1s"}
+SETTINGS = {"push_delay": "0s", "spacing": "0s", "floats": "on", "float_every": "1s"}
 BUY = "2 0701020304 500 1"  # 500 F for an Orange number, paid by MTN
 NO_FLOAT = "Stock insuffisant pour ce montant. Rien n'a été débité. Essayez un plus petit montant, ou plus tard."
 
