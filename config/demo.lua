@@ -19,6 +19,7 @@ gateway {
   admin = setting("admin", "127.0.0.1:8081"),
   workers = 0,
   connections = 1024,
+  disk_reserve = setting("disk_reserve", 64),
   -- These two also permit demo_secret. Neither belongs where there is real money.
   allow_loopback = true,
   allow_http = true,
