@@ -60,8 +60,8 @@ asan tsan: deps-test ## the tests under AddressSanitizer and UBSan, or ThreadSan
 	$(Q)python3 tests/run.py --build build/$@ --mode $@
 
 simulate: deps-test ## the engine in its deterministic virtual world: SEED=n PURCHASES=n
-	$(Q)$(MAKE) --no-print-directory MODE=test unit
-	$(Q)build/test/unit/test_simulation $(SEED) $(PURCHASES)
+	$(Q)$(MAKE) --no-print-directory MODE=test build/test/unit/test_simulation
+	$(Q)build/test/unit/test_simulation $(or $(SEED),$(shell date +%s)) $(or $(PURCHASES),100000)
 
 model: deps-test ## the machine's page, Spin over the send path, the reference model against the program
 	$(Q)$(MAKE) --no-print-directory MODE=test build/test/model/print_machine
@@ -116,6 +116,7 @@ $(B)/%.o: %.c
 	$(Q)$(CC) $(ALLFLAGS) -MMD -MP -c $< -o $@
 
 $(B)/unit/test_simulation: $(SIMOBJ)
+$(B)/unit/test_simulation: LDFLAGS += -Wl,--wrap=attempt_step
 $(B)/unit/%: $(B)/tests/unit/%.o $(LIBOBJ)
 	@mkdir -p $(@D)
 	$(if $(V),,@echo "  LD $@")

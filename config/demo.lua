@@ -57,6 +57,13 @@ account "et-ci" {
   spacing = setting("spacing", "15m"),
   cap = { ten_minutes = { value = 500000000 } },
   polls = { "15m", "30m", "1h", "4h", "12h" },
+  -- Its balance is asked for; an offer that it could not deliver is not sold (docs/operations.md).
+  float = {
+    warn = 100000,
+    stop = setting("float_stop", 0),
+    every = setting("float_every", "15m"),
+  },
+  reconcile = setting("reconcile", "03:00"),
 }
 
 account "xente-ug" {
@@ -73,6 +80,8 @@ account "xente-ug" {
   -- One IPN address for the whole account, so the address itself is the secret.
   ipn_secret = demo_secret "demo-ipn-secret-xente-ug",
   polls = { "150s", "10m", "1h", "4h", "12h" },
+  float = { warn = 1000000, every = setting("float_every", "15m") },
+  reconcile = setting("reconcile", "03:00"),
 }
 
 -- ---- offers --------------------------------------------------------------------------------------
@@ -91,7 +100,9 @@ offer "ci-airtime" {
   -- The fee also keeps the two legs' amounts apart, which the spacing needs when a person buys for
   -- the own number.
   fee = { flat = 100, permille = 0, step = 100 },
-  cost_permille = 20,
+  -- Of each 1000: what an airtime transfer takes from the float, and what is kept of a collection.
+  cost_permille = 980,
+  collect_fee = 20,
   collect = { account = "et-ci", verb = "cashout", services = ci_cashout },
   deliver = { account = "et-ci", verb = "airtime", services = ci_airtime },
   -- What was paid and not delivered goes back to the wallet that paid.
@@ -109,7 +120,7 @@ offer "ci-payment" {
   kind = "payment",
   country = "CI",
   amount = { min = 500, max = 500000, step = 100, suggest = { 1000, 5000, 10000 } },
-  cost_permille = 20,
+  collect_fee = 20,
   collect = { account = "et-ci", verb = "cashout", services = ci_cashout },
 }
 
@@ -147,13 +158,15 @@ offer "ug-airtime" {
   },
 }
 
--- Delivers only: an agent's float with us pays, behind a PIN.
+-- Delivers only: an agent's float with us pays, behind a PIN. Never more than the agents have paid in.
+float "agents" { partner = "demo", currency = "XOF", opening = 1000000, warn = 50000 }
+
 offer "agent-airtime" {
   partner = "demo",
   kind = "agent-airtime",
   country = "CI",
   amount = { min = 500, max = 500000, step = 100, suggest = { 500, 1000, 2000, 5000 } },
-  cost_permille = 20,
+  cost_permille = 980,
   deliver = { account = "et-ci", verb = "airtime", services = ci_airtime },
   paid_by = "float:agents",
 }

@@ -160,6 +160,14 @@ account "et-ci" {
   -- than the spacing. After the last, one a day for seven days.
   polls = { "15m", "30m", "1h", "4h", "12h" },
 
+  -- The account's balance is asked for every so often, not more often than the spacing allows. Below
+  -- warn there is an alarm; nothing is sold that would leave less than stop. unknown says what holds
+  -- before the balance was first heard: "sell" or "stop".
+  float = { warn = 200000, stop = 20000, every = "15m", unknown = "sell" },
+
+  -- When yesterday (UTC) is compared with the provider's list and balance.
+  reconcile = "03:00",
+
   out_of_service = false,
 }
 
@@ -184,8 +192,11 @@ offer "ci-airtime" {
   -- What the person pays on top: flat and permille of the face value together, rounded up to step.
   fee = { flat = 100, permille = 0, step = 100 },
 
-  -- What the provider keeps of the face value, for the books.
-  cost_permille = 20,
+  -- By contract, of each 1000: what a delivery takes from your float (of the face value; 1000 when it
+  -- is not given), and what the provider keeps of a collection (of the price). The daily
+  -- reconciliation finds it when these are wrong.
+  cost_permille = 980,
+  collect_fee = 20,
 
   -- Who takes the money from the person: account, what the provider calls it, service by the
   -- payer's operator. An offer without deliver is a payment: you hand out the goods.
@@ -203,8 +214,10 @@ offer "ci-airtime" {
   -- action = "refund" gives the money back, "deliver" delivers all the same. These are the defaults.
   late = { after = "24h", action = "refund" },
 
-  -- An offer without collect must say whose money it spends:
+  -- An offer without collect must say whose money it spends, and never spends more than there is:
   -- paid_by = "float:agents",
+  -- float "agents" { partner = "acme", currency = "XOF", opening = 500000, warn = 50000 }
+  -- opening is all that the agents ever paid in: raise it and reload when they pay in more.
 
   out_of_service = false,
 }

@@ -39,6 +39,8 @@ struct admin_world {
 	struct log *log; /* NULL: none */
 	/* Has a decision applied and waits for it; NULL where there is no engine. */
 	int (*decide)(void *ctx, struct engine_event *event);
+	/* Floats as the engine sees them now; NULL: no server. */
+	size_t (*floats)(void *ctx, struct engine_float *out, size_t max);
 	/* How the copy on the other disk stands; false where none is kept. NULL: no server. */
 	bool (*standby)(void *ctx, struct standby_stats *out);
 	/* True once the process is about to end: long answers give up. */

@@ -118,8 +118,28 @@ struct account {
 	const uint32_t *
 		polls_ms; /* status queries so long after the send; the last repeats daily to 7 d */
 	size_t polls_len;
+	uint32_t float_every_ms; /* its balance is asked for so often; 0: never */
+	int64_t float_warn; /* an alarm below this */
+	int64_t float_stop; /* nothing is sold that would leave less */
+	bool float_must_be_known; /* nothing is sold before its balance was first heard */
+	int32_t reconcile_at_s; /* yesterday is reconciled at this second of the UTC day; -1: never */
 	struct velocity cap; /* of the requests that go out through it */
+	unsigned queries_per_minute; /* status queries of all its attempts together */
+	/* Class I, once its live account has proven it (reliability 2.5). 0: class N. */
+	uint32_t keeps_ids_ms; /* how long the provider knows a request by our id */
+	uint32_t absent_after_ms; /* "no such request" must have been the answer for so long */
+	unsigned absent_answers; /* and so often */
 	bool out_of_service;
+};
+
+/* Agents' money with us, which pays where there is no collect leg. */
+struct float_cfg {
+	struct str name; /* "agents" */
+	struct str paid_by; /* "float:agents": as offers and books say it */
+	const struct partner *partner;
+	const struct currency *currency;
+	int64_t opening; /* what they have paid in: raised when they pay in more */
+	int64_t warn;
 };
 
 struct leg_service {
@@ -145,8 +165,8 @@ struct offer {
 	int64_t fee_flat;
 	unsigned fee_permille; /* of the face value, rounded up to the step of `fee_step` */
 	int64_t fee_step;
-	unsigned cost_permille; /* what the provider takes for a delivery, for the books */
-	unsigned collect_fee_permille; /* what it keeps of a collection */
+	unsigned cost_permille; /* of the face value: what a delivery takes from our float */
+	unsigned collect_fee_permille; /* of the price: what the provider keeps of a collection */
 	struct offer_leg collect;
 	struct offer_leg deliver;
 	struct offer_leg refund; /* gives the price back to the payer; NULL account: persons do */
@@ -244,6 +264,8 @@ struct config {
 	size_t operators_len;
 	const struct account *accounts;
 	size_t accounts_len;
+	const struct float_cfg *floats;
+	size_t floats_len;
 	const struct limits *limits;
 	size_t limits_len;
 	const struct offer *offers;
@@ -286,6 +308,8 @@ void config_unref(const struct config **config);
 
 const struct channel *config_channel(const struct config *config, struct str name);
 const struct account *config_account(const struct config *config, struct str name);
+/* By what offers call it: "float:agents". */
+const struct float_cfg *config_float(const struct config *config, struct str paid_by);
 const struct offer *config_offer(const struct config *config, struct str name);
 const struct operator_cfg *config_operator(const struct config *config, struct str name);
 const struct country *config_country(const struct config *config, struct str iso);
@@ -312,6 +336,19 @@ const struct channel *config_sms_route(
 
 /* The service or product id of a leg for an operator; {NULL, 0} when it is not sold. */
 struct str offer_leg_service(const struct offer_leg *leg, const struct operator_cfg *op);
+
+/* What a delivery takes from the float, and what is kept of a collection: whole minor units, down. */
+int64_t offer_cost(const struct offer *offer, int64_t face_value);
+int64_t offer_collect_fee(const struct offer *offer, int64_t price);
+
+/* What a purchase needs of the deliver leg's account, or of the agents' float. */
+struct float_need {
+	struct str name;
+	int64_t amount;
+};
+#define FLOAT_NEEDS_MAX 2
+size_t float_needs(const struct offer *offer, int64_t face_value, int64_t price,
+	struct float_need out[static FLOAT_NEEDS_MAX]);
 
 /* Fee of a face value: flat plus share, rounded up to fee_step. */
 int64_t offer_fee(const struct offer *offer, int64_t face_value);

@@ -207,6 +207,14 @@ int dialect_provider_reply(struct dialect_host *host, enum provider_call call,
 	const struct provider_terms *terms, unsigned status, struct str body, struct arena *arena,
 	struct facts *out, struct err *err);
 
+/*
+ * Reads a whole page of the list: every transaction in it, as facts. How many, at most max; 0 for
+ * a page with none. TAMA_EINVAL when the body has no documented shape; TAMA_ESCRIPT, TAMA_ELIMIT.
+ */
+int dialect_provider_rows(struct dialect_host *host, const struct provider_terms *terms,
+	unsigned status, struct str body, struct arena *arena, struct facts *out, size_t max,
+	struct err *err);
+
 /* Login, for providers that have one: TAMA_ENOTFOUND when this one has none. */
 int dialect_provider_login(struct dialect_host *host, const struct account *account,
 	struct arena *arena, struct http_call *out, struct err *err);

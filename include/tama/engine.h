@@ -33,6 +33,8 @@ enum engine_event_kind {
 	ENGINE_SMS_RESULT,
 	ENGINE_DLR,
 	ENGINE_DECISION, /* a person decides about a case */
+	ENGINE_ACCOUNT, /* a provider told a balance or a page of its list */
+	ENGINE_RECONCILE, /* a person wants a day reconciled now */
 };
 
 enum engine_outcome {
@@ -44,6 +46,7 @@ enum engine_outcome {
 	ENGINE_SPACED, /* BUY: the provider wants a pause; until_ms tells when it works again */
 	ENGINE_REF_TAKEN, /* BUY: draw another reference */
 	ENGINE_CLOSED, /* BUY: offer, operator or account is out of service */
+	ENGINE_NO_FLOAT, /* BUY: nothing was collected for what could not be delivered */
 	ENGINE_CANCELLED, /* BUY: the hop's deadline came before the commit began */
 	ENGINE_NOT_DONE, /* certainly not committed: try again. Never told to a RESULT that can
 			    never be applied: that is DONE, with an alarm */
@@ -144,6 +147,29 @@ struct engine_decision {
 	const char *reason; /* of NOT_DECIDABLE */
 };
 
+/* Answers a struct wire_account. */
+struct engine_account {
+	uint32_t partner;
+	struct str account;
+	enum provider_call call; /* BALANCE or LIST */
+	int64_t day; /* of the LIST asked for */
+	uint32_t page;
+	enum {
+		ACCOUNT_TOLD,
+		ACCOUNT_SILENT, /* no answer, or none of its documented shape */
+		ACCOUNT_CANNOT, /* this provider has no such call */
+	} outcome;
+	struct str amount, currency; /* of a BALANCE: decimal text */
+	const struct facts *rows; /* of the LIST's page; none: there is no such page */
+	size_t rows_len;
+};
+
+struct engine_reconcile {
+	uint32_t partner;
+	struct str account;
+	int64_t day; /* since 1970, UTC; today's is compared as far as it has come */
+};
+
 struct engine_event {
 	struct engine_event *next; /* the queue's */
 	enum engine_event_kind kind;
@@ -161,6 +187,8 @@ struct engine_event {
 		struct engine_sms_result sms;
 		struct engine_dlr dlr;
 		struct engine_decision decision;
+		struct engine_account account;
+		struct engine_reconcile reconcile;
 	} as;
 };
 
@@ -179,6 +207,15 @@ struct wire_attempt {
 	bool needs_secret;
 	uint32_t secret;
 	bool secret_is_ours; /* the handle belongs to this incarnation */
+};
+
+/* What is asked of a provider about an account and no attempt. */
+struct wire_account {
+	uint32_t partner;
+	struct str account;
+	enum provider_call call; /* BALANCE or LIST */
+	int64_t day;
+	uint32_t page; /* from 1 */
 };
 
 struct wire_sms {
@@ -211,6 +248,8 @@ struct engine_world {
 	bool (*send_sms)(void *ctx, const struct wire_sms *sms);
 	/* One line for the operator: counted by `what`, numbers masked by the caller. */
 	void (*alarm)(void *ctx, const char *what, struct str ref, const char *detail);
+	/* A balance or a page of the list; answer with ENGINE_ACCOUNT. NULL: never possible. */
+	bool (*ask_account)(void *ctx, const struct wire_account *ask);
 };
 
 struct engine_stats {
@@ -219,11 +258,14 @@ struct engine_stats {
 	uint64_t sent, not_sent, unknown;
 	uint64_t succeeded, failed, expired;
 	uint64_t ipns, ipn_duplicates, orphans, contradictions, mismatches;
+	uint64_t resent; /* class I: the same request once more */
 	uint64_t refunded, paid_and_refunded, decisions;
 	uint64_t polls, sms_rows, sms_sent;
 	int64_t clock_off_ms; /* the wall clock's lead over the engine's */
 	uint64_t lanes_stopped; /* by their breaker, now */
 	uint64_t lanes_held; /* holds that stand now; one of '*' is of the whole node */
+	uint64_t no_float; /* purchases refused for lack of float */
+	uint64_t observations, reconciled, findings;
 };
 
 /*
@@ -254,5 +296,21 @@ int64_t engine_step(struct engine *engine, struct engine_event *events);
 bool engine_account_sells(const struct engine *engine, const struct account *account);
 
 void engine_stats(const struct engine *engine, struct engine_stats *out);
+
+/* A float as the engine saw it in its last step: a provider account's, or agents'. */
+struct engine_float {
+	char name[64]; /* "et-ci", "float:agents" */
+	bool is_known; /* else nothing is known of the balance, and all below is 0 */
+	bool sells; /* anything at all */
+	int64_t balance; /* the last one told and what our books moved since */
+	int64_t reserved; /* promised, and not in the books yet */
+	int64_t available; /* what may still be sold; INT64_MAX: unknown and selling */
+	int64_t seconds_left; /* at the pace of the last hour, else the last day; -1: for ever */
+};
+
+#define ENGINE_FLOATS_MAX 512
+
+/* How many, at most max. By the engine's thread, between steps. */
+size_t engine_floats(const struct engine *engine, struct engine_float *out, size_t max);
 
 #endif

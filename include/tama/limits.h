@@ -86,6 +86,9 @@
 #define LIMIT_LANE_DOUBTS 5 /* so many of them in doubt stop the lane */
 #define LIMIT_LANE_PAUSE_MS (60 * 1000) /* before one may try, doubling */
 #define LIMIT_LANE_PAUSE_MAX_MS (15 * 60 * 1000)
+#define LIMIT_QUERIES_PER_MINUTE 30 /* of an account, unless it says otherwise */
+#define LIMIT_QUERY_REFUSED_MS (60 * 1000) /* after a 429 or 403 to a query, doubling */
+#define LIMIT_QUERY_REFUSED_MAX_MS (60 * 60 * 1000)
 #define LIMIT_LANE_LOOK_MS (3600 * 1000) /* sends of so long ago count after a restart */
 
 /* The operator's socket. */
@@ -112,6 +115,11 @@
 #define LIMIT_ASK_TRIES 50 /* queries about one piece of news before a person has to */
 #define LIMIT_PROGRESS_MS (3 * 60 * 1000)
 #define LIMIT_REPEAT_MS (3 * 60 * 1000) /* the same again within this: asked about (F-G3) */
+#define LIMIT_FLOAT_EMPTY_MS (15 * 60 * 1000) /* a refusal, where no balance is asked for */
+#define LIMIT_FLOAT_FRESH_MS 1000 /* floats are worked out so often */
+#define LIMIT_FLOAT_PROMISES 1024 /* accounts and offers with something under way */
+#define LIMIT_LIST_PAGES 2000 /* of a provider's list, a day */
+#define LIMIT_LIST_ROWS 200 /* of a page */
 #define LIMIT_SMS_MS (24 * 3600 * 1000)
 #define LIMIT_ORPHAN_MS (15 * 60 * 1000) /* so long a provider is asked to come again */
 

@@ -59,6 +59,9 @@ struct menu_turn {
 	/* Whether an account sells nothing now, beyond its own switch; NULL: all sell. */
 	bool (*is_closed)(void *closed_ctx, const struct account *account);
 	void *closed_ctx;
+	/* What may still be sold of a float, by the names of engine.h; NULL: no limit is known. */
+	int64_t (*available)(void *available_ctx, struct str name);
+	void *available_ctx;
 	struct str nonce; /* transcripts: what a fresh nonce is; empty: drawn by chance */
 };
 

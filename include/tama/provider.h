@@ -49,17 +49,18 @@ struct provider_profile {
 	const struct word_meaning
 		*codes; /* error codes: WORD_REFUSED (the whole text) or WORD_DUPLICATE (words
 			   that occur in code or text); else WORD_NONE */
-	/* Which refusals of a leg that pays out say that our own float is used up (F-D26). */
-	const char *const *float_codes; /* whole texts, then NULL */
 	unsigned reply_must_match; /* enum match_fact: of an immediate reply, where present */
 	unsigned
 		ipn_must_match; /* all of these must be present in an IPN and equal the attempt's */
 	bool ipn_needs_query; /* an IPN only triggers a status query, whose answer is the evidence
 			       */
+	bool queries_by_ref; /* its status query takes our reference: may be class I */
 	bool ref_in_path; /* takes an IPN address per request: per-attempt secret path */
 	bool amount_signed; /* a payout's amount is negative in queries (Xente) */
 	uint32_t first_poll_ms; /* no status query before this after the send */
 	uint32_t spacing_ms; /* default between two calls for one number and amount */
+	const char *const *float_words; /* in the code of a refused delivery: our float is empty */
+	const char *list_word; /* the list is asked for executed transactions by this status */
 	const struct leg_verb *verbs; /* what an offer's leg may say */
 };
 
@@ -78,7 +79,7 @@ const struct provider_profile *provider_find(struct str name);
  */
 enum reply_word provider_word(const struct provider_profile *profile, const struct facts *facts);
 
-/* Whether the answer refuses for want of our float; only of a leg that pays out. */
+/* Whether the facts of a delivery or refund say that our own float did not suffice. */
 bool provider_lacks_float(const struct provider_profile *profile, const struct facts *facts);
 
 /* What the attempt was, to compare with. */

@@ -43,6 +43,7 @@ struct purchase_row {
 	struct str lang;
 	int64_t face_value, fee, price, cost;
 	int64_t collect_fee; /* what the provider keeps of the collection */
+	struct str paid_by; /* whose float pays ("float:agents"); empty with a collect leg */
 	struct str currency;
 	bool has_collect, has_deliver;
 	unsigned char menu_hash[16];
@@ -74,6 +75,9 @@ struct attempt_row {
 	unsigned char body_hash[VAULT_HASH_LEN];
 	struct str provider_id; /* empty until known */
 	uint32_t polls;
+	uint32_t absent; /* answers in a row that the provider has no such request */
+	int64_t absent_ms; /* the first of them */
+	int64_t first_sent_ms; /* sent_ms is of the last send */
 	int64_t created_ms, sent_ms, updated_ms;
 };
 
@@ -83,6 +87,8 @@ enum outbox_kind {
 	OUTBOX_SMS, /* a message; `body` is its text */
 	OUTBOX_DEADLINE, /* SENDING or UNKNOWN for too long */
 	OUTBOX_PROGRESS = 6, /* tell the customer it is under way, if it still is */
+	OUTBOX_FLOAT, /* ask for a float's balance; `channel` is the account */
+	OUTBOX_RECONCILE, /* a day against the provider: `channel` the account, `seq` the day */
 };
 
 struct outbox_row {
@@ -105,6 +111,7 @@ enum inbox_kind {
 	INBOX_IPN = 1,
 	INBOX_REPLY,
 	INBOX_STATUS,
+	INBOX_LIST, /* a row of the provider's list, or one that it lacks */
 };
 
 enum inbox_verdict {
@@ -150,6 +157,7 @@ struct ledger_row {
 	uint64_t purchase;
 	uint64_t attempt;
 	struct str account; /* provider account, for per-account balances */
+	struct str paid_by; /* whose float LEDGER_AGENT_FLOAT is; empty: the account's */
 	struct str currency;
 	const struct ledger_line *lines;
 	size_t lines_len;
@@ -207,6 +215,96 @@ struct hop_row {
 	unsigned char uid[UID_LEN];
 	uint8_t ordinal;
 	struct str reply; /* sealed at rest: the engine's caller packs it */
+};
+
+enum observation_source {
+	OBSERVATION_ASKED = 1,
+	OBSERVATION_REFUSED, /* a delivery was refused for lack of float: empty */
+};
+
+/* What a provider said of a float, and our books at that time. */
+struct observation_row {
+	uint64_t id;
+	uint32_t partner;
+	struct str account;
+	int64_t at_ms;
+	enum observation_source source;
+	int64_t balance;
+	int64_t books; /* LEDGER_PROVIDER_FLOAT of the account */
+	/* In doubt at that time: of the books, not in the balance yet; the other way round. */
+	int64_t slack_low, slack_high;
+};
+
+/* What is promised of a float and not in the books yet. */
+struct promise_row {
+	uint32_t partner;
+	enum {
+		PROMISE_ACCOUNT, /* READY to leave this provider account */
+		PROMISE_OFFER, /* follows a collection of this offer */
+		PROMISE_AGENT, /* takes from this agents' float */
+	} kind;
+	struct str name;
+	int64_t sum;
+};
+
+enum reconciliation_state {
+	RECONCILE_LISTING = 1, /* the provider's list is being read */
+	RECONCILE_MATCHING, /* ours are being looked for in it */
+	RECONCILE_CLOSING, /* waits for the closing balance */
+	RECONCILE_BALANCED, /* nothing is open */
+	RECONCILE_EXPLAINED, /* no finding; the difference is within what was in doubt */
+	RECONCILE_DIFFERS, /* a person must look */
+};
+
+struct reconciliation_row {
+	uint32_t partner;
+	struct str account;
+	int64_t day; /* since 1970, UTC */
+	enum reconciliation_state state;
+	uint32_t page;
+	int64_t page_mark; /* tells the page before from this one */
+	uint64_t cursor;
+	int64_t begun_ms, closed_ms; /* closed_ms 0: not yet */
+	bool has_list;
+	bool has_balances; /* the six below are known */
+	int64_t opening, closing, booked, difference, slack_low, slack_high;
+	int64_t matched, late, missing, unknown, differing;
+};
+
+enum listing_finding {
+	LISTING_MATCHED = 1,
+	LISTING_LATE, /* executed there, not SUCCEEDED here */
+	LISTING_MISSING, /* SUCCEEDED here, absent there */
+	LISTING_UNKNOWN, /* nothing we know */
+	LISTING_DIFFERS, /* another amount or number */
+};
+
+struct listing_row {
+	uint32_t partner;
+	struct str account;
+	struct str item; /* the provider's id; our reference where it has none */
+	int64_t day;
+	uint64_t attempt; /* 0: unknown here */
+	enum listing_finding finding;
+	int64_t amount;
+	int64_t at_ms;
+};
+
+/* One column of a row that persons look at. */
+struct books_value {
+	const char *name;
+	bool is_number, is_null;
+	int64_t number;
+	struct str text; /* until the callback returns */
+};
+typedef void (*books_fn)(void *ctx, const struct books_value *values, size_t n);
+
+enum books_view {
+	BOOKS_BALANCES,
+	BOOKS_FLOATS, /* the last observation of each account */
+	BOOKS_RECONCILIATIONS, /* newest first */
+	BOOKS_FINDINGS, /* of listings, newest first */
+	BOOKS_VIEWS,
 };
 
 enum velocity_of {
@@ -317,7 +415,7 @@ struct store_ops {
 	/* All of a purchase, oldest first; at most max. Returns how many, or negative. */
 	int (*attempt_list)(struct store *, uint32_t partner, uint64_t purchase, struct arena *,
 		struct attempt_row *, size_t max);
-	/* Writes state, owner, epoch, hash, provider_id, polls, times where version still is
+	/* Writes state, owner, epoch, hash, provider_id, polls, absent, times where version still is
 	 * row->version, and raises it by one; TAMA_ECONFLICT. */
 	int (*attempt_update)(struct store *, const struct attempt_row *);
 	/* What the account sent last, by id, those after `since` only; newest first. */
@@ -412,6 +510,50 @@ struct store_ops {
 	int (*velocity_over)(struct store *, const struct velocity_count *, int64_t *over_ms_out);
 
 	int (*counts)(struct store *, struct store_counts *);
+
+	/* ---- sqlite_float.c ---- */
+
+	/* The sum of a book; 0 where nothing was posted. */
+	int (*balance_get)(struct store *, uint32_t partner, struct str account,
+		enum ledger_book book, struct str currency, int64_t *sum_out);
+	/* What left and reached a float since then, by whole minutes. */
+	int (*flow_get)(struct store *, uint32_t partner, struct str account, int64_t since_ms,
+		int64_t *taken_out, int64_t *added_out);
+	int (*flow_trim)(struct store *, int64_t before_ms);
+	/* What is in doubt at the account: may have come in, may have gone out. */
+	int (*doubt_get)(struct store *, uint32_t partner, struct str account, int64_t *in_out,
+		int64_t *out_out);
+	/* Returns how many; TAMA_EFULL when there are more than max. */
+	int (*promises)(struct store *, struct arena *, struct promise_row *, size_t max);
+
+	int (*observation_insert)(struct store *, const struct observation_row *);
+	/* The newest of either source; TAMA_ENOTFOUND. */
+	int (*observation_last)(struct store *, uint32_t partner, struct str account,
+		struct observation_row *out);
+	/* Of those ASKED from from_ms until before until_ms, the newest or the oldest. */
+	int (*observation_find)(struct store *, uint32_t partner, struct str account,
+		int64_t from_ms, int64_t until_ms, bool is_newest, struct observation_row *out);
+
+	/* An account's row of that kind; TAMA_ENOTFOUND. */
+	int (*chore_find)(struct store *, uint32_t partner, enum outbox_kind kind,
+		struct str account, uint64_t *id_out);
+	/* Those handed out by an earlier life are due now. */
+	int (*chores_wake)(struct store *, int64_t now_ms);
+
+	int (*reconciliation_get)(struct store *, uint32_t partner, struct str account, int64_t day,
+		struct reconciliation_row *out); /* account stays the caller's */
+	int (*reconciliation_put)(struct store *, const struct reconciliation_row *);
+	/* Adds or replaces. TAMA_EEXIST when it was put since_ms or later, or is unknown and another
+	 * day's. */
+	int (*listing_put)(struct store *, const struct listing_row *, int64_t since_ms);
+	/* What was found of an attempt since_ms or later; TAMA_ENOTFOUND. */
+	int (*listing_of)(struct store *, uint32_t partner, uint64_t attempt, int64_t since_ms,
+		enum listing_finding *out);
+	/* Drops the rows of a day that match. */
+	int (*listing_trim)(struct store *, uint32_t partner, struct str account, int64_t day);
+	/* SUCCEEDED attempts of the account by rising id, after < id < until. Returns how many. */
+	int (*attempts_succeeded)(struct store *, uint32_t partner, struct str account,
+		uint64_t after, uint64_t until, struct arena *, struct attempt_row *, size_t max);
 };
 
 struct store {
@@ -526,5 +668,9 @@ typedef bool (*store_row_fn)(void *ctx, const struct store_value *values, size_t
  */
 int store_reader_view(struct store_reader *reader, enum store_view view,
 	const struct store_ask *ask, store_row_fn fn, void *ctx, uint64_t *more_out);
+
+/* Calls fn for at most max rows of the books; partner 0: of all. How many, or negative. */
+int store_reader_books(struct store_reader *reader, enum books_view view, uint32_t partner,
+	size_t max, books_fn fn, void *ctx);
 
 #endif

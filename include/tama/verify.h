@@ -6,7 +6,8 @@
  *   I1    moves are in the table, events without gaps, the hash chain whole, state == derive(legs)
  *   I2    one attempt of a leg at most that may have executed
  *   I3    whatever was sent has its claim (D2), with owner, epoch and what was sent
- *   I4    postings balance; the books are what the legs are worth; amounts are the intent's
+ *   I4    postings balance; the books are what the legs are worth; amounts are the intent's; the
+ *         balances kept are what all postings add up to (not on a live store)
  *   I5    collected = delivered + refunded + owed + with the customer; nothing goes out unpaid
  *   I6    a refund only after the delivery was proven not done, or two persons said so
  *   I7    a final message only of a settled purchase, and one at most

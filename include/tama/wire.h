@@ -56,6 +56,7 @@ bool wire_go(
 void wire_drop(void *wire, uint64_t attempt, uint32_t epoch);
 bool wire_query(void *wire, const struct wire_attempt *attempt);
 bool wire_send_sms(void *wire, const struct wire_sms *sms);
+bool wire_ask_account(void *wire, const struct wire_account *ask);
 
 /*
  * An IPN whose path and source are verified: parsed here, then decided by the engine, then the turn

@@ -16,6 +16,8 @@ int cmd_dial(int argc, char **argv);
 int cmd_text(int argc, char **argv);
 int cmd_purchases(int argc, char **argv);
 int cmd_review(int argc, char **argv);
+int cmd_books(int argc, char **argv);
+int cmd_reconcile(int argc, char **argv);
 int cmd_verify(int argc, char **argv);
 int cmd_backup(int argc, char **argv);
 int cmd_restore(int argc, char **argv);

@@ -19,6 +19,8 @@ static const struct command COMMANDS[] = {
 	{"text", cmd_text, "send an SMS to the gateway as a phone would"},
 	{"purchases", cmd_purchases, "list and find purchases; show one with its whole history"},
 	{"review", cmd_review, "cases that wait for persons, with both proofs; decide them"},
+	{"books", cmd_books, "balances, floats with their forecast, the last reconciliations"},
+	{"reconcile", cmd_reconcile, "compare an account's day with its provider; what was found"},
 	{"verify", cmd_verify, "check every invariant of a live store or a copy"},
 	{"backup", cmd_backup, "copy the store while it runs; how far the standby is behind"},
 	{"restore", cmd_restore, "make a data directory of a backup or a standby, held"},

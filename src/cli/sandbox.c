@@ -164,6 +164,7 @@ static void execute_once(struct sandbox_call *call, bool is_collect, bool fails)
 	int service = ledger_service(&sandbox->ledger, call->service);
 	struct sale sale = {
 		.amount = call->amount,
+		.moves = call->moves,
 		.service = (uint16_t)(service >= 0 ? service : 0),
 		.provider = (uint8_t)call->route->provider,
 		.is_collect = is_collect,
@@ -173,6 +174,13 @@ static void execute_once(struct sandbox_call *call, bool is_collect, bool fails)
 	call->sale = ledger_execute(&sandbox->ledger, &sale);
 	for (int64_t left = ipns_wanted(call->after); left > 0; left--)
 		ipn_later(call, fails);
+}
+
+bool sandbox_can_pay(struct sandbox_call *call, bool is_collect, bool is_airtime)
+{
+	const struct wallet *wallet = &call->sandbox->ledger.wallets[call->route->provider];
+	call->moves = wallet_moves(wallet, call->amount, is_collect, is_airtime);
+	return is_collect || wallet->balance >= call->moves;
 }
 
 void sandbox_execute(struct sandbox_call *call, bool is_collect, bool fails)

@@ -7,7 +7,9 @@
  *   GET  /_sandbox/faults                   what is armed and how often it was met
  *   POST /_sandbox/faults                   arms one: {"provider","op","number","amount","our_ref",
  *                                           "times" or "always", "do", ...}; DELETE forgets all
- *   POST /_sandbox/settings                 {"ipn_base", "ipn_delay_ms", "spacing_ms", "token_s"}
+ *   POST /_sandbox/settings                 {"ipn_base", "ipn_delay_ms", "spacing_ms", "token_s",
+ *                                           "easytransfert" and "xente": {"balance",
+ *                                           "cost_permille", "collect_fee"}}
  *   GET or POST /_sandbox/reset             ledger, faults, messages and counts begin anew
  */
 #include "sandbox_priv.h"
@@ -48,9 +50,11 @@ static void totals_write(const struct sandbox *sandbox, struct buf *out)
 		ledger->executed_twice, courier_waiting(sandbox->courier));
 	buf_printf(out,
 		",\"easytransfert\":{\"executed\":%" PRIu64 ",\"sum\":%" PRId64
-		"},\"xente\":{\"executed\":%" PRIu64 ",\"sum\":%" PRId64 "}}",
+		",\"balance\":%" PRId64 "},\"xente\":{\"executed\":%" PRIu64 ",\"sum\":%" PRId64
+		",\"balance\":%" PRId64 "}}",
 		ledger->executed[SANDBOX_EASYTRANSFERT], ledger->sum[SANDBOX_EASYTRANSFERT],
-		ledger->executed[SANDBOX_XENTE], ledger->sum[SANDBOX_XENTE]);
+		ledger->wallets[SANDBOX_EASYTRANSFERT].balance, ledger->executed[SANDBOX_XENTE],
+		ledger->sum[SANDBOX_XENTE], ledger->wallets[SANDBOX_XENTE].balance);
 }
 
 static void ledger_act(struct sandbox_call *call)
@@ -146,6 +150,25 @@ static void setting_number(const struct sandbox_call *call, const char *name, in
 		*out = json_integer_value(value);
 }
 
+/* {"xente": {"balance": 5000, "cost_permille": 980, "collect_fee": 20}}: a top-up, another tariff.
+ */
+static void setting_wallet(
+	const struct sandbox_call *call, const char *name, enum sandbox_provider provider)
+{
+	struct wallet *wallet = &call->sandbox->ledger.wallets[provider];
+	const struct {
+		const char *name;
+		int64_t *out;
+	} members[] = {{"balance", &wallet->balance}, {"cost_permille", &wallet->cost_permille},
+		{"collect_fee", &wallet->collect_fee}};
+	const json_t *object = json_object_get(call->json, name);
+	for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++) {
+		const json_t *value = json_object_get(object, members[i].name);
+		if (json_is_integer(value) && json_integer_value(value) >= 0)
+			*members[i].out = json_integer_value(value);
+	}
+}
+
 static void settings_act(struct sandbox_call *call)
 {
 	struct sandbox *sandbox = call->sandbox;
@@ -158,6 +181,8 @@ static void settings_act(struct sandbox_call *call)
 	setting_number(call, "ipn_delay_ms", &sandbox->options.ipn_delay_ms);
 	setting_number(call, "spacing_ms", &sandbox->options.spacing_ms);
 	setting_number(call, "token_s", &sandbox->options.token_s);
+	setting_wallet(call, "easytransfert", SANDBOX_EASYTRANSFERT);
+	setting_wallet(call, "xente", SANDBOX_XENTE);
 	say_ok(call);
 }
 

@@ -139,7 +139,8 @@ static int64_t ipn_next_ms(struct parcel *parcel, struct sale *sale, bool is_ok)
 	if (!parcel->contradicts)
 		return -1;
 	parcel->contradicts = false;
-	sale->state = sale->state == SALE_FAILED ? SALE_SUCCESSFUL : SALE_FAILED;
+	ledger_settle(&parcel->sandbox->ledger, sale,
+		sale->state == SALE_FAILED ? SALE_SUCCESSFUL : SALE_FAILED);
 	return 0;
 }
 
@@ -245,7 +246,8 @@ static bool ipn_begin(struct courier *c, struct parcel *parcel)
 	if (sale == NULL)
 		return false;
 	if (parcel->settles)
-		sale->state = parcel->fails ? SALE_FAILED : SALE_SUCCESSFUL;
+		ledger_settle(&parcel->sandbox->ledger, sale,
+			parcel->fails ? SALE_FAILED : SALE_SUCCESSFUL);
 	parcel->settles = false;
 	if (parcel->is_silent || !ipn_has_address(parcel, sale))
 		return false;

@@ -19,6 +19,8 @@ struct service {
 	bool needs_otp;
 };
 
+#define AIRTIME_FIRST 221 /* ids from here on are airtime, those below move money */
+
 /*
  * The glossary's table (1.6), which ids need an OTP (1.7), and 221, 223 and 225, which stand for
  * airtime: real ids of airtime come from onboarding.
@@ -259,6 +261,10 @@ static void airtime_act(struct sandbox_call *call)
 		return;
 	bool fails = service->needs_otp &&
 		     str_eq(sandbox_member(call, call->json, "om_otp"), STR("0000"));
+	if (!sandbox_can_pay(call, service->is_collect, service->id >= AIRTIME_FIRST)) {
+		sandbox_say_failed(call, "Solde insuffisant");
+		return;
+	}
 	sandbox_execute(call, service->is_collect, fails);
 	struct sale said = lie(call->sale, call->fault);
 	bool is_second = is_second_shape(call->sandbox, call->sale);
@@ -320,8 +326,10 @@ static void balance_act(struct sandbox_call *call)
 		say_error(call, 401, "Invalid API Key");
 		return;
 	}
-	buf_printf(call->out, "{\"data\":{\"balance\":139403535},\"message\":\"\","
-			      "\"statut_code\":200}");
+	int64_t lie = fault_is(call->fault, FAULT_WRONG_AMOUNT) ? AMOUNT_STEP : 0;
+	buf_printf(call->out,
+		"{\"data\":{\"balance\":%" PRId64 "},\"message\":\"\",\"statut_code\":200}",
+		call->sandbox->ledger.wallets[SANDBOX_EASYTRANSFERT].balance + lie);
 	sandbox_reply(call, 200, "application/json");
 }
 

@@ -89,9 +89,8 @@ static void bend_duplicate(struct sandbox_call *call)
 }
 
 /* easytransfert.md 1.12: 200 with FAILED inside. */
-static void bend_fail(struct sandbox_call *call)
+void sandbox_say_failed(struct sandbox_call *call, const char *text)
 {
-	const char *text = call->fault->text != NULL ? call->fault->text : "Solde insuffisant";
 	if (call->route->provider == SANDBOX_XENTE) {
 		refuse(call, text);
 		return;
@@ -104,6 +103,12 @@ static void bend_fail(struct sandbox_call *call)
 	sandbox_json_text(call->out, str_c(text));
 	buf_printf(call->out, "}}");
 	sandbox_reply(call, 200, "application/json");
+}
+
+static void bend_fail(struct sandbox_call *call)
+{
+	sandbox_say_failed(
+		call, call->fault->text != NULL ? call->fault->text : "Solde insuffisant");
 }
 
 static void bend_nothing_sent(struct sandbox_call *call)
@@ -178,6 +183,8 @@ static const struct behaviour BEHAVIOURS[] = {
 	{"wrong_amount", FAULT_WRONG_AMOUNT, NULL, false, true, NULL, 0},
 	{"wrong_number", FAULT_WRONG_NUMBER, NULL, false, true, NULL, 0},
 	{"wrong_ref", FAULT_WRONG_REF, NULL, false, true, NULL, 0},
+	{"list_missing", FAULT_LIST_MISSING, NULL, false, true, NULL, 0},
+	{"list_extra", FAULT_LIST_EXTRA, NULL, false, true, NULL, 0},
 	{"execute_twice", FAULT_EXECUTE_TWICE, NULL, false, true, NULL, 0},
 	{"no_ipn", FAULT_NO_IPN, NULL, true, true, NULL, 0},
 	{"ipn_twice", FAULT_IPN_TIMES, NULL, true, true, NULL, 2},

@@ -18,9 +18,16 @@
 
 static const char *const PROVIDERS[] = {"easytransfert", "xente", "sms"};
 
+/* easytransfert.md 1.2 shows such a balance; the tariffs are those of config/demo.lua. */
+static const struct wallet WALLETS[SANDBOX_NOBODY] = {
+	[SANDBOX_EASYTRANSFERT] = {139403535, 139403535, 980, 20},
+	[SANDBOX_XENTE] = {400000000, 400000000, 1000, 0},
+};
+
 int ledger_init(struct ledger *ledger, const char *file, struct err *err)
 {
 	*ledger = (struct ledger){.fd = -1};
+	memcpy(ledger->wallets, WALLETS, sizeof(WALLETS));
 	ledger->sales = calloc(SANDBOX_SALES, sizeof(ledger->sales[0]));
 	ledger->orders = calloc(SANDBOX_ORDERS, sizeof(ledger->orders[0]));
 	ledger->order_heads = calloc(BUCKETS, sizeof(ledger->order_heads[0]));
@@ -53,6 +60,8 @@ void ledger_reset(struct ledger *ledger)
 	ledger->orders_last = 0;
 	ledger->requested = 0;
 	ledger->executed_twice = 0;
+	for (size_t i = 0; i < SANDBOX_NOBODY; i++)
+		ledger->wallets[i].balance = ledger->wallets[i].opening;
 }
 
 static uint64_t order_key(enum sandbox_provider provider, struct str ref)
@@ -125,12 +134,35 @@ static void ledger_append(const struct ledger *ledger, const struct sale *sale)
 	buf_fini(&line);
 }
 
+int64_t wallet_moves(const struct wallet *wallet, int64_t amount, bool is_collect, bool is_airtime)
+{
+	if (is_collect)
+		return amount - amount * wallet->collect_fee / 1000;
+	return is_airtime ? amount * wallet->cost_permille / 1000 : amount;
+}
+
+/* What a sale in that state has done to the wallet. */
+static int64_t effect_of(const struct sale *sale, enum sale_state state)
+{
+	if (sale->is_collect)
+		return state == SALE_SUCCESSFUL ? sale->moves : 0;
+	return state == SALE_FAILED ? 0 : -sale->moves;
+}
+
+void ledger_settle(struct ledger *ledger, struct sale *sale, enum sale_state state)
+{
+	ledger->wallets[sale->provider].balance +=
+		effect_of(sale, state) - effect_of(sale, (enum sale_state)sale->state);
+	sale->state = (uint8_t)state;
+}
+
 struct sale *ledger_execute(struct ledger *ledger, const struct sale *made)
 {
 	struct sale *sale = &ledger->sales[++ledger->last % SANDBOX_SALES];
 	*sale = *made;
 	sale->seq = ledger->last;
 	sale->made_ms = sandbox_clock_ms();
+	ledger->wallets[sale->provider].balance += effect_of(sale, SALE_PENDING);
 	ledger->executed[sale->provider]++;
 	ledger->sum[sale->provider] += sale->amount;
 	struct order *order =

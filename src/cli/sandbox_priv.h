@@ -91,6 +91,7 @@ enum sale_state {
 struct sale {
 	uint64_t seq; /* from 1; the provider's transaction id is made of it */
 	int64_t amount; /* whole francs or shillings */
+	int64_t moves; /* what of it moves the partner's wallet */
 	int64_t made_ms; /* of the wall clock */
 	uint16_t service; /* see ledger_service */
 	uint16_t ipns_sent;
@@ -113,6 +114,13 @@ struct order {
 	char ref[SANDBOX_REF_MAX + 1];
 };
 
+/* The partner's money at a provider, by the provider's own books. */
+struct wallet {
+	int64_t opening, balance;
+	int64_t cost_permille; /* of an airtime's face value: what it takes */
+	int64_t collect_fee; /* of each thousand collected: what is kept */
+};
+
 struct ledger {
 	struct sale *sales; /* ring by seq */
 	uint64_t last; /* newest seq */
@@ -125,6 +133,7 @@ struct ledger {
 	uint64_t executed_twice; /* executions of a reference that had been executed */
 	uint64_t executed[SANDBOX_NOBODY];
 	int64_t sum[SANDBOX_NOBODY];
+	struct wallet wallets[SANDBOX_NOBODY];
 	int fd; /* --ledger; -1: none */
 };
 
@@ -140,6 +149,15 @@ const struct order *ledger_order_find(
 
 /* Records an execution; fills seq and the time. The sale is the ring's. */
 struct sale *ledger_execute(struct ledger *ledger, const struct sale *sale);
+
+/* What a transfer moves in the wallet. */
+int64_t wallet_moves(const struct wallet *wallet, int64_t amount, bool is_collect, bool is_airtime);
+
+/*
+ * Ends a sale. A payout leaves the wallet when it begins and comes back when it fails; a collection
+ * reaches it when it has succeeded.
+ */
+void ledger_settle(struct ledger *ledger, struct sale *sale, enum sale_state state);
 
 /* By seq; NULL when it was never there or is forgotten. */
 struct sale *ledger_sale(const struct ledger *ledger, uint64_t seq);
@@ -167,6 +185,8 @@ enum fault_do {
 	FAULT_WRONG_NUMBER,
 	FAULT_WRONG_REF,
 	FAULT_EXECUTE_TWICE,
+	FAULT_LIST_MISSING,
+	FAULT_LIST_EXTRA,
 	/* Of what follows the reply. */
 	FAULT_NO_IPN,
 	FAULT_IPN_TIMES,
@@ -218,6 +238,9 @@ const struct fault *fault_take(
 
 /* Whether the call is to run at all under this fault (NULL: it is). */
 bool fault_lets_execute(const struct fault *fault);
+
+/* The page's 200 with FAILED inside (easytransfert.md 1.12), or Xente's refusal. */
+void sandbox_say_failed(struct sandbox_call *call, const char *text);
 
 /* Whether the call met this one. */
 bool fault_is(const struct fault *fault, enum fault_do what);
@@ -339,6 +362,7 @@ struct sandbox_call {
 	const struct fault *fault;
 	const struct fault *after;
 	struct sale *sale; /* what the call executed */
+	int64_t moves; /* of the wallet */
 	/* The reply. */
 	unsigned status;
 	const char *type;
@@ -398,6 +422,9 @@ void sandbox_reply(struct sandbox_call *call, unsigned status, const char *type)
 
 /* Executes the call: the sale, the order's count, and what the `after` fault says of the IPN. */
 void sandbox_execute(struct sandbox_call *call, bool is_collect, bool fails);
+
+/* Whether the wallet has what the call's transfer takes; notes how much. */
+bool sandbox_can_pay(struct sandbox_call *call, bool is_collect, bool is_airtime);
 
 /* The body of a parcel's IPN; its sale must still be known. */
 void easytransfert_write_ipn(

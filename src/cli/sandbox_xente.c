@@ -89,6 +89,11 @@ static bool is_collection(const struct sandbox_call *call)
 	return str_has_prefix(call->turn->request.path, STR("/api/transactions/collections/"));
 }
 
+static bool is_airtime(const struct sandbox_call *call)
+{
+	return str_eq(call->turn->request.path, STR("/api/transactions/payouts/airtime"));
+}
+
 /* "1000" and "1000.0" are both 1000; anything with a fraction is none of ours. */
 static int64_t amount_read(const json_t *value)
 {
@@ -200,6 +205,10 @@ static void submit_act(struct sandbox_call *call)
 		say_error(call, 400, lacks);
 		return;
 	}
+	if (!sandbox_can_pay(call, is_collection(call), is_airtime(call))) {
+		say_error(call, 400, "Insufficient funds");
+		return;
+	}
 	sandbox_execute(call, is_collection(call), false);
 	submit_write(call);
 	/* 200 or 201 (2.7). */
@@ -282,19 +291,36 @@ static int64_t query_number(const struct sandbox_call *call, struct str name, in
 	return n > 0 ? n : otherwise;
 }
 
+/* A transaction that nobody asked for. */
+static void write_invented(struct sandbox_call *call, int64_t *n)
+{
+	struct sale sale = {.seq = SANDBOX_SALES, .amount = 7700, .provider = SANDBOX_XENTE};
+	(void)sandbox_copy(sale.ref, sizeof(sale.ref), STR("NOT-OURS-AT-ALL"));
+	(void)sandbox_copy(sale.number, sizeof(sale.number), STR("256770000000"));
+	write_row(call, &sale, false);
+	++*n;
+}
+
 /* Newest first. The dates are not looked at: the sandbox lives for less than a day. */
 static int64_t list_rows(struct sandbox_call *call, int64_t page, int64_t size)
 {
 	const struct ledger *ledger = &call->sandbox->ledger;
 	struct str word = form_get(&call->query, STR("transactionStatus"));
 	int64_t n = 0;
+	bool is_missing = fault_is(call->fault, FAULT_LIST_MISSING);
 	const struct sale *sale;
+	if (fault_is(call->fault, FAULT_LIST_EXTRA) && page == 1)
+		write_invented(call, &n);
 	for (uint64_t i = 0; i < LIST_SCAN && i < ledger->last; i++) {
 		if ((sale = ledger_sale(ledger, ledger->last - i)) == NULL)
 			break;
 		if (sale->provider != SANDBOX_XENTE ||
 			(word.n > 0 && !str_eq(word, str_c(ledger_state_word(sale)))))
 			continue;
+		if (is_missing) {
+			is_missing = false;
+			continue;
+		}
 		if (n++ / size != page - 1)
 			continue;
 		if ((n - 1) % size > 0)
@@ -325,9 +351,12 @@ static void accounts_act(struct sandbox_call *call)
 {
 	if (!is_authorised(call))
 		return;
-	buf_printf(call->out, "{\"code\":0,\"message\":\"Account retrieved successfully\",\"data\":"
-			      "{\"accountNumber\":6,\"name\":\"Enaf Tech\",\"description\":"
-			      "\"Enaf Tech\",\"balance\":4000.00,\"currency\":\"UGX\"}}");
+	int64_t lie = fault_is(call->fault, FAULT_WRONG_AMOUNT) ? 100 : 0;
+	buf_printf(call->out,
+		"{\"code\":0,\"message\":\"Account retrieved successfully\",\"data\":"
+		"{\"accountNumber\":6,\"name\":\"Enaf Tech\",\"description\":\"Enaf Tech\","
+		"\"balance\":%" PRId64 ".00,\"currency\":\"UGX\"}}",
+		call->sandbox->ledger.wallets[SANDBOX_XENTE].balance + lie);
 	sandbox_reply(call, 200, "application/json");
 }
 

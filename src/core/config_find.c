@@ -19,6 +19,37 @@ const struct account *config_account(const struct config *config, struct str nam
 	return NULL;
 }
 
+const struct float_cfg *config_float(const struct config *config, struct str paid_by)
+{
+	for (size_t i = 0; i < config->floats_len; i++)
+		if (str_eq(config->floats[i].paid_by, paid_by))
+			return &config->floats[i];
+	return NULL;
+}
+
+int64_t offer_cost(const struct offer *offer, int64_t face_value)
+{
+	return face_value * offer->cost_permille / 1000;
+}
+
+int64_t offer_collect_fee(const struct offer *offer, int64_t price)
+{
+	return offer->collect.account != NULL ? price * offer->collect_fee_permille / 1000 : 0;
+}
+
+size_t float_needs(const struct offer *offer, int64_t face_value, int64_t price,
+	struct float_need out[static FLOAT_NEEDS_MAX])
+{
+	size_t n = 0;
+
+	if (offer->deliver.account != NULL)
+		out[n++] = (struct float_need){
+			offer->deliver.account->name, offer_cost(offer, face_value)};
+	if (offer->paid_by.n > 0)
+		out[n++] = (struct float_need){offer->paid_by, price};
+	return n;
+}
+
 const struct limits *config_limits(
 	const struct config *config, uint32_t partner, struct str currency)
 {

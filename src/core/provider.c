@@ -36,11 +36,15 @@ static const struct word_meaning easytransfert_codes[] = {
 	{NULL, WORD_NONE},
 };
 
-/* Of a collection the same words speak of the customer's wallet (1.3, 1.12). */
-static const char *const easytransfert_float[] = {
-	"Solde insuffisant", "Transaction failed due to insufficient funds", NULL};
-/* Its codes were withdrawn (2.11): none is known. */
-static const char *const xente_float[] = {NULL};
+/*
+ * The partner's own balance where the partner pays (1.1: funds on the partner account): of a
+ * collection the same words mean the customer's.
+ */
+static const char *const easytransfert_float_words[] = {
+	"solde insuffisant",
+	"insufficient funds",
+	NULL,
+};
 
 static const struct leg_verb easytransfert_verbs[] = {
 	{"cashout", true},
@@ -72,6 +76,13 @@ static const struct word_meaning xente_codes[] = {
 	{NULL, WORD_NONE},
 };
 
+/* XNT-4001, withdrawn and never replaced (2.7): it stops selling, and proves nothing. */
+static const char *const xente_float_words[] = {
+	"insufficient funds",
+	"insufficient balance",
+	NULL,
+};
+
 static const struct leg_verb xente_verbs[] = {
 	{"collection", true},
 	{"airtime", false},
@@ -87,12 +98,12 @@ static const struct provider_profile profiles[] = {
 		.rules = {.auth_precedes_execution = true, .too_many_precedes_execution = true},
 		.words = easytransfert_words,
 		.codes = easytransfert_codes,
-		.float_codes = easytransfert_float,
 		.reply_must_match = MATCH_REF | MATCH_AMOUNT | MATCH_NUMBER | MATCH_SERVICE,
 		.ipn_must_match = MATCH_ID | MATCH_AMOUNT | MATCH_NUMBER | MATCH_SERVICE,
 		.ref_in_path = true,
 		.first_poll_ms = 15 * 60 * 1000,
 		.spacing_ms = 15 * 60 * 1000,
+		.float_words = easytransfert_float_words,
 		.verbs = easytransfert_verbs,
 	},
 	{
@@ -101,13 +112,16 @@ static const struct provider_profile profiles[] = {
 		.rules = {.auth_precedes_execution = true},
 		.words = xente_words,
 		.codes = xente_codes,
-		.float_codes = xente_float,
 		/* Which member of a query's answer is the number topped up is undefined (2.4). */
 		.reply_must_match = MATCH_REF | MATCH_AMOUNT,
 		.ipn_must_match = MATCH_REF | MATCH_ID | MATCH_AMOUNT,
 		.ipn_needs_query = true,
+		/* GET .../Requests/{requestId}, of the SDKs (reliability.md 2.5, question 2). */
+		.queries_by_ref = true,
 		.amount_signed = true,
 		.first_poll_ms = 150 * 1000,
+		.float_words = xente_float_words,
+		.list_word = "SUCCESSFULL", /* sic, 2.4 */
 		.verbs = xente_verbs,
 	},
 };
@@ -184,16 +198,6 @@ static bool is_duplicate(const struct word_meaning *table, const struct facts *f
 	return false;
 }
 
-bool provider_lacks_float(const struct provider_profile *profile, const struct facts *facts)
-{
-	if (!facts->is_valid)
-		return false;
-	for (const char *const *text = profile->float_codes; *text != NULL; text++)
-		if (begins_with(facts->code, str_c(*text), true))
-			return true;
-	return false;
-}
-
 enum reply_word provider_word(const struct provider_profile *profile, const struct facts *facts)
 {
 	enum reply_word word;
@@ -210,6 +214,16 @@ enum reply_word provider_word(const struct provider_profile *profile, const stru
 	word = word_meaning(profile->words, facts->word);
 	/* A success that names an error is neither. */
 	return word == WORD_SUCCESS && facts->code.n > 0 ? WORD_NONE : word;
+}
+
+bool provider_lacks_float(const struct provider_profile *profile, const struct facts *facts)
+{
+	if (!facts->is_valid)
+		return false;
+	for (size_t i = 0; profile->float_words[i] != NULL; i++)
+		if (contains(facts->code, str_c(profile->float_words[i])))
+			return true;
+	return false;
 }
 
 /* ---- Matching ----------------------------------------------------------------------------------

@@ -144,6 +144,8 @@ static const struct {
 	{"verify", admin_verify},
 	{"backup", admin_backup},
 	{"standby", admin_standby},
+	{"books", admin_books},
+	{"reconcile", admin_reconcile},
 };
 
 /* Numbers in full leave a trace before they are shown, or are not shown. */

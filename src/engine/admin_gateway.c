@@ -77,6 +77,11 @@ static int decide(void *ctx, struct engine_event *event)
 	return rc;
 }
 
+static size_t floats_of(void *ctx, struct engine_float *out, size_t max)
+{
+	return engine_thread_floats(((struct gateway *)ctx)->engine, out, max);
+}
+
 int admin_start(struct gateway *g, struct err *err)
 {
 	const struct admin_socket_config socket = {
@@ -86,6 +91,7 @@ int admin_start(struct gateway *g, struct err *err)
 		.take_config = take_config,
 		.decide = decide,
 		.standby = standby_of,
+		.floats = floats_of,
 		.ctx = g};
 	const struct self_check_config check = {
 		.data_dir = g->config->data_dir, .every_ms = g->config->verify_ms, .log = g->log};

@@ -27,6 +27,8 @@ int admin_review_decide(struct admin_turn *turn);
 int admin_verify(struct admin_turn *turn);
 int admin_backup(struct admin_turn *turn);
 int admin_standby(struct admin_turn *turn);
+int admin_books(struct admin_turn *turn);
+int admin_reconcile(struct admin_turn *turn);
 
 /* ---- admin.c ---- */
 

@@ -104,6 +104,13 @@ static bool standby(void *ctx, struct standby_stats *out)
 	return s->config.standby != NULL && s->config.standby(s->config.ctx, out);
 }
 
+static size_t floats(void *ctx, struct engine_float *out, size_t max)
+{
+	struct admin_socket *s = ctx;
+
+	return s->config.floats(s->config.ctx, out, max);
+}
+
 static void answer(struct admin_session *session, struct str request, struct buf *out)
 {
 	struct admin_socket *s = session->owner;
@@ -113,6 +120,7 @@ static void answer(struct admin_session *session, struct str request, struct buf
 		.log = s->config.log,
 		.decide = s->config.decide != NULL ? decide : NULL,
 		.standby = standby,
+		.floats = s->config.floats != NULL ? floats : NULL,
 		.is_ending = is_ending,
 		.ctx = s};
 

@@ -14,6 +14,7 @@ struct admin_socket_config {
 	/* Posts the event and waits until it is done: 0, or TAMA_EFULL. NULL: none are taken. */
 	int (*decide)(void *ctx, struct engine_event *event);
 	bool (*standby)(void *ctx, struct standby_stats *out);
+	size_t (*floats)(void *ctx, struct engine_float *out, size_t max);
 	void *ctx;
 };
 

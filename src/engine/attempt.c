@@ -75,6 +75,7 @@ int case_post(struct engine *e, const struct engine_case *c, const struct purcha
 		.purchase = p->id,
 		.attempt = c->attempt.id,
 		.account = c->attempt.account,
+		.paid_by = p->paid_by,
 		.currency = p->currency,
 		.lines = lines,
 		.at_ms = e->now_ms,
@@ -326,7 +327,7 @@ static bool is_left_unsent(const struct attempt_row *a, const struct purchase_le
 	bool is_closed = legs->deliver == ATTEMPT_SUCCEEDED || legs->deliver == ATTEMPT_WRITTEN_OFF;
 
 	return a->state != ATTEMPT_EXPIRED && leg_of(legs, a->leg) == ATTEMPT_NOT_SENT &&
-	       (!(a->leg == LEG_REFUND && is_closed) || MUTANT(REFUND_OF_THE_CLOSED));
+	       !(a->leg == LEG_REFUND && is_closed);
 }
 
 /*

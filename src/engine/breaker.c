@@ -207,6 +207,56 @@ bool engine_account_sells(const struct engine *e, const struct account *account)
 	return lane_is_open(e, account);
 }
 
+/* ---- queries
+ * --------------------------------------------------------------------------------------- */
+
+/*
+ * A bucket of queries_per_minute, kept as the moment at which it is full again: each query moves it
+ * by its share. A new life begins with an empty one, for nobody knows what the last one asked.
+ */
+int64_t lane_wait_query(struct engine *e, const struct account *account)
+{
+	struct lane *lane = edit(e, account->partner->id, account->name);
+	int64_t share_ms =
+		60000 / (account->queries_per_minute > 0 ? account->queries_per_minute : 1);
+	int64_t room_ms;
+
+	if (lane == NULL)
+		return 0;
+	if (lane->refused_until_ms > e->now_ms)
+		return lane->refused_until_ms - e->now_ms;
+	if (lane->query_ms < e->now_ms)
+		lane->query_ms = e->now_ms;
+	room_ms = e->now_ms + 60000 - lane->query_ms;
+	if (room_ms < share_ms)
+		return share_ms - room_ms;
+	lane->query_ms += share_ms;
+	return 0;
+}
+
+void lane_note_query(struct engine *e, const struct account *account, const struct engine_result *r)
+{
+	bool is_refused = r->transfer.end == TRANSFER_COMPLETE &&
+			  (r->transfer.status == 429 || r->transfer.status == 403);
+	struct lane *lane;
+
+	if (account == NULL || r->call != PROVIDER_STATUS)
+		return;
+	lane = edit(e, account->partner->id, account->name);
+	if (lane == NULL)
+		return;
+	if (!is_refused) {
+		if (r->transfer.end == TRANSFER_COMPLETE && r->transfer.status < 300)
+			lane->refused_ms = 0;
+		return;
+	}
+	lane->refused_ms = lane->refused_ms == 0 ? LIMIT_QUERY_REFUSED_MS : 2 * lane->refused_ms;
+	if (lane->refused_ms > LIMIT_QUERY_REFUSED_MAX_MS)
+		lane->refused_ms = LIMIT_QUERY_REFUSED_MAX_MS;
+	lane->refused_until_ms = e->now_ms + lane->refused_ms;
+	engine_alarm(e, "queries_refused", account->name, "the provider wants no queries for now");
+}
+
 /* ---- a new life
  * ------------------------------------------------------------------------------------ */
 
@@ -220,7 +270,7 @@ static int meet(struct engine *e, const struct account *account)
 
 	if (n < 0)
 		return n;
-	*lane = (struct lane){.partner = account->partner->id};
+	*lane = (struct lane){.partner = account->partner->id, .query_ms = e->now_ms + 60000};
 	(void)snprintf(lane->account, sizeof(lane->account), "%.*s", STR_ARG(account->name));
 	while (n-- > 0)
 		push(lane, rows[n].id,

@@ -24,7 +24,9 @@ static void fill_purchase(struct engine *e, const struct engine_buy *buy, struct
 		.face_value = intent->face_value,
 		.fee = intent->fee,
 		.price = intent->price,
-		.cost = intent->face_value * offer->cost_permille / 1000,
+		.cost = offer_cost(offer, intent->face_value),
+		.collect_fee = offer_collect_fee(offer, intent->price),
+		.paid_by = offer->paid_by,
 		.currency = str_c(offer->country->currency->code),
 		.has_collect = offer->collect.account != NULL,
 		.has_deliver = offer->deliver.account != NULL,
@@ -186,6 +188,8 @@ static int buy_new(struct engine *e, struct engine_event *event)
 		return rc;
 	if (is_over) {
 		event->outcome = ENGINE_LIMITED;
+		if (buy->until_ms > 0)
+			buy->until_ms += e->wall_ms - e->now_ms;
 		e->stats.limited++;
 		return 0;
 	}
@@ -230,6 +234,11 @@ int handle_buy(struct engine *e, struct engine_event *event)
 		return rc;
 	if (is_closed(e, buy)) {
 		event->outcome = ENGINE_CLOSED;
+		return 0;
+	}
+	if (!floats_allow(e, buy->intent)) {
+		event->outcome = ENGINE_NO_FLOAT;
+		e->stats.no_float++;
 		return 0;
 	}
 	return buy_new(e, event);

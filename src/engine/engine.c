@@ -117,6 +117,10 @@ static void effect_run(struct engine *e, const struct effect *effect)
 	case EFFECT_SMS:
 		(void)w->send_sms(w->ctx, &effect->sms);
 		break;
+	case EFFECT_ACCOUNT:
+		if (w->ask_account != NULL)
+			(void)w->ask_account(w->ctx, &effect->account);
+		break;
 	case EFFECT_ALARM:
 		w->alarm(w->ctx, effect->what, effect->ref, effect->detail);
 		break;
@@ -142,6 +146,10 @@ static int handle_event(struct engine *e, void *what)
 		return handle_dlr(e, event);
 	case ENGINE_DECISION:
 		return handle_decision(e, event);
+	case ENGINE_ACCOUNT:
+		return handle_account(e, event);
+	case ENGINE_RECONCILE:
+		return handle_reconcile(e, event);
 	}
 	return TAMA_EINVAL;
 }
@@ -161,6 +169,10 @@ static int work_on_due(struct engine *e, void *what)
 		return due_deadline(e, row);
 	case OUTBOX_PROGRESS:
 		return due_progress(e, row);
+	case OUTBOX_FLOAT:
+		return due_float(e, row);
+	case OUTBOX_RECONCILE:
+		return due_reconcile(e, row);
 	}
 	return TAMA_EINVAL;
 }
@@ -281,7 +293,7 @@ static int distrust(struct engine *e, bool *more_out)
 	int n;
 
 	e->store->ops->past(e->store, &past);
-	if (mark_is_trusted(past.mark))
+	if (mark_is_trusted(past.mark) || MUTANT(RESTORE_WITHOUT_HOLD))
 		return 0;
 	n = rows != NULL ? lanes_distrust(e, past.mark) : TAMA_ENOMEM;
 	if (n == 0)
@@ -367,9 +379,13 @@ static int work(struct engine *e, struct engine_event *events, bool *more_out)
 	if (!e->has_recovered)
 		rc = recover(e, &more_orphans);
 	if (rc == 0)
+		rc = floats_step(e);
+	if (rc == 0)
 		rc = take_events(e, events);
 	if (rc == 0)
 		rc = take_due(e, &more_due);
+	if (rc == 0)
+		rc = floats_step(e);
 	if (rc == 0 && arena_overflowed(&e->arena))
 		rc = TAMA_ENOMEM;
 	if (rc != 0) {
@@ -417,7 +433,7 @@ static void look_at_clocks(struct engine *e)
 
 	e->boot_ms = e->world.boot_ms(e->world.ctx);
 	e->wall_ms = e->world.wall_ms(e->world.ctx);
-	e->now_ms = clock_now_ms(&e->clock, e->boot_ms);
+	e->now_ms = MUTANT(WALL_CLOCK_EXPIRY) ? e->wall_ms : clock_now_ms(&e->clock, e->boot_ms);
 	off_ms = e->wall_ms - e->now_ms;
 	e->stats.clock_off_ms = off_ms;
 	is_off = off_ms > LIMIT_CLOCK_OFF_MS || off_ms < -LIMIT_CLOCK_OFF_MS;
@@ -454,6 +470,7 @@ int64_t engine_step(struct engine *e, struct engine_event *events)
 	if (rc != 0) {
 		lanes_undo(e, NULL);
 		e->stats = stats;
+		floats_forget(e->floats);
 	}
 	e->undo = NULL;
 	if (rc != 0 && rc != TAMA_EDOUBT && e->lanes_touched && lanes_load(e) != 0)
@@ -484,6 +501,7 @@ void engine_free(struct engine **engine)
 
 	if (e == NULL)
 		return;
+	floats_free(&e->floats);
 	config_unref(&e->config);
 	arena_fini(&e->arena);
 	free(e);
@@ -520,6 +538,7 @@ int engine_new(const struct engine_world *world, struct store *store, const stru
 	e->last_id = past.last_id;
 	e->frozen_id = past.frozen_id;
 	arena_init(&e->arena, STEP_BYTES);
+	e->floats = floats_new();
 	rc = lanes_load(e);
 	if (rc == 0)
 		rc = lanes_meet(e);
@@ -539,6 +558,7 @@ void engine_set_config(struct engine *e, const struct config *config)
 	/* A lane that cannot be read begins without a past. */
 	if (lanes_meet(e) != 0)
 		e->world.alarm(e->world.ctx, "lanes", STR(""), "the store does not answer");
+	floats_forget(e->floats);
 	config_unref(&old);
 }
 

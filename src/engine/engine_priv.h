@@ -20,6 +20,7 @@ enum effect_kind {
 	EFFECT_QUERY,
 	EFFECT_SMS,
 	EFFECT_ALARM,
+	EFFECT_ACCOUNT,
 };
 
 struct effect {
@@ -27,6 +28,7 @@ struct effect {
 	struct effect *next;
 	struct wire_attempt wire; /* PREPARE, QUERY; GO and DROP: attempt and epoch */
 	struct wire_sms sms;
+	struct wire_account account; /* ACCOUNT */
 	const char *what; /* ALARM */
 	struct str ref;
 	const char *detail;
@@ -50,6 +52,8 @@ struct lane {
 	bool is_stopped;
 	int64_t pause_ms, until_ms; /* stopped: from then on one may try */
 	uint64_t probe; /* the one that tries; 0: none */
+	int64_t query_ms; /* when the budget for queries is next full; in the past: it is */
+	int64_t refused_ms, refused_until_ms; /* the provider wants no queries: for how long, till when */
 	int64_t sold_ms; /* stopped: from then on one may be sold to try with */
 };
 
@@ -84,6 +88,7 @@ struct engine {
 	bool is_accepting; /* this step freezes the last of an untrusted store */
 	uint64_t frozen_id; /* purchases up to it are of a life that this store may not remember */
 	struct engine_stats stats;
+	struct float_state *floats;
 };
 
 /* A purchase with the attempt that something happened to. */
@@ -179,7 +184,8 @@ int poll_at(struct engine *e, const struct attempt_row *attempt, int64_t due_ms)
 int poll_confirm(struct engine *e, const struct attempt_row *attempt);
 
 /* Whether a due query is not to be made any more. */
-bool poll_is_over(const struct attempt_row *attempt, const struct outbox_row *row);
+bool poll_is_over(const struct account *account, const struct attempt_row *attempt,
+	const struct outbox_row *row);
 
 /* After a query: the next, or where only news was to be confirmed the same until it answers. */
 int poll_answered(struct engine *e, const struct attempt_row *attempt, bool says_something);
@@ -270,6 +276,59 @@ bool lane_is_frozen(const struct engine *e, uint64_t purchase);
 /* READY to REVIEW. The second loads the case of an attempt_row. */
 int lane_freeze_case(struct engine *e, struct engine_case *c);
 int lane_freeze_one(struct engine *e, void *row);
+
+/* How long queries of the account must wait now: its budget, or the provider's refusal of the last
+ * one (F-D24); 0: one may go, and is counted. */
+int64_t lane_wait_query(struct engine *e, const struct account *account);
+/* What a query's answer means for the next. */
+void lane_note_query(struct engine *e, const struct account *account, const struct engine_result *r);
+
+/* ---- resend.c ---- */
+
+/* Whether there is anything to ask the provider by: its id, or ours where it keeps those. */
+bool attempt_can_be_asked(const struct account *account, const struct attempt_row *attempt);
+/* Counts answers that it has no such request; the caller writes the attempt. */
+void resend_note_answer(struct engine *e, struct attempt_row *a, const struct engine_result *r);
+/* Whether enough of them have come, in time, for the same bytes to go out again. */
+bool resend_is_due(struct engine *e, const struct engine_case *c);
+/* After such an answer: when to ask next, and the wire's if it is due. */
+int resend_ask(struct engine *e, const struct engine_case *c);
+/* UNKNOWN to SENDING; TAMA_ECONFLICT when the bytes differ, and then it is in REVIEW. */
+int resend_claim(struct engine *e, struct engine_case *c, const struct engine_prepared *p);
+
+/* ---- float.c ---- */
+
+struct float_state *floats_new(void);
+void floats_free(struct float_state **floats);
+/* What was worked out from a step that was not kept, or from another configuration, is forgotten. */
+void floats_forget(struct float_state *floats);
+/* Once a step: chores that are missing, and once a second what each float is worth. */
+int floats_step(struct engine *e);
+/* Whether all that the purchase needs is there; notes it as promised. */
+bool floats_allow(struct engine *e, const struct buy_intent *intent);
+/* What a provider said about a leg: a refusal for lack of float empties it (F-D26). */
+int floats_heard(struct engine *e, const struct engine_case *c, const struct facts *facts);
+/* Something was observed or posted besides: worked out anew in this step. */
+int floats_observe(struct engine *e, const struct account *account, int64_t balance);
+int floats_ask_account(struct engine *e, const struct account *account, enum provider_call call,
+	int64_t day, uint32_t page);
+/* The account's row of a kind is due at due_ms; made where it is missing. */
+int chore_at(struct engine *e, enum outbox_kind kind, const struct account *account, int64_t day,
+	int64_t due_ms);
+int due_float(struct engine *e, const struct outbox_row *row);
+
+/* ---- reconcile.c ---- */
+
+#define DAY_MS INT64_C(86400000)
+
+int due_reconcile(struct engine *e, const struct outbox_row *row);
+/* The next day's row, should the account have none. */
+int reconcile_plan(struct engine *e, const struct account *account);
+/* A balance has come: a day that waited for it goes on. */
+int reconcile_observed(struct engine *e, const struct account *account);
+int handle_list(struct engine *e, struct engine_event *event, const struct account *account);
+int handle_account(struct engine *e, struct engine_event *event);
+int handle_reconcile(struct engine *e, struct engine_event *event);
 
 /* ---- handlers ---- */
 

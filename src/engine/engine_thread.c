@@ -18,6 +18,8 @@ struct engine_thread {
 	pthread_mutex_t lock; /* of stats and config below */
 	struct engine_stats stats;
 	struct store_counts counts;
+	struct engine_float floats[ENGINE_FLOATS_MAX];
+	size_t floats_len;
 	const struct config *next_config;
 	_Atomic size_t closed_len;
 	char closed[LIMIT_CONFIG_LIST][64]; /* accounts that sell nothing now */
@@ -76,6 +78,13 @@ static bool world_sms(void *ctx, const struct wire_sms *sms)
 	return !atomic_load(&t->gateway->is_draining) && wire_send_sms(t->gateway->wire, sms);
 }
 
+static bool world_account(void *ctx, const struct wire_account *ask)
+{
+	struct engine_thread *t = ctx;
+
+	return !atomic_load(&t->gateway->is_draining) && wire_ask_account(t->gateway->wire, ask);
+}
+
 static void world_alarm(void *ctx, const char *what, struct str ref, const char *detail)
 {
 	struct engine_thread *t = ctx;
@@ -129,6 +138,7 @@ static void publish(struct engine_thread *t, int64_t *counted_ms)
 	(void)pthread_mutex_lock(&t->lock);
 	engine_stats(t->engine, &t->stats);
 	publish_closed(t);
+	t->floats_len = engine_floats(t->engine, t->floats, ENGINE_FLOATS_MAX);
 	/* Counting reads indices: once a second is often enough for a gauge. */
 	if (now_ms - *counted_ms >= 1000) {
 		*counted_ms = now_ms;
@@ -197,7 +207,7 @@ int engine_thread_start(struct gateway *gateway, struct engine_thread **out, str
 {
 	struct engine_thread *t = calloc(1, sizeof(*t));
 	struct engine_world world = {t, world_wall, world_boot, world_random, world_prepare,
-		world_go, world_drop, world_query, world_sms, world_alarm};
+		world_go, world_drop, world_query, world_sms, world_alarm, world_account};
 	int rc;
 
 	if (t == NULL)
@@ -284,6 +294,29 @@ void engine_thread_stats(
 	*out = t->stats;
 	*counts_out = t->counts;
 	(void)pthread_mutex_unlock(&t->lock);
+}
+
+size_t engine_thread_floats(struct engine_thread *t, struct engine_float *out, size_t max)
+{
+	size_t n;
+
+	(void)pthread_mutex_lock(&t->lock);
+	n = t->floats_len < max ? t->floats_len : max;
+	memcpy(out, t->floats, n * sizeof(*out));
+	(void)pthread_mutex_unlock(&t->lock);
+	return n;
+}
+
+int64_t engine_thread_available(struct engine_thread *t, struct str name)
+{
+	int64_t available = INT64_MAX;
+
+	(void)pthread_mutex_lock(&t->lock);
+	for (size_t i = 0; i < t->floats_len; i++)
+		if (str_eq(str_c(t->floats[i].name), name))
+			available = t->floats[i].available;
+	(void)pthread_mutex_unlock(&t->lock);
+	return available;
 }
 
 size_t engine_thread_waiting(struct engine_thread *t)

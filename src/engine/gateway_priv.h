@@ -97,6 +97,10 @@ bool engine_thread_sells(struct engine_thread *thread, struct str account);
 bool engine_thread_is_dead(const struct engine_thread *thread);
 void engine_thread_stats(
 	struct engine_thread *thread, struct engine_stats *out, struct store_counts *counts_out);
+/* Floats as they were after the last step. Any thread. */
+size_t engine_thread_floats(struct engine_thread *thread, struct engine_float *out, size_t max);
+/* What may still be sold of one; INT64_MAX where there is no limit. */
+int64_t engine_thread_available(struct engine_thread *thread, struct str name);
 size_t engine_thread_waiting(struct engine_thread *thread);
 /* Nothing waits and no step is under way. */
 bool engine_thread_is_idle(struct engine_thread *thread);

@@ -152,6 +152,11 @@ static bool account_is_closed(void *ctx, const struct account *account)
 	return !gateway_has_room(g) || !engine_thread_sells(g->engine, account->name);
 }
 
+static int64_t float_available(void *ctx, struct str name)
+{
+	return engine_thread_available(((struct gateway *)ctx)->engine, name);
+}
+
 static struct menu_turn menu_turn_of(const struct exchange *x, struct session *s)
 {
 	const struct hop_call *call = x->call;
@@ -174,6 +179,8 @@ static struct menu_turn menu_turn_of(const struct exchange *x, struct session *s
 		.ctx = x->gateway->secrets,
 		.is_closed = account_is_closed,
 		.closed_ctx = x->gateway,
+		.available = float_available,
+		.available_ctx = x->gateway,
 	};
 }
 

@@ -165,6 +165,8 @@ struct hop_answer hop_buy_answer(const struct exchange *x, struct hop *hop)
 						      : hop_say(x, lang, "limited");
 	case ENGINE_CLOSED:
 		return hop_say(x, lang, "closed");
+	case ENGINE_NO_FLOAT:
+		return hop_say(x, lang, "no_float");
 	case ENGINE_IN_DOUBT:
 		return hop_say(x, lang, "in_progress");
 	case ENGINE_PENDING:

@@ -245,6 +245,9 @@ static int first_arrival(struct engine *e, struct engine_event *event, struct en
 	bits = provider_mismatch(profile, &ipn->facts, &terms, profile->ipn_must_match, true);
 	if (MUTANT(IPN_WITHOUT_AMOUNT))
 		bits &= ~(unsigned)MATCH_AMOUNT;
+	rc = floats_heard(e, c, &ipn->facts);
+	if (rc != 0)
+		return rc;
 	return bits != 0 ? park(e, event, c, bits) : apply(e, c, ipn);
 }
 

@@ -75,8 +75,14 @@ static void add_purchases(struct gateway *g, struct buf *out)
 	counter(out, "tama_purchases_repeated_total", "Confirmations redelivered.", s.repeated);
 	counter(out, "tama_purchases_again_total", "Repeats that were asked about.", s.asked_again);
 	counter(out, "tama_purchases_spaced_total", "Refused by the spacing gate.", s.spaced);
+	counter(out, "tama_purchases_no_float_total", "Refused for lack of float.", s.no_float);
+	counter(out, "tama_observations_total", "Balances told by providers.", s.observations);
+	counter(out, "tama_reconciliations_total", "Days compared with a provider.", s.reconciled);
+	counter(out, "tama_findings_total", "What a provider's list has otherwise.", s.findings);
 	counter(out, "tama_purchases_limited_total", "Refused by a limit of velocity.", s.limited);
 	counter(out, "tama_attempts_sent_total", "Requests to providers.", s.sent);
+	counter(out, "tama_attempts_resent_total", "Requests sent again under their id.",
+		s.resent);
 	counter(out, "tama_attempts_succeeded_total", "Legs proven done.", s.succeeded);
 	counter(out, "tama_attempts_failed_total", "Legs proven refused.", s.failed);
 	counter(out, "tama_attempts_not_sent_total", "Legs proven not sent.", s.not_sent);
@@ -114,6 +120,41 @@ static void add_purchases(struct gateway *g, struct buf *out)
 		engine_thread_waiting(g->engine));
 }
 
+static const char *float_label(const struct engine_float *f)
+{
+	return str_has_prefix(str_c(f->name), STR("float:")) ? "agents" : "account";
+}
+
+static void float_gauge(struct buf *out, const char *name, const struct engine_float *f, int64_t n)
+{
+	buf_printf(out, "%s{%s=\"%s\"} %lld\n", name, float_label(f), f->name, (long long)n);
+}
+
+static void add_floats(struct gateway *g, struct buf *out)
+{
+	struct engine_float *floats = calloc(ENGINE_FLOATS_MAX, sizeof(*floats));
+	size_t n = 0;
+
+	if (floats != NULL)
+		n = engine_thread_floats(g->engine, floats, ENGINE_FLOATS_MAX);
+	buf_add_str(out, STR("# HELP tama_float What is left, as known now, in minor units.\n"
+			     "# TYPE tama_float gauge\n"));
+	for (size_t i = 0; i < n; i++)
+		if (floats[i].is_known)
+			float_gauge(out, "tama_float", &floats[i], floats[i].balance);
+	buf_add_str(out, STR("# HELP tama_float_reserved What of it is promised already.\n"
+			     "# TYPE tama_float_reserved gauge\n"));
+	for (size_t i = 0; i < n; i++)
+		float_gauge(out, "tama_float_reserved", &floats[i], floats[i].reserved);
+	buf_add_str(out, STR("# HELP tama_float_seconds_left Until it runs out at the present "
+			     "pace; absent: never.\n# TYPE tama_float_seconds_left gauge\n"));
+	for (size_t i = 0; i < n; i++)
+		if (floats[i].is_known && floats[i].seconds_left >= 0)
+			float_gauge(out, "tama_float_seconds_left", &floats[i],
+				floats[i].seconds_left);
+	free(floats);
+}
+
 static void add_wire(struct gateway *g, struct buf *out)
 {
 	struct wire_stats s;
@@ -134,6 +175,7 @@ static enum http_verdict metrics(
 	add_http(g, &out);
 	add_hops(g, &out);
 	add_purchases(g, &out);
+	add_floats(g, &out);
 	add_wire(g, &out);
 	admin_metrics(g, &out);
 	log_metrics(g->log, &out);

@@ -8,8 +8,6 @@
 
 #include "tama/limits.h"
 
-#include "tama/mutant.h"
-
 #define BY_HAND STR("by_hand")
 
 /* The offer that can give it back as things are now; NULL: none. */
@@ -24,7 +22,7 @@ static const struct offer *refund_fill(
 		.leg = LEG_REFUND,
 		.n = 1,
 		.our_ref = engine_reference(e),
-		.number = MUTANT(REFUND_TO_BENEFICIARY) ? p->beneficiary : p->payer,
+		.number = p->payer,
 		.amount = p->price,
 		.currency = p->currency,
 		.incarnation_made = e->incarnation,

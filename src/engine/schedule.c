@@ -71,7 +71,7 @@ static int poll_insert(struct engine *e, const struct attempt_row *attempt)
 	int64_t delay_ms = poll_delay(account, e->now_ms - attempt->sent_ms);
 	uint16_t chance;
 
-	if (delay_ms > LIMIT_POLL_MS || attempt->provider_id.n == 0)
+	if (delay_ms > LIMIT_POLL_MS || !attempt_can_be_asked(account, attempt))
 		return 0;
 	e->world.random(e->world.ctx, &chance, sizeof(chance));
 	delay_ms += chance % (delay_ms < 120000 ? delay_ms / 4 + 1 : 30000);
@@ -104,9 +104,10 @@ int poll_confirm(struct engine *e, const struct attempt_row *attempt)
 	return poll_at(e, attempt, due_ms);
 }
 
-bool poll_is_over(const struct attempt_row *attempt, const struct outbox_row *row)
+bool poll_is_over(const struct account *account, const struct attempt_row *attempt,
+	const struct outbox_row *row)
 {
-	if (attempt->provider_id.n == 0 || attempt->state == ATTEMPT_READY ||
+	if (!attempt_can_be_asked(account, attempt) || attempt->state == ATTEMPT_READY ||
 		attempt->state == ATTEMPT_EXPIRED)
 		return true;
 	return !attempt_is_queried(attempt->state) && row->tries >= LIMIT_ASK_TRIES;
@@ -124,9 +125,10 @@ int poll_answered(struct engine *e, const struct attempt_row *attempt, bool says
  * When a request under way becomes a doubt, and a doubt a person's: counted from the send, however
  * often the answers have changed since.
  */
-static int64_t deadline_ms(const struct engine *e, const struct attempt_row *attempt)
+static int64_t deadline_ms(struct engine *e, const struct attempt_row *attempt)
 {
-	int64_t wait_ms = attempt->provider_id.n > 0 ? LIMIT_REVIEW_MS : LIMIT_REVIEW_BLIND_MS;
+	bool is_asked = attempt_can_be_asked(engine_account(e, attempt), attempt);
+	int64_t wait_ms = is_asked ? LIMIT_REVIEW_MS : LIMIT_REVIEW_BLIND_MS;
 	int64_t at_ms;
 
 	if (attempt->state == ATTEMPT_SENDING)

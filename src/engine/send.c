@@ -56,7 +56,7 @@ static int claim(struct engine *e, struct engine_case *c, const struct engine_pr
 	CRASH_POINT("K11");
 	c->attempt.epoch = p->epoch;
 	c->attempt.owner_incarnation = e->incarnation;
-	c->attempt.sent_ms = e->now_ms;
+	c->attempt.sent_ms = c->attempt.first_sent_ms = e->now_ms;
 	memcpy(c->attempt.body_hash, p->body_hash, sizeof(p->body_hash));
 	rc = case_apply(e, c, AEV_CLAIM, 0, &step);
 	if (rc == 0)
@@ -93,6 +93,20 @@ static int try_claim(struct engine *e, struct engine_case *c, const struct engin
 	return claim(e, c, p);
 }
 
+/* Class I: the same request once more, if all that allowed it still does. */
+static int try_resend(struct engine *e, struct engine_case *c, const struct engine_prepared *p)
+{
+	int rc;
+
+	if (p->outcome != PREPARED_OK)
+		return 0;
+	if (!resend_is_due(e, c) ||
+		!lane_may_send(e, engine_account(e, &c->attempt), c->attempt.id))
+		return drop(e, p);
+	rc = resend_claim(e, c, p);
+	return rc == TAMA_ECONFLICT ? drop(e, p) : rc;
+}
+
 int handle_prepared(struct engine *e, struct engine_event *event)
 {
 	const struct engine_prepared *p = &event->as.prepared;
@@ -102,6 +116,8 @@ int handle_prepared(struct engine *e, struct engine_event *event)
 	event->outcome = ENGINE_DONE;
 	if (rc != 0)
 		return rc;
+	if (c.attempt.state == ATTEMPT_UNKNOWN && p->epoch == c.attempt.epoch + 1)
+		return try_resend(e, &c, p);
 	/* Something else moved it meanwhile, or an older answer came late. */
 	if (c.attempt.state != ATTEMPT_READY || p->epoch != c.attempt.epoch + 1)
 		return drop(e, p);
@@ -225,6 +241,12 @@ static struct judgement judge(
 			classify_submit(&r->transfer, word, &account->profile->rules, &alarm));
 	else
 		j.event = event_of(classify_status(&r->transfer, word));
+	/* Of a request sent before, neither proof says anything about the first time. */
+	if (r->call == PROVIDER_SUBMIT && c->attempt.epoch > 1 &&
+		(j.event == AEV_NOT_SENT || word == WORD_REFUSED))
+		j.event = AEV_DOUBT;
+	if (MUTANT(CLASS_N_RESENT) && r->call == PROVIDER_STATUS && r->transfer.status == 404)
+		j.event = AEV_NOT_SENT;
 	/* A configuration fault: whatever else is sent there is in doubt, too (2.4). */
 	j.is_nowhere = r->call == PROVIDER_SUBMIT && r->transfer.end == TRANSFER_COMPLETE &&
 		       r->transfer.status == 404 && j.event == AEV_DOUBT;
@@ -256,7 +278,11 @@ static int note(struct engine *e, struct engine_case *c, const struct engine_res
 	if (r->call == PROVIDER_SUBMIT)
 		return 0;
 	rc = STORE(e, attempt_update, &c->attempt);
-	return rc == 0 ? poll_answered(e, &c->attempt, r->facts.is_valid) : rc;
+	if (rc == 0)
+		c->attempt.version++;
+	if (rc == 0)
+		rc = poll_answered(e, &c->attempt, r->facts.is_valid);
+	return rc == 0 ? resend_ask(e, c) : rc;
 }
 
 static int apply(struct engine *e, struct engine_case *c, const struct engine_result *r)
@@ -273,6 +299,8 @@ static int apply(struct engine *e, struct engine_case *c, const struct engine_re
 			return rc;
 	}
 	c->attempt.polls += r->call == PROVIDER_STATUS;
+	resend_note_answer(e, &c->attempt, r);
+	lane_note_query(e, engine_account(e, &c->attempt), r);
 	/* A query that says nothing changes nothing: the request itself may still be under way. */
 	if (r->call == PROVIDER_STATUS && j.event == AEV_DOUBT)
 		step.kind = STEP_STAY;
@@ -304,10 +332,10 @@ int handle_result(struct engine *e, struct engine_event *event)
 	if (rc != 0)
 		return rc;
 	CRASH_POINT("K18");
-	if (r->call == PROVIDER_SUBMIT && r->epoch != c.attempt.epoch &&
-		!MUTANT(OLD_EPOCH_IS_HEARD))
+	if (r->call == PROVIDER_SUBMIT && r->epoch != c.attempt.epoch)
 		return keep(e, r, &c.attempt, VERDICT_IGNORED, &evidence);
-	return apply(e, &c, r);
+	rc = floats_heard(e, &c, &r->facts);
+	return rc == 0 ? apply(e, &c, r) : rc;
 }
 
 int due_poll(struct engine *e, const struct outbox_row *row)
@@ -319,14 +347,16 @@ int due_poll(struct engine *e, const struct outbox_row *row)
 
 	if (rc != 0)
 		return rc;
-	if (poll_is_over(&c.attempt, row))
-		return STORE(e, outbox_done, row->partner, row->id);
 	account = engine_account(e, &c.attempt);
+	if (poll_is_over(account, &c.attempt, row))
+		return STORE(e, outbox_done, row->partner, row->id);
 	rc = pause_get(e, account, &c.attempt, &free_ms);
 	if (rc != 0)
 		return rc;
 	if (account == NULL)
 		free_ms = e->now_ms + LIMIT_LEASE_MS;
+	else if (free_ms <= e->now_ms)
+		free_ms = e->now_ms + lane_wait_query(e, account);
 	if (free_ms > e->now_ms && !MUTANT(POLL_WITHOUT_PAUSE))
 		return STORE(e, outbox_set_due, row->partner, row->id, free_ms, row->tries);
 	rc = pause_begin(e, &c.attempt);

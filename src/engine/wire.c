@@ -68,6 +68,9 @@ static void run_job(struct wire *wire, struct job *job)
 	case JOB_IPN:
 		job_ipn(wire, job);
 		break;
+	case JOB_ACCOUNT:
+		job_account(wire, job);
+		break;
 	case JOB_CONFIG:
 		config_unref(&wire->config);
 		wire->config = config_ref(job->config);
@@ -229,7 +232,7 @@ void wire_stats(struct wire *wire, struct wire_stats *out)
 /* ---- jobs from other threads -------------------------------------------------------------------
  */
 
-static bool push(struct wire *wire, struct job *job)
+bool job_push(struct wire *wire, struct job *job)
 {
 	if (queue_push(wire->jobs, &job->item) == 0)
 		return true;
@@ -254,7 +257,7 @@ bool wire_prepare(void *wire, const struct wire_attempt *attempt)
 	struct job *job = job_new(JOB_PREPARE);
 
 	copy_attempt(job, attempt);
-	return push(wire, job);
+	return job_push(wire, job);
 }
 
 bool wire_query(void *wire, const struct wire_attempt *attempt)
@@ -263,7 +266,7 @@ bool wire_query(void *wire, const struct wire_attempt *attempt)
 
 	job->claimed_boot_ms = clock_boot_ms();
 	copy_attempt(job, attempt);
-	return push(wire, job);
+	return job_push(wire, job);
 }
 
 /* What is durably SENDING must go or be proven not sent: never refused. */
@@ -302,7 +305,7 @@ bool wire_send_sms(void *wire, const struct wire_sms *sms)
 	job->sms.channel = arena_str(&job->arena, sms->channel);
 	job->sms.to = arena_str(&job->arena, sms->to);
 	job->sms.text = arena_str(&job->arena, sms->text);
-	return push(wire, job);
+	return job_push(wire, job);
 }
 
 bool wire_ipn(struct wire *wire, struct http_turn *turn, const struct account *account,
@@ -314,7 +317,7 @@ bool wire_ipn(struct wire *wire, struct http_turn *turn, const struct account *a
 	job->account = account;
 	job->path_ref = path_ref;
 	job->rest = rest;
-	return push(wire, job);
+	return job_push(wire, job);
 }
 
 void wire_set_config(struct wire *wire, const struct config *config)

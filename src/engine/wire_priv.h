@@ -16,6 +16,7 @@ enum job_kind {
 	JOB_QUERY,
 	JOB_SMS,
 	JOB_IPN,
+	JOB_ACCOUNT,
 	JOB_CONFIG,
 };
 
@@ -27,6 +28,7 @@ struct job {
 	struct wire_attempt attempt;
 	int64_t claimed_boot_ms;
 	struct wire_sms sms;
+	struct wire_account ask;
 	struct http_turn *turn;
 	const struct account *account;
 	struct str path_ref, rest;
@@ -72,6 +74,8 @@ struct wire {
 
 struct job *job_new(enum job_kind kind);
 void job_free(struct job **job);
+/* False, and the job is freed, when the queue is full. */
+bool job_push(struct wire *wire, struct job *job);
 
 /* ---- wire_send.c: jobs that become transfers ---- */
 
@@ -82,6 +86,10 @@ void job_query(struct wire *wire, struct job *job);
 void prepared_free_all(struct wire *wire);
 /* Tells the engine that what it claimed was never sent, and forgets it. */
 void go_refuse(struct wire *wire, const struct wire_attempt *attempt);
+
+/* ---- wire_account.c ---- */
+
+void job_account(struct wire *wire, struct job *job);
 
 /* ---- wire_sms.c ---- */
 

@@ -11,6 +11,7 @@
 #define HOUR (60 * MINUTE)
 #define DAY (24 * HOUR)
 #define AMOUNT_MAX 1000000000
+#define FLOAT_MAX INT64_C(10000000000)
 #define VALUE_MAX 1000000000000 /* of many amounts together */
 
 /* ---- what is a right text
@@ -211,6 +212,30 @@ static const struct field partner_fields[] = {
 	END,
 };
 
+static bool is_unknown(struct str s)
+{
+	return str_eq(s, STR("sell")) || str_eq(s, STR("stop"));
+}
+
+static const struct field account_float_fields[] = {
+	{"warn", FIELD_NUMBER, AT(decl_account_float, warn), .max = FLOAT_MAX},
+	{"stop", FIELD_NUMBER, AT(decl_account_float, stop), .max = FLOAT_MAX},
+	{"every", FIELD_DURATION, AT(decl_account_float, every), .min = SECOND, .max = DAY,
+		.def = 15 * MINUTE},
+	{"unknown", FIELD_TEXT, AT(decl_account_float, unknown), .is_right = is_unknown,
+		.want = "\"sell\" or \"stop\""},
+	END,
+};
+
+static const struct field float_fields[] = {
+	{"partner", FIELD_TEXT, AT(decl_float, partner), NEEDED, NAME_OF("a partner")},
+	{"currency", FIELD_TEXT, AT(decl_float, currency), NEEDED, .is_right = is_currency,
+		.want = "the code of a known currency such as \"XOF\" or \"UGX\""},
+	{"opening", FIELD_NUMBER, AT(decl_float, opening), NEEDED, .max = FLOAT_MAX},
+	{"warn", FIELD_NUMBER, AT(decl_float, warn), .max = FLOAT_MAX},
+	END,
+};
+
 static const struct field window_fields[] = {
 	{"count", FIELD_NUMBER, AT(decl_window, count), .min = 1, .max = AMOUNT_MAX},
 	{"value", FIELD_NUMBER, AT(decl_window, value), .min = 1, .max = VALUE_MAX},
@@ -240,6 +265,20 @@ static const struct field limits_fields[] = {
 	END,
 };
 
+static const struct field idempotent_fields[] = {
+	{"keeps", FIELD_DURATION, AT(decl_idempotent, keeps), NEEDED, .min = 60 * 60 * 1000,
+		.max = 7 * DAY},
+	{"absent_after", FIELD_DURATION, AT(decl_idempotent, absent_after), .min = 60 * 1000,
+		.max = DAY, .def = 10 * 60 * 1000},
+	{"answers", FIELD_NUMBER, AT(decl_idempotent, answers), .min = 2, .max = 100, .def = 3},
+	END,
+};
+
+static const struct field queries_fields[] = {
+	{"per_minute", FIELD_NUMBER, AT(decl_queries, per_minute), NEEDED, .min = 1, .max = 6000},
+	END,
+};
+
 static const struct field account_fields[] = {
 	{"partner", FIELD_TEXT, AT(decl_account, partner), NEEDED, NAME_OF("a partner")},
 	{"provider", FIELD_TEXT, AT(decl_account, provider), NEEDED, NAME_OF("a provider")},
@@ -254,7 +293,12 @@ static const struct field account_fields[] = {
 	{"currency", FIELD_TEXT, AT(decl_account, currency), NEEDED, .is_right = is_currency,
 		.want = "the code of a known currency such as \"XOF\" or \"UGX\""},
 	{"spacing", FIELD_DURATION, AT(decl_account, spacing), .max = DAY, .def = -1},
+	{"idempotent", FIELD_TABLE, AT(decl_account, idempotent), .fields = idempotent_fields},
+	{"queries", FIELD_TABLE, AT(decl_account, queries), .fields = queries_fields},
 	{"polls", FIELD_DURATIONS, AT(decl_account, polls), .min = 1, .max = 7 * DAY},
+	{"float", FIELD_TABLE, AT(decl_account, float_), .fields = account_float_fields},
+	{"reconcile", FIELD_TEXT, AT(decl_account, reconcile), .is_right = config_is_time,
+		.want = "a time of the day in UTC such as \"03:00\""},
 	{"out_of_service", FIELD_BOOL, AT(decl_account, out_of_service)},
 	END,
 };
@@ -304,7 +348,8 @@ static const struct field offer_fields[] = {
 		.want = "a country such as \"CI\""},
 	{"amount", FIELD_TABLE, AT(decl_offer, amount), NEEDED, .fields = amount_fields},
 	{"fee", FIELD_TABLE, AT(decl_offer, fee), .fields = fee_fields},
-	{"cost_permille", FIELD_NUMBER, AT(decl_offer, cost_permille), .max = 1000},
+	{"cost_permille", FIELD_NUMBER, AT(decl_offer, cost_permille), .max = 2000, .def = 1000},
+	{"collect_fee", FIELD_NUMBER, AT(decl_offer, collect_fee), .max = 1000},
 	{"collect", FIELD_TABLE, AT(decl_offer, collect), .fields = leg_fields},
 	{"deliver", FIELD_TABLE, AT(decl_offer, deliver), .fields = leg_fields},
 	{"refund", FIELD_TABLE, AT(decl_offer, refund), .fields = refund_fields},
@@ -359,6 +404,7 @@ const struct decl_type decl_types[DECL_KINDS] = {
 		"the two capital letters of ISO 3166"},
 	[DECL_OPERATOR] = {"operator", sizeof(struct decl_operator), operator_fields, PLAIN_NAME},
 	[DECL_PARTNER] = {"partner", sizeof(struct decl_partner), partner_fields, PLAIN_NAME},
+	[DECL_FLOAT] = {"float", sizeof(struct decl_float), float_fields, PLAIN_NAME},
 	[DECL_ACCOUNT] = {"account", sizeof(struct decl_account), account_fields, PLAIN_NAME},
 	[DECL_LIMITS] = {"limits", sizeof(struct decl_limits), limits_fields, PLAIN_NAME},
 	[DECL_OFFER] = {"offer", sizeof(struct decl_offer), offer_fields, PLAIN_NAME},

@@ -175,6 +175,20 @@ static void check_payer(struct loader *loader, const struct decl_offer *o)
 			"the customer pays by collect: paid_by is for offers that only deliver");
 }
 
+/* Whose money it is must be somebody's: what pays without limit pays for nothing. */
+static void check_float(struct loader *loader, const struct decl_offer *o, const struct offer *offer)
+{
+	const struct float_cfg *pays = config_float(&loader->box->config, o->paid_by);
+	struct str name = str_from(o->paid_by, strlen("float:"));
+
+	if (o->collect.is_given || o->paid_by.n == 0 || config_named(loader, &o->decl, "paid_by", DECL_FLOAT, name) == NULL ||
+		pays == NULL || offer->country == NULL)
+		return;
+	if (pays->partner != offer->partner || pays->currency != offer->country->currency)
+		config_problem(loader, &o->decl, "paid_by",
+			"float \"%.*s\" is of another partner or currency", STR_ARG(name));
+}
+
 /*
  * Who buys for the own number is debited and credited under one number. With equal amounts and one
  * account the deliver leg would wait out the spacing behind the collect leg
@@ -233,6 +247,7 @@ static void resolve_legs(struct loader *loader, const struct decl_offer *o, stru
 	out->late_ms = o->late.after;
 	out->late_delivers = str_eq(o->late.action, STR("deliver"));
 	check_payer(loader, o);
+	check_float(loader, o, out);
 	check_spacing(loader, o, out);
 	check_refund(loader, o, out);
 	check_late(loader, o);
@@ -251,6 +266,7 @@ static void resolve_offer(struct loader *loader, const struct decl_offer *o, str
 		.country = country != NULL ? &config->countries[country->index] : NULL,
 		.fee_permille = (unsigned)o->fee.permille,
 		.cost_permille = (unsigned)o->cost_permille,
+		.collect_fee_permille = (unsigned)o->collect_fee,
 		.paid_by = o->paid_by,
 		.out_of_service = o->out_of_service,
 	};

@@ -65,6 +65,7 @@ enum decl_kind {
 	DECL_OPERATOR,
 	DECL_PARTNER,
 	DECL_ACCOUNT,
+	DECL_FLOAT,
 	DECL_LIMITS,
 	DECL_OFFER,
 	DECL_SERVICE,
@@ -146,6 +147,19 @@ struct decl_partner {
 	struct str title;
 };
 
+struct decl_account_float {
+	bool is_given;
+	int64_t warn, stop, every; /* whole units until they are resolved; every -1: not said */
+	struct str unknown; /* "sell", "stop" */
+};
+
+/* Agents' money with us. */
+struct decl_float {
+	struct decl decl;
+	struct str partner, currency;
+	int64_t opening, warn;
+};
+
 struct decl_window {
 	bool is_given;
 	int64_t count, value; /* whole units until they are resolved */
@@ -162,6 +176,16 @@ struct decl_limits {
 	struct decl_velocity payer, beneficiary, all;
 };
 
+struct decl_idempotent {
+	bool is_given;
+	int64_t keeps, absent_after, answers;
+};
+
+struct decl_queries {
+	bool is_given;
+	int64_t per_minute;
+};
+
 struct decl_account {
 	struct decl decl;
 	struct str partner, provider, base_url, ipn_base, currency;
@@ -169,8 +193,12 @@ struct decl_account {
 	struct decl_velocity cap;
 	struct pairs fields;
 	struct texts sources;
+	struct decl_idempotent idempotent;
+	struct decl_queries queries;
 	int64_t spacing; /* -1: the provider's own */
 	struct numbers polls;
+	struct decl_account_float float_;
+	struct str reconcile;
 	bool out_of_service;
 };
 
@@ -207,7 +235,7 @@ struct decl_offer {
 	struct str partner, kind, country, paid_by;
 	struct decl_amount amount;
 	struct decl_fee fee;
-	int64_t cost_permille;
+	int64_t cost_permille, collect_fee;
 	struct decl_leg collect, deliver;
 	struct decl_refund refund;
 	struct decl_late late;
@@ -391,6 +419,16 @@ struct velocity config_velocity(struct loader *loader, const struct decl *at, co
 	const struct decl_velocity *from, const struct currency *currency);
 void config_resolve_limits(struct loader *loader);
 void config_resolve_offers(struct loader *loader);
+
+/* ---- config_float.c ---- */
+
+/* Whole units of a currency in minor ones. */
+int64_t config_minor(const struct currency *currency, int64_t units);
+void config_resolve_floats(struct loader *loader);
+void config_resolve_account_float(
+	struct loader *loader, const struct decl_account *a, struct account *out);
+bool config_is_time(struct str s);
+
 void config_resolve_services(struct loader *loader);
 void config_resolve_channels(struct loader *loader);
 

@@ -340,6 +340,23 @@ static void resolve_polls(
 	check_polls(loader, a, account);
 }
 
+/* Class I is what an account has proven, and only where a doubt can be asked about by our id. */
+static void resolve_queries(
+	struct loader *loader, const struct decl_account *a, struct account *account)
+{
+	account->queries_per_minute =
+		a->queries.is_given ? (unsigned)a->queries.per_minute : LIMIT_QUERIES_PER_MINUTE;
+	if (!a->idempotent.is_given)
+		return;
+	account->keeps_ids_ms = (uint32_t)a->idempotent.keeps;
+	account->absent_after_ms = (uint32_t)a->idempotent.absent_after;
+	account->absent_answers = (unsigned)a->idempotent.answers;
+	if (account->profile != NULL && !account->profile->queries_by_ref)
+		config_problem(loader, &a->decl, "idempotent",
+			"%s cannot be asked by our reference: its requests are never sent again",
+			account->profile->name);
+}
+
 static void check_account(
 	struct loader *loader, const struct decl_account *a, struct account *account)
 {
@@ -385,7 +402,9 @@ static void resolve_account(
 	else if (out->profile != NULL)
 		out->spacing_ms = out->profile->spacing_ms;
 	resolve_polls(loader, a, out);
+	config_resolve_account_float(loader, a, out);
 	out->cap = config_velocity(loader, &a->decl, "cap", &a->cap, out->currency);
+	resolve_queries(loader, a, out);
 	check_account(loader, a, out);
 }
 
@@ -411,6 +430,7 @@ void config_resolve(struct loader *loader)
 	resolve_operators(loader);
 	resolve_partners(loader);
 	resolve_accounts(loader);
+	config_resolve_floats(loader);
 	config_resolve_offers(loader);
 	config_resolve_limits(loader);
 	config_resolve_services(loader);

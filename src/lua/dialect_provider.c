@@ -21,6 +21,7 @@ struct provider_op {
 	json_t *json;
 	const struct facts *told; /* to ipn_reply */
 	struct facts *facts;
+	size_t rows_max, rows_len; /* of facts, for rows */
 	struct http_call *call_out;
 	struct http_reply *reply_out;
 	struct provider_token *token_out;
@@ -283,6 +284,53 @@ int dialect_provider_reply(struct dialect_host *host, enum provider_call call,
 	if (rc == 0)
 		*out = facts;
 	return rc;
+}
+
+/* The list at index: each entry a table of facts. [-0, +0, e] */
+static void read_rows(lua_State *L, int index, struct provider_op *op)
+{
+	size_t n = lua_rawlen(L, index);
+	if (n > op->rows_max)
+		luaL_error(L, "%s.reply gives more rows than a page may have", op->dialect->name.p);
+	for (size_t i = 0; i < n; i++) {
+		if (lua_rawgeti(L, index, (lua_Integer)i + 1) != LUA_TTABLE)
+			luaL_error(L, "%s.reply wants a table for each row", op->dialect->name.p);
+		read_facts(L, lua_gettop(L), &op->facts[i]);
+		lua_pop(L, 1);
+	}
+	op->rows_len = n;
+}
+
+static int run_rows(lua_State *L) /* [-1, +0, e] */
+{
+	struct provider_op *op = begin(L);
+	lua_pushliteral(L, "rows");
+	push_terms(L, op->terms);
+	push_response(L, op);
+	lua_call(L, 3, 2);
+	if (has_table(L, op, "reply"))
+		read_rows(L, lua_gettop(L) - 1, op);
+	return 0;
+}
+
+int dialect_provider_rows(struct dialect_host *host, const struct provider_terms *terms,
+	unsigned status, struct str body, struct arena *arena, struct facts *out, size_t max,
+	struct err *err)
+{
+	struct provider_op op = {.function = FUNCTION_REPLY,
+		.terms = terms,
+		.call = PROVIDER_LIST,
+		.facts = out,
+		.rows_max = max};
+	int rc = provider_dialect(host, terms->account, &op.dialect, err);
+	if (rc == 0)
+		rc = read_response(&op, status, body, arena);
+	if (rc == 0)
+		rc = provider_run(host, run_rows, &op, arena, err);
+	json_decref(op.json);
+	if (rc == 0 && op.reason.p != NULL)
+		rc = err_set(err, TAMA_EINVAL, "%.*s", STR_ARG(op.reason));
+	return rc == 0 ? (int)op.rows_len : rc;
 }
 
 static int run_token(lua_State *L) /* [-1, +0, e] */

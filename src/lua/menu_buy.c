@@ -113,6 +113,19 @@ static bool is_behind_us(const struct menu_run *run)
 	return false;
 }
 
+/* Before anything is confirmed or collected: what could not be delivered is not offered. */
+static bool has_float(const struct menu_run *run, const struct buy_intent *quote)
+{
+	struct float_need needs[FLOAT_NEEDS_MAX];
+	const struct menu_turn *turn = run->turn;
+	size_t n = float_needs(quote->offer, quote->face_value,
+		quote->face_value + offer_fee(quote->offer, quote->face_value), needs);
+	for (size_t i = 0; i < n && turn->available != NULL; i++)
+		if (needs[i].amount > turn->available(turn->available_ctx, needs[i].name))
+			return false;
+	return true;
+}
+
 /* Ends politely what the person cannot help; the script was right to ask. */
 static void refuse_politely(lua_State *L, const struct buy_intent *quote)
 {
@@ -135,6 +148,8 @@ static void refuse_politely(lua_State *L, const struct buy_intent *quote)
 		(void)menu_stop_not_sold(L, quote->operator_);
 	if (wallet != NULL && wallet->out_of_service)
 		(void)menu_stop_not_sold(L, wallet);
+	if (!has_float(run, quote))
+		(void)menu_stop_key(L, "no_float", NULL, 0);
 }
 
 /* [-0, +0, e] quote(offer, amount, to, operator, from): what the rest is about */

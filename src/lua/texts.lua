@@ -64,6 +64,7 @@ return {
 		wallet_none = "Le paiement par ${operator} n'est pas possible ici. Rien n'a été débité.",
 		foreign_caller = "Ce service est réservé aux numéros de ce pays. Rien n'a été débité.",
 		closed = "Service indisponible pour le moment. Réessayez plus tard.",
+		no_float = "Stock insuffisant pour ce montant. Rien n'a été débité. Essayez un plus petit montant, ou plus tard.",
 
 		-- said by the gateway around a menu
 		unknown_code = "Service inconnu.",
@@ -146,6 +147,7 @@ return {
 		wallet_none = "Paying with ${operator} is not possible here. Nothing was taken.",
 		foreign_caller = "This service is for numbers of this country. Nothing was taken.",
 		closed = "The service is not available now. Please try later.",
+		no_float = "Not enough stock for this amount. Nothing was taken. Try a smaller amount, or later.",
 
 		unknown_code = "Unknown service.",
 		try_again = "The service is busy, nothing was taken. Please try again in a moment.",

@@ -30,10 +30,13 @@ static void read_row(struct query *query, struct arena *arena, struct attempt_ro
 	out->created_ms = query_get_i64(query);
 	out->sent_ms = query_get_i64(query);
 	out->updated_ms = query_get_i64(query);
+	out->absent = (uint32_t)query_get_i64(query);
+	out->absent_ms = query_get_i64(query);
+	out->first_sent_ms = query_get_i64(query);
 }
 
 /* Steps a bound query and ends it. How many rows, or negative. */
-static int read_many(struct query *query, struct arena *arena, struct attempt_row *out, size_t max)
+int attempts_read(struct query *query, struct arena *arena, struct attempt_row *out, size_t max)
 {
 	size_t n = 0;
 	int result = 0;
@@ -51,7 +54,7 @@ static int read_many(struct query *query, struct arena *arena, struct attempt_ro
 static int read_one(struct query *query, struct arena *arena, struct attempt_row *out)
 {
 	struct attempt_row row;
-	int n = read_many(query, arena, &row, 1);
+	int n = attempts_read(query, arena, &row, 1);
 
 	if (n == 1)
 		*out = row;
@@ -74,6 +77,9 @@ static void bind_state(struct query *query, const struct attempt_row *row)
 	query_i64(query, ":polls", row->polls);
 	query_i64(query, ":sent_ms", row->sent_ms);
 	query_i64(query, ":updated_ms", row->updated_ms);
+	query_i64(query, ":absent", row->absent);
+	query_i64(query, ":absent_ms", row->absent_ms);
+	query_i64(query, ":first_sent_ms", row->first_sent_ms);
 }
 
 static void bind_intent(struct query *query, const struct attempt_row *row)
@@ -179,7 +185,7 @@ int sqlite_attempt_list(struct store *base, uint32_t partner, uint64_t purchase,
 	query_i64(&query, ":partner", partner);
 	query_i64(&query, ":purchase", (int64_t)purchase);
 	query_i64(&query, ":max", (int64_t)max);
-	return read_many(&query, arena, out, max);
+	return attempts_read(&query, arena, out, max);
 }
 
 int sqlite_attempt_orphans(
@@ -190,7 +196,7 @@ int sqlite_attempt_orphans(
 
 	query_i64(&query, ":incarnation", (int64_t)store->incarnation);
 	query_i64(&query, ":max", (int64_t)max);
-	return read_many(&query, arena, out, max);
+	return attempts_read(&query, arena, out, max);
 }
 
 int sqlite_attempt_recent(struct store *base, uint32_t partner, struct str account, uint64_t since,
@@ -202,7 +208,7 @@ int sqlite_attempt_recent(struct store *base, uint32_t partner, struct str accou
 	query_str(&query, ":account", account);
 	query_i64(&query, ":since", (int64_t)since);
 	query_i64(&query, ":max", (int64_t)max);
-	return read_many(&query, arena, out, max);
+	return attempts_read(&query, arena, out, max);
 }
 
 int sqlite_attempt_unsent(
@@ -211,7 +217,7 @@ int sqlite_attempt_unsent(
 	struct query query = query_begin(&sqlite_store_of(base)->db, ST_ATTEMPT_UNSENT);
 
 	query_i64(&query, ":max", (int64_t)max);
-	return read_many(&query, arena, out, max);
+	return attempts_read(&query, arena, out, max);
 }
 
 int sqlite_attempt_update(struct store *base, const struct attempt_row *row)

@@ -96,6 +96,7 @@ static int last_posting(struct db *db, const struct ledger_row *row, int64_t *po
 static int post_line(struct db *db, const struct ledger_row *row, int64_t posting, size_t i)
 {
 	struct query query = query_begin(db, ST_LEDGER_INSERT);
+	bool is_agents = row->lines[i].book == LEDGER_AGENT_FLOAT && row->paid_by.n > 0;
 
 	query_i64(&query, ":purchase", (int64_t)row->purchase);
 	query_i64(&query, ":posting", posting);
@@ -105,7 +106,7 @@ static int post_line(struct db *db, const struct ledger_row *row, int64_t postin
 	query_i64(&query, ":book", row->lines[i].book);
 	query_i64(&query, ":debit", row->lines[i].debit);
 	query_str(&query, ":currency", row->currency);
-	query_str(&query, ":account", row->account);
+	query_str(&query, ":account", is_agents ? row->paid_by : row->account);
 	query_i64(&query, ":at_ms", row->at_ms);
 	int result = query_run(&query, NULL);
 	return result == TAMA_EEXIST ? TAMA_ENOTFOUND : result;

@@ -100,6 +100,22 @@ int mark_open(struct sqlite_store *store, const struct store_config *config, str
 	return 0;
 }
 
+/* Two numbers of meta; :incarnation may be absent from the text. */
+static int write_meta(struct db *db, const char *sql, uint64_t generation, uint64_t incarnation)
+{
+	sqlite3_stmt *stmt = NULL;
+	int rc = sqlite3_prepare_v2(db->handle, sql, -1, &stmt, NULL);
+
+	if (rc == SQLITE_OK)
+		rc = sqlite3_bind_int64(stmt, 1, (int64_t)generation);
+	if (rc == SQLITE_OK && sqlite3_bind_parameter_count(stmt) > 1)
+		rc = sqlite3_bind_int64(stmt, 2, (int64_t)incarnation);
+	if (rc == SQLITE_OK)
+		rc = sqlite3_step(stmt);
+	(void)sqlite3_finalize(stmt);
+	return rc == SQLITE_DONE ? 0 : TAMA_EIO;
+}
+
 /* The generation that the next raise leads to: past whatever a mark has said. */
 static uint64_t next_generation(const struct store_mark *m)
 {
@@ -111,14 +127,13 @@ int mark_begin_life(struct sqlite_store *store, struct err *err)
 	struct store_mark *m = &store->mark;
 	uint64_t generation =
 		mark_is_trusted(m->past.mark) ? next_generation(m) : m->now.generation;
-	char sql[128];
 	int result = sqlite_begin(&store->base, err);
 
 	store->incarnation = m->now.incarnation + 1;
-	(void)snprintf(sql, sizeof(sql), "UPDATE meta SET incarnation = %llu, generation = %llu",
-		(unsigned long long)store->incarnation, (unsigned long long)generation);
-	if (result == 0)
-		result = db_exec(&store->db, sql, err);
+	if (result == 0 &&
+		write_meta(&store->db, "UPDATE meta SET generation = ?1, incarnation = ?2",
+			generation, store->incarnation) != 0)
+		result = err_set(err, TAMA_EIO, "meta: %s", sqlite3_errmsg(store->db.handle));
 	if (result == 0)
 		result = sqlite_commit(&store->base, err);
 	if (result != 0)
@@ -188,15 +203,12 @@ int sqlite_mark_write(struct store *base, struct err *err)
 void mark_end_life(struct sqlite_store *store)
 {
 	struct store_mark *m = &store->mark;
-	char sql[128];
 	bool can_write = !store->is_in_doubt && !store->is_disk_suspect && store->incarnation > 0 &&
 			 m->path[0] != '\0' && mark_is_trusted(m->past.mark);
 
 	if (!can_write || sqlite_begin(&store->base, NULL) != 0)
 		return;
-	(void)snprintf(sql, sizeof(sql), "UPDATE meta SET generation = %llu",
-		(unsigned long long)next_generation(m));
-	if (db_exec(&store->db, sql, NULL) != 0) {
+	if (write_meta(&store->db, "UPDATE meta SET generation = ?1", next_generation(m), 0) != 0) {
 		sqlite_rollback(&store->base);
 		return;
 	}

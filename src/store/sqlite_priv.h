@@ -95,6 +95,29 @@ enum statement {
 	ST_COUNT_REFUND_DUE,
 	ST_HOLD_LIST,
 
+	ST_BALANCE_GET,
+	ST_FLOW_GET,
+	ST_FLOW_TRIM,
+	ST_DOUBT_GET,
+	ST_PROMISES,
+	ST_OBSERVATION_INSERT,
+	ST_OBSERVATION_LAST,
+	ST_OBSERVATION_NEWEST,
+	ST_OBSERVATION_OLDEST,
+	ST_CHORE_FIND,
+	ST_CHORES_WAKE,
+	ST_RECONCILIATION_GET,
+	ST_RECONCILIATION_PUT,
+	ST_LISTING_GET,
+	ST_LISTING_PUT,
+	ST_LISTING_OF,
+	ST_LISTING_TRIM,
+	ST_ATTEMPTS_SUCCEEDED,
+	ST_BOOKS_BALANCES,
+	ST_BOOKS_FLOATS,
+	ST_BOOKS_RECONCILIATIONS,
+	ST_BOOKS_FINDINGS,
+
 	STATEMENTS,
 };
 
@@ -405,5 +428,35 @@ int sqlite_hold_list(struct store *store, struct arena *arena, struct hold_row *
 int sqlite_event_append(struct store *store, const struct event_row *row);
 int sqlite_ledger_post(struct store *store, const struct ledger_row *row);
 int sqlite_counts(struct store *store, struct store_counts *out);
+
+/* ---- sqlite_float.c ---- */
+
+int sqlite_balance_get(struct store *store, uint32_t partner, struct str account,
+	enum ledger_book book, struct str currency, int64_t *sum_out);
+int sqlite_flow_get(struct store *store, uint32_t partner, struct str account, int64_t since_ms,
+	int64_t *taken_out, int64_t *added_out);
+int sqlite_flow_trim(struct store *store, int64_t before_ms);
+int sqlite_doubt_get(struct store *store, uint32_t partner, struct str account, int64_t *in_out,
+	int64_t *out_out);
+int sqlite_promises(struct store *store, struct arena *arena, struct promise_row *out, size_t max);
+int sqlite_observation_insert(struct store *store, const struct observation_row *row);
+int sqlite_observation_last(
+	struct store *store, uint32_t partner, struct str account, struct observation_row *out);
+int sqlite_observation_find(struct store *store, uint32_t partner, struct str account,
+	int64_t from_ms, int64_t until_ms, bool is_newest, struct observation_row *out);
+int sqlite_chore_find(struct store *store, uint32_t partner, enum outbox_kind kind,
+	struct str account, uint64_t *id_out);
+int sqlite_chores_wake(struct store *store, int64_t now_ms);
+int sqlite_reconciliation_get(struct store *store, uint32_t partner, struct str account,
+	int64_t day, struct reconciliation_row *out);
+int sqlite_reconciliation_put(struct store *store, const struct reconciliation_row *row);
+int sqlite_listing_put(struct store *store, const struct listing_row *row, int64_t since_ms);
+int sqlite_listing_of(struct store *store, uint32_t partner, uint64_t attempt, int64_t since_ms,
+	enum listing_finding *out);
+int sqlite_listing_trim(struct store *store, uint32_t partner, struct str account, int64_t day);
+int sqlite_attempts_succeeded(struct store *store, uint32_t partner, struct str account,
+	uint64_t after, uint64_t until, struct arena *arena, struct attempt_row *out, size_t max);
+/* The columns of ATTEMPT in sqlite_statements.c. */
+int attempts_read(struct query *query, struct arena *arena, struct attempt_row *out, size_t max);
 
 #endif

@@ -37,6 +37,7 @@ static void read_row(struct query *query, struct arena *arena, struct purchase_r
 	out->created_ms = query_get_i64(query);
 	out->updated_ms = query_get_i64(query);
 	out->collect_fee = query_get_i64(query);
+	out->paid_by = query_get_str(query, arena);
 }
 
 /* Steps a bound query that yields one row at most, and ends it. */
@@ -124,6 +125,7 @@ static void bind_intent(struct query *query, const struct purchase_row *row)
 	query_sealed(query, ":texts", &seal, row->texts);
 	query_i64(query, ":created_ms", row->created_ms);
 	query_i64(query, ":collect_fee", row->collect_fee);
+	query_str(query, ":paid_by", row->paid_by);
 }
 
 /* Into what limits of velocity are walked by. */

@@ -7,7 +7,7 @@
 	" payer.hash, payer.number, beneficiary.hash, beneficiary.number,"                         \
 	" q.payer_operator, q.operator, q.lang, q.face_value, q.fee, q.price, q.cost, q.currency," \
 	" q.has_collect, q.has_deliver, q.menu_hash, q.texts, q.state, q.version,"                 \
-	" q.created_ms, q.updated_ms, q.collect_fee FROM purchase q"                               \
+	" q.created_ms, q.updated_ms, q.collect_fee, q.paid_by FROM purchase q"                    \
 	" JOIN person payer ON payer.id = q.payer"                                                 \
 	" JOIN person beneficiary ON beneficiary.id = q.beneficiary"                               \
 	" WHERE q.partner = :partner "
@@ -17,7 +17,8 @@
 	"SELECT a.id, a.partner, a.purchase, a.leg, a.n, a.account, a.our_ref, a.verb, a.service," \
 	" person.hash, person.number, a.amount, a.currency, a.needs_secret, a.secret,"             \
 	" a.incarnation_made, a.state, a.version, a.owner_incarnation, a.epoch, a.body_hash,"      \
-	" a.provider_id, a.polls, a.created_ms, a.sent_ms, a.updated_ms FROM attempt a"            \
+	" a.provider_id, a.polls, a.created_ms, a.sent_ms, a.updated_ms, a.absent, a.absent_ms,"   \
+	" a.first_sent_ms FROM attempt a"                                                          \
 	" JOIN person ON person.id = a.person "
 
 /* In the order that outbox_read reads. */
@@ -25,6 +26,10 @@
 	"SELECT o.id, o.partner, o.kind, o.purchase, o.attempt, o.seq, o.due_ms, o.tries,"         \
 	" o.channel, person.hash, person.number, o.body, o.dlr FROM outbox o"                      \
 	" LEFT JOIN person ON person.id = o.person "
+
+#define OBSERVATION                                                                                \
+	"SELECT id, at_ms, source, balance, books, slack_low, slack_high FROM observation"         \
+	" WHERE partner = :partner AND account = :account"
 
 /*
  * Every statement that touches a partner's rows names the partner. Three do not: the engine asks
@@ -49,13 +54,13 @@ static const char *const texts[STATEMENTS] = {
 		"INSERT INTO purchase (id, partner, uid, ordinal, ref, channel, offer, payer,"
 		" beneficiary, payer_operator, operator, lang, face_value, fee, price, cost,"
 		" currency, has_collect, has_deliver, menu_hash, texts, state, version, created_ms,"
-		" updated_ms, collect_fee) VALUES (:id, :partner, :uid, :ordinal, :ref, :channel,"
+		" updated_ms, collect_fee, paid_by) VALUES (:id, :partner, :uid, :ordinal, :ref, :channel,"
 		" :offer, "
 		":payer,"
 		" :beneficiary, :payer_operator, :operator, :lang, :face_value, :fee, :price, "
 		":cost,"
 		" :currency, :has_collect, :has_deliver, :menu_hash, :texts, :state, :version,"
-		" :created_ms, :updated_ms, :collect_fee)",
+		" :created_ms, :updated_ms, :collect_fee, :paid_by)",
 	[ST_PURCHASE_GET] = PURCHASE "AND q.id = :id",
 	[ST_PURCHASE_BY_KEY] = PURCHASE "AND q.uid = :uid AND q.ordinal = :ordinal",
 	[ST_PURCHASE_BY_REF] = PURCHASE "AND q.ref = :ref",
@@ -80,11 +85,11 @@ static const char *const texts[STATEMENTS] = {
 		"service,"
 		" person, amount, currency, needs_secret, secret, incarnation_made, state, version,"
 		" owner_incarnation, epoch, body_hash, provider_id, polls, created_ms, sent_ms,"
-		" updated_ms) VALUES (:id, :partner, :purchase, :leg, :n, :account, :our_ref, "
+		" updated_ms, absent, absent_ms, first_sent_ms) VALUES (:id, :partner, :purchase, :leg, :n, :account, :our_ref, "
 		":verb,"
 		" :service, :person, :amount, :currency, :needs_secret, :secret, :incarnation_made,"
 		" :state, :version, :owner_incarnation, :epoch, :body_hash, :provider_id, :polls,"
-		" :created_ms, :sent_ms, :updated_ms)",
+		" :created_ms, :sent_ms, :updated_ms, :absent, :absent_ms, :first_sent_ms)",
 	[ST_ATTEMPT_GET] = ATTEMPT "WHERE a.partner = :partner AND a.id = :id",
 	[ST_ATTEMPT_BY_REF] = ATTEMPT "WHERE a.partner = :partner AND a.our_ref = :our_ref",
 	[ST_ATTEMPT_BY_PROVIDER_ID] =
@@ -116,7 +121,8 @@ static const char *const texts[STATEMENTS] = {
 		"UPDATE attempt SET state = :state, version = version + 1,"
 		" owner_incarnation = :owner_incarnation, epoch = :epoch, body_hash = :body_hash,"
 		" provider_id = :provider_id, polls = :polls, sent_ms = :sent_ms,"
-		" updated_ms = :updated_ms"
+		" updated_ms = :updated_ms, absent = :absent, absent_ms = :absent_ms,"
+		" first_sent_ms = :first_sent_ms"
 		" WHERE id = :id AND partner = :partner AND version = :version",
 
 	[ST_OUTBOX_INSERT] =
@@ -224,7 +230,8 @@ static const char *const texts[STATEMENTS] = {
 				    " ORDER BY id DESC",
 	[ST_TALLY_ADD] = "INSERT INTO tally VALUES"
 			 " (:partner, :of, :key, :span, :at - :at % :span, 1, :value)"
-			 " ON CONFLICT DO UPDATE SET count = count + 1, value = value + :value",
+			 " ON CONFLICT DO UPDATE SET count = count + 1, value = value + :value"
+			 " RETURNING count",
 	[ST_TALLY_DROP] = "DELETE FROM tally WHERE partner = :partner AND of = :of"
 			  " AND key = :key AND span_ms = :span AND start_ms < :before",
 	[ST_VELOCITY_TALLY] = "SELECT start_ms, count, value FROM tally"
@@ -240,6 +247,93 @@ static const char *const texts[STATEMENTS] = {
 	[ST_COUNT_REFUND_DUE] = "SELECT count(*) FROM purchase WHERE state = 8",
 	[ST_HOLD_LIST] = "SELECT id, partner, account, reason, since_ms FROM hold"
 			 " WHERE released_ms IS NULL ORDER BY id LIMIT :max",
+
+	[ST_BALANCE_GET] = "SELECT sum FROM balance WHERE partner = :partner AND account = :account"
+			   " AND book = :book AND currency = :currency",
+	[ST_FLOW_GET] =
+		"SELECT coalesce(sum(taken), 0), coalesce(sum(added), 0) FROM flow"
+		" WHERE partner = :partner AND account = :account AND minute >= :since / 60000",
+	[ST_FLOW_TRIM] = "DELETE FROM flow WHERE minute < :before / 60000",
+	/* Sent, and nobody can say: the books of ledger.c hold a collection's price in suspense. */
+	[ST_DOUBT_GET] =
+		"SELECT coalesce(sum(CASE a.leg WHEN 1 THEN q.price - q.collect_fee ELSE 0 END), 0),"
+		" coalesce(sum(CASE a.leg WHEN 1 THEN 0 WHEN 2 THEN q.cost ELSE q.price END), 0)"
+		" FROM attempt a JOIN purchase q ON q.id = a.purchase"
+		" WHERE (a.state < 5 OR a.state = 9 OR a.state = 10) AND a.state <> 1"
+		" AND +a.partner = :partner AND a.account = :account",
+	[ST_PROMISES] =
+		"SELECT a.partner, a.leg = 1, CASE a.leg WHEN 1 THEN q.offer ELSE a.account END,"
+		" sum(CASE a.leg WHEN 3 THEN q.price ELSE q.cost END)"
+		" FROM attempt a JOIN purchase q ON q.id = a.purchase"
+		" WHERE (a.state < 5 OR a.state = 9 OR a.state = 10)"
+		" AND (a.leg > 1 AND a.state = 1 OR a.leg = 1 AND a.state <> 10 AND q.has_deliver)"
+		" GROUP BY 1, 2, 3 UNION ALL"
+		" SELECT a.partner, 2, q.paid_by, sum(q.price)"
+		" FROM attempt a JOIN purchase q ON q.id = a.purchase"
+		" WHERE (a.state < 5 OR a.state = 9 OR a.state = 10)"
+		" AND a.leg = 2 AND q.paid_by <> '' GROUP BY 1, 3 LIMIT :max",
+	[ST_OBSERVATION_INSERT] =
+		"INSERT INTO observation (id, partner, account, at_ms, source, balance, books,"
+		" slack_low, slack_high) VALUES (:id, :partner, :account, :at_ms, :source, :balance,"
+		" :books, :slack_low, :slack_high)",
+	[ST_OBSERVATION_LAST] =
+		OBSERVATION " ORDER BY at_ms DESC, id DESC LIMIT 1",
+	[ST_OBSERVATION_NEWEST] =
+		OBSERVATION " AND source = 1 AND at_ms >= :from AND at_ms < :until"
+			    " ORDER BY at_ms DESC, id DESC LIMIT 1",
+	[ST_OBSERVATION_OLDEST] =
+		OBSERVATION " AND source = 1 AND at_ms >= :from AND at_ms < :until"
+			    " ORDER BY at_ms, id LIMIT 1",
+	[ST_CHORE_FIND] = "SELECT id FROM outbox WHERE is_done = 0 AND kind = :kind"
+			  " AND partner = :partner AND channel = :account LIMIT 1",
+	[ST_CHORES_WAKE] = "UPDATE outbox SET due_ms = :now WHERE is_done = 0 AND due_ms > :now"
+			   " AND kind BETWEEN 7 AND 8 AND tries > 0",
+	[ST_RECONCILIATION_GET] =
+		"SELECT state, page, page_mark, cursor, begun_ms, closed_ms, has_list, opening IS NOT NULL,"
+		" opening, closing, booked, difference, slack_low, slack_high, matched, late,"
+		" missing, unknown, differing FROM reconciliation"
+		" WHERE partner = :partner AND account = :account AND day = :day",
+	[ST_RECONCILIATION_PUT] =
+		"INSERT OR REPLACE INTO reconciliation (partner, account, day, state, page, page_mark, cursor,"
+		" begun_ms, closed_ms, has_list, opening, closing, booked, difference, slack_low,"
+		" slack_high, matched, late, missing, unknown, differing) VALUES (:partner,"
+		" :account, :day, :state, :page, :page_mark, :cursor, :begun_ms, :closed_ms, :has_list,"
+		" :opening, :closing, :booked, :difference, :slack_low, :slack_high, :matched,"
+		" :late, :missing, :unknown, :differing)",
+	[ST_LISTING_GET] = "SELECT finding, day, at_ms FROM listing"
+			   " WHERE partner = :partner AND account = :account AND item = :item",
+	[ST_LISTING_PUT] =
+		"INSERT INTO listing (partner, account, item, day, attempt, finding, amount, at_ms)"
+		" VALUES (:partner, :account, :item, :day, :attempt, :finding, :amount, :at_ms)"
+		" ON CONFLICT DO UPDATE SET day = excluded.day, attempt = excluded.attempt,"
+		" finding = excluded.finding, amount = excluded.amount, at_ms = excluded.at_ms",
+	[ST_LISTING_OF] = "SELECT finding FROM listing"
+			  " WHERE partner = :partner AND attempt = :attempt"
+			  " AND at_ms >= :since ORDER BY at_ms DESC LIMIT 1",
+	[ST_LISTING_TRIM] = "DELETE FROM listing WHERE partner = :partner AND account = :account"
+			    " AND day = :day AND finding = 1",
+	[ST_ATTEMPTS_SUCCEEDED] =
+		ATTEMPT "WHERE +a.partner = :partner AND a.id > :after AND a.id < :until"
+			" AND a.account = :account AND a.state = 6 ORDER BY a.id LIMIT :max",
+	[ST_BOOKS_BALANCES] = "SELECT partner, account, book, currency, sum FROM balance"
+			      " WHERE :partner IN (0, partner)"
+			      " ORDER BY partner, account, book, currency LIMIT :max",
+	[ST_BOOKS_FLOATS] =
+		"SELECT o.partner, o.account, o.at_ms, o.source, o.balance, o.books, o.slack_low,"
+		" o.slack_high FROM observation o WHERE :partner IN (0, o.partner)"
+		" AND o.id = (SELECT id FROM observation WHERE partner = o.partner"
+		" AND account = o.account ORDER BY at_ms DESC, id DESC LIMIT 1)"
+		" ORDER BY o.partner, o.account LIMIT :max",
+	[ST_BOOKS_RECONCILIATIONS] =
+		"SELECT partner, account, day, state, begun_ms, closed_ms, has_list, opening,"
+		" closing, booked, difference, slack_low, slack_high, matched, late, missing,"
+		" unknown, differing FROM reconciliation WHERE :partner IN (0, partner)"
+		" ORDER BY day DESC, partner, account LIMIT :max",
+	[ST_BOOKS_FINDINGS] =
+		"SELECT l.partner, l.account, l.day, l.item, l.finding, l.amount, q.ref, a.our_ref,"
+		" l.at_ms FROM listing l LEFT JOIN attempt a ON a.id = l.attempt"
+		" LEFT JOIN purchase q ON q.id = a.purchase WHERE :partner IN (0, l.partner)"
+		" AND l.finding > 1 ORDER BY l.at_ms DESC, l.item LIMIT :max",
 };
 
 /* The numbers above that schema.sql repeats in its partial indices. */

@@ -27,9 +27,12 @@ static int span_add(
 	bind_key(&query, key, span);
 	query_i64(&query, ":at", key->at_ms);
 	query_i64(&query, ":value", value);
-	int result = query_run(&query, NULL);
-	if (result != 0 || span->kept_ms == 0)
-		return result;
+	int result = query_step(&query);
+	bool has_begun = result == 1 && query_get_i64(&query) == 1;
+	(void)query_end(&query);
+	/* Old ones go when one begins. */
+	if (result < 0 || !has_begun || span->kept_ms == 0)
+		return result < 0 ? result : 0;
 	query = query_begin(db, ST_TALLY_DROP);
 	bind_key(&query, key, span);
 	query_i64(&query, ":before", key->at_ms - span->kept_ms);

@@ -325,6 +325,35 @@ static int check_pages(struct verifier *v)
 	return n;
 }
 
+/* What is kept as balances against what the postings add up to, either way. */
+static int check_balances(struct verifier *v)
+{
+	static const char sql[] =
+		"WITH sums AS (SELECT partner, account, book, currency, sum(debit) AS sum"
+		" FROM ledger GROUP BY 1, 2, 3, 4)"
+		" SELECT partner, account, book FROM (SELECT * FROM sums EXCEPT"
+		" SELECT partner, account, book, currency, sum FROM balance) UNION ALL"
+		" SELECT partner, account, book FROM (SELECT partner, account, book, currency, sum"
+		" FROM balance EXCEPT SELECT * FROM sums) LIMIT 1";
+	struct violation violation = {.rule = "I4"};
+	sqlite3_stmt *stmt = NULL;
+	int step = sqlite3_prepare_v2(v->db.handle, sql, -1, &stmt, NULL);
+
+	if (step == SQLITE_OK)
+		step = sqlite3_step(stmt);
+	if (step == SQLITE_ROW) {
+		(void)snprintf(violation.what, sizeof(violation.what),
+			"the balance of partner %lld, %s, book %lld is not what its postings add "
+			"up to",
+			(long long)sqlite3_column_int64(stmt, 0),
+			(const char *)sqlite3_column_text(stmt, 1),
+			(long long)sqlite3_column_int64(stmt, 2));
+		note(v, &violation);
+	}
+	(void)sqlite3_finalize(stmt);
+	return step == SQLITE_ROW || step == SQLITE_DONE ? 0 : sql_fail(v);
+}
+
 /* What SQLite finds wrong with its own file. */
 static int check_file(struct verifier *v)
 {
@@ -392,6 +421,8 @@ int store_verify(struct str dir, const struct verify_options *options, struct ve
 	rc = open_store(&v, dir);
 	if (rc == 0)
 		rc = check_pages(&v);
+	if (rc == 0 && !options->is_live)
+		rc = check_balances(&v);
 	if (rc == 0 && !options->is_live)
 		rc = check_file(&v);
 	for (int i = 0; i < LOOKS; i++)

@@ -120,7 +120,8 @@ static const unsigned ways[P_LAST + 1] = {
 			   TO(P_WRITTEN_OFF) | TO(P_DELIVERING) | TO(P_COLLECTING) |
 			   TO(P_CONFIRMED),
 	[P_WRITTEN_OFF] = TO(P_COLLECTED) | TO(P_DELIVERED) | TO(P_CANCELLED) | TO(P_REFUND_DUE) |
-			  TO(P_REFUNDED) | TO(P_REVIEW) | TO(P_CONTRADICTED) | TO(P_WRITTEN_OFF),
+			  TO(P_REFUNDED) | TO(P_REVIEW) | TO(P_CONTRADICTED) | TO(P_WRITTEN_OFF) |
+			  TO(P_EXPIRED) | TO(P_CONFIRMED) | TO(P_REFUNDING),
 };
 
 static struct v_attempt *attempt_of(struct v_purchase *p, int64_t id)

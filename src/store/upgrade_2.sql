@@ -21,9 +21,10 @@ PRAGMA writable_schema = RESET;
 DROP TRIGGER purchase_intent;
 ALTER TABLE purchase ADD COLUMN collect_fee INTEGER NOT NULL DEFAULT 0
 	CHECK (collect_fee BETWEEN 0 AND 1000000000000);
+ALTER TABLE purchase ADD COLUMN paid_by TEXT NOT NULL DEFAULT '';
 CREATE TRIGGER purchase_intent BEFORE UPDATE OF id, partner, uid, ordinal, ref, channel, offer, payer,
 	beneficiary, payer_operator, operator, lang, face_value, fee, price, cost, currency,
-	has_collect, has_deliver, menu_hash, texts, created_ms, collect_fee ON purchase
+	has_collect, has_deliver, menu_hash, texts, created_ms, collect_fee, paid_by ON purchase
 BEGIN SELECT RAISE(ABORT, 'a purchase''s intent never changes'); END;
 ALTER TABLE inbox ADD COLUMN dismissed INTEGER NOT NULL DEFAULT 0 CHECK (dismissed BETWEEN 0 AND 1);
 
@@ -31,6 +32,10 @@ ALTER TABLE meta ADD COLUMN clock_ms INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE meta ADD COLUMN boot_ms INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE meta ADD COLUMN boot_id TEXT NOT NULL DEFAULT '';
 ALTER TABLE meta ADD COLUMN frozen_id INTEGER NOT NULL DEFAULT 0;
+
+ALTER TABLE attempt ADD COLUMN absent INTEGER NOT NULL DEFAULT 0 CHECK (absent >= 0);
+ALTER TABLE attempt ADD COLUMN absent_ms INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE attempt ADD COLUMN first_sent_ms INTEGER NOT NULL DEFAULT 0;
 
 ALTER TABLE spacing ADD COLUMN keeper INTEGER NOT NULL DEFAULT 0;
 
@@ -112,6 +117,105 @@ INSERT INTO ledger (purchase, posting, line, partner, attempt, book, debit, curr
 	UNION ALL
 	SELECT purchase, posting, 2, partner, attempt, book, -gain, currency, account, at_ms FROM correction;
 DROP TABLE correction;
+
+-- What all postings add up to, kept by a trigger of the ledger in the posting's own commit, so that a balance
+-- costs one look. `account` is the provider account, or the agents' float in its own book.
+CREATE TABLE balance (
+	partner  INTEGER NOT NULL,
+	account  TEXT    NOT NULL,
+	book     INTEGER NOT NULL,
+	currency TEXT    NOT NULL,
+	sum      INTEGER NOT NULL, -- debit
+	PRIMARY KEY (partner, account, book, currency)
+) STRICT, WITHOUT ROWID;
+
+-- How fast a float runs, minute by minute; old minutes go.
+CREATE TABLE flow (
+	partner INTEGER NOT NULL,
+	account TEXT    NOT NULL,
+	minute  INTEGER NOT NULL, -- since 1970
+	taken   INTEGER NOT NULL,
+	added   INTEGER NOT NULL,
+	PRIMARY KEY (partner, account, minute)
+) STRICT, WITHOUT ROWID;
+
+-- What a provider said of a float, beside what our books said at that time.
+CREATE TABLE observation (
+	id        INTEGER PRIMARY KEY CHECK (id > 0),
+	partner   INTEGER NOT NULL CHECK (partner BETWEEN 1 AND 4294967295),
+	account   TEXT    NOT NULL CHECK (length(account) > 0),
+	at_ms     INTEGER NOT NULL,
+	source    INTEGER NOT NULL CHECK (source BETWEEN 1 AND 2), -- asked, or a refusal for lack of it
+	balance   INTEGER NOT NULL,
+	books     INTEGER NOT NULL, -- book 2 of the account
+	slack_low  INTEGER NOT NULL CHECK (slack_low >= 0), -- of the books, may not be in the balance yet
+	slack_high INTEGER NOT NULL CHECK (slack_high >= 0) -- in the balance, may not be in the books yet
+) STRICT;
+
+CREATE INDEX observation_at ON observation (partner, account, at_ms);
+
+-- One day of an account against its provider. Moves from listing to matching to closed, and begins anew
+-- when it is asked for again.
+CREATE TABLE reconciliation (
+	partner    INTEGER NOT NULL,
+	account    TEXT    NOT NULL,
+	day        INTEGER NOT NULL, -- since 1970, UTC
+	state      INTEGER NOT NULL CHECK (state BETWEEN 1 AND 6), -- enum reconciliation_state
+	page       INTEGER NOT NULL, -- of the provider's list, to be asked for next
+	page_mark  INTEGER NOT NULL, -- of the page before: a list that repeats it has ended
+	cursor     INTEGER NOT NULL, -- attempt.id up to which ours were looked for in it
+	begun_ms   INTEGER NOT NULL,
+	closed_ms  INTEGER,
+	has_list   INTEGER NOT NULL CHECK (has_list BETWEEN 0 AND 1),
+	opening    INTEGER, -- observed balances; NULL: none was
+	closing    INTEGER,
+	booked     INTEGER, -- what our books moved between the two
+	difference INTEGER, -- closing - opening - booked
+	slack_low  INTEGER, -- what was in doubt at either end explains a difference from here
+	slack_high INTEGER, -- to here
+	matched    INTEGER NOT NULL,
+	late       INTEGER NOT NULL, -- executed there, not SUCCEEDED here
+	missing    INTEGER NOT NULL, -- SUCCEEDED here, absent there
+	unknown    INTEGER NOT NULL, -- there, and nothing we know
+	differing  INTEGER NOT NULL, -- another amount or number
+	PRIMARY KEY (partner, account, day)
+) STRICT, WITHOUT ROWID;
+
+-- What a provider's list said, and what we made of it. Rows that match go when their day is closed.
+CREATE TABLE listing (
+	partner INTEGER NOT NULL,
+	account TEXT    NOT NULL,
+	item    TEXT    NOT NULL CHECK (length(item) > 0), -- the provider's id, or our reference without one
+	day     INTEGER NOT NULL,
+	attempt INTEGER, -- NULL: unknown here
+	finding INTEGER NOT NULL CHECK (finding BETWEEN 1 AND 5), -- enum listing_finding
+	amount  INTEGER NOT NULL,
+	at_ms   INTEGER NOT NULL,
+	PRIMARY KEY (partner, account, item),
+	FOREIGN KEY (partner, attempt) REFERENCES attempt (partner, id)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX listing_by_attempt ON listing (partner, attempt) WHERE attempt IS NOT NULL;
+
+CREATE TRIGGER ledger_sums AFTER INSERT ON ledger
+BEGIN
+	INSERT INTO balance (partner, account, book, currency, sum)
+		VALUES (NEW.partner, NEW.account, NEW.book, NEW.currency, NEW.debit)
+		ON CONFLICT DO UPDATE SET sum = sum + excluded.sum;
+END;
+CREATE TRIGGER ledger_flows AFTER INSERT ON ledger WHEN NEW.book = 2
+BEGIN
+	INSERT INTO flow (partner, account, minute, taken, added)
+		VALUES (NEW.partner, NEW.account, NEW.at_ms / 60000, max(-NEW.debit, 0), max(NEW.debit, 0))
+		ON CONFLICT DO UPDATE SET taken = taken + excluded.taken, added = added + excluded.added;
+END;
+CREATE TRIGGER observation_as_it_was BEFORE UPDATE ON observation
+BEGIN SELECT RAISE(ABORT, 'observations are only added to'); END;
+CREATE TRIGGER observation_stays BEFORE DELETE ON observation
+BEGIN SELECT RAISE(ABORT, 'observations are only added to'); END;
+
+INSERT INTO balance (partner, account, book, currency, sum)
+	SELECT partner, account, book, currency, sum(debit) FROM ledger GROUP BY 1, 2, 3, 4;
 
 CREATE INDEX purchase_by_beneficiary ON purchase (beneficiary);
 

@@ -37,7 +37,7 @@ class Refunds(unittest.TestCase):
 
     def test_what_is_not_delivered_goes_back(self):
         self.start()
-        self.fault(do="fail", amount=500)
+        self.fault(do="fail", amount=500, text="Numero de destination invalide")
         ref = self.world.call(MTN).buy(BUY)
         self.assertIn("Remboursé : 600 F par MTN", self.sandbox.wait_for_sms(MTN, "Remboursé")["text"])
         self.stop()
@@ -63,7 +63,7 @@ class Refunds(unittest.TestCase):
 
     def bring_to_refund(self, **settings):
         self.start(settings)
-        self.fault(do="fail", amount=500)
+        self.fault(do="fail", amount=500, text="Numero de destination invalide")
         ref = self.world.call(MTN).buy(BUY)
         self.sandbox.wait_for_sms(MTN, "pas encore livré")
         return ref
@@ -87,7 +87,7 @@ class Refunds(unittest.TestCase):
         self.world = self.enterContext(World(FAST))
         self.sandbox, self.gateway = self.world.sandbox, self.world.gateway
         self.gateway.start(crash="K12:3")
-        self.fault(do="fail", amount=500)
+        self.fault(do="fail", amount=500, text="Numero de destination invalide")
         ref = self.world.call(MTN).buy(BUY)
         self.assertTrue(self.gateway.was_killed())
         self.gateway.start()

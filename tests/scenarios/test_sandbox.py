@@ -299,7 +299,7 @@ class Xente(Case):
     def test_accounts(self):
         reply = request(self.sandbox.url + "/api/accounts", headers=self.auth)
         self.assertEqual(reply.body, '{"code":0,"message":"Account retrieved successfully","data":{"accountNumber":6,'
-                         '"name":"Enaf Tech","description":"Enaf Tech","balance":4000.00,"currency":"UGX"}}')
+                         '"name":"Enaf Tech","description":"Enaf Tech","balance":400000000.00,"currency":"UGX"}}')
         self.assertEqual(request(self.sandbox.url + "/api/accounts").status, 401)
 
     def test_faults(self):

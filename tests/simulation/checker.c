@@ -45,6 +45,7 @@ struct attempt {
 	int told; /* the state its events lead to */
 	int64_t amount;
 	bool has_row; /* something is due for it */
+	bool is_decided; /* by persons */
 };
 
 struct purchase {
@@ -182,17 +183,19 @@ static void chain(unsigned char hash[static 16], uint64_t purchase, sqlite3_stmt
 	crypto_generichash(hash, 16, text, n + strlen(cause), NULL, 0);
 }
 
-static void check_move(struct sim *s, struct purchase *p, uint64_t attempt, int from, int to)
+static void check_move(
+	struct sim *s, struct purchase *p, struct attempt *a, bool is_of_attempt, int from, int to)
 {
-	struct attempt *a = attempt != 0 ? find(p, attempt) : NULL;
-
-	if (attempt == 0) {
+	if (!is_of_attempt) {
 		if (from != p->told)
 			broken(s, p, "I1: a purchase moved from where it was not");
 		p->told = to;
 		p->was_end = p->was_end || is_end(p, to);
 		return;
 	}
+	/* What persons begin is told from its birth. */
+	if (a != NULL && from == 0 && to == READY && a->leg == 3)
+		return;
 	if (a == NULL || from != a->told)
 		broken(s, p, "I1: an attempt moved from where it was not");
 	if (from < READY || from >= ATTEMPT_END || !in(to, attempt_may[from]))
@@ -201,10 +204,16 @@ static void check_move(struct sim *s, struct purchase *p, uint64_t attempt, int 
 		a->told = to;
 }
 
+static bool is_by_persons(const char *cause)
+{
+	return strncmp(cause, "decided", 7) == 0 || strcmp(cause, "write_off") == 0;
+}
+
 static void check_events(struct sim *s, struct purchase *p)
 {
 	sqlite3_stmt *row = sim_sql(s, SQL_EVENTS, p->id);
 	unsigned char hash[16] = {0};
+	struct attempt *a;
 
 	for (int64_t seq = 1; sqlite3_step(row) == SQLITE_ROW; seq++) {
 		if (sqlite3_column_int64(row, 0) != seq)
@@ -213,8 +222,11 @@ static void check_events(struct sim *s, struct purchase *p)
 		if (sqlite3_column_bytes(row, 9) != 16 ||
 			memcmp(hash, sqlite3_column_blob(row, 9), 16) != 0)
 			broken(s, p, "I1: the hash chain is broken");
-		check_move(s, p, (uint64_t)sqlite3_column_int64(row, 2),
-			sqlite3_column_int(row, 3), sqlite3_column_int(row, 4));
+		a = find(p, (uint64_t)sqlite3_column_int64(row, 2));
+		check_move(s, p, a, sqlite3_column_int64(row, 2) != 0, sqlite3_column_int(row, 3),
+			sqlite3_column_int(row, 4));
+		if (a != NULL && is_by_persons((const char *)sqlite3_column_text(row, 8)))
+			a->is_decided = true;
 	}
 	(void)sqlite3_reset(row);
 	if (p->told != p->state)
@@ -288,15 +300,16 @@ static void check_one_alive(struct sim *s, const struct purchase *p)
 		const struct attempt *a = &p->attempts[i];
 
 		alive[a->leg] += !in(a->state, PROVEN_NOT);
-		if (a->leg != 3 && a->state != NOT_SENT && i + 1 < p->attempts_len &&
-			p->attempts[i + 1].leg == a->leg &&
-			!(a->state == CONTRADICTED && p->attempts[i + 1].state == EXPIRED))
+		/* A proof that nothing left may prove false later; persons then choose. */
+		if (a->leg != 3 && !in(a->state, BIT(NOT_SENT) | BIT(CONTRADICTED)) &&
+			!a->is_decided && i + 1 < p->attempts_len &&
+			p->attempts[i + 1].leg == a->leg)
 			broken(s, p, "I2: a leg goes on after what may have executed");
 	}
 	for (int leg = 1; leg <= 3; leg++)
 		if (alive[leg] > 1)
 			broken(s, p, "I2: two attempts of a leg may have executed");
-	if (p->leg[2] != 0 && p->has_collect &&
+	if (p->leg[2] != 0 && !in(p->leg[2], PROVEN_NOT) && p->has_collect &&
 		!in(p->leg[1], BIT(SUCCEEDED) | BIT(CONTRADICTED) | BIT(WRITTEN_OFF)))
 		broken(s, p, "I2: goods for money that is not in");
 }
@@ -442,7 +455,9 @@ static void check_truth(struct sim *s, struct purchase *p)
 		p->has_lied = p->has_lied || sent->has_lied;
 		if (sent->has_lied)
 			continue;
-		if (a->state == SUCCEEDED && (sent->done != 1 || sent->right != 1))
+		/* Persons take what was carried out for a wrong amount, too. */
+		if (a->state == SUCCEEDED &&
+			(sent->done != 1 || (sent->right != 1 && !a->is_decided)))
 			broken(s, p, "X2: SUCCEEDED, and the provider carried it out not once");
 		if (in(a->state, BIT(FAILED) | BIT(NOT_SENT) | BIT(EXPIRED)) && sent->done != 0)
 			broken(s, p, "X2: proven undone, and the provider carried it out");

@@ -716,16 +716,6 @@ void disk_image(const struct disk *from, struct disk *out, uint64_t *chance)
 		file_after_loss(f, file_beside(out, from, f), chance);
 }
 
-uint64_t disk_digest(const struct disk *d)
-{
-	uint64_t h = UINT64_C(0xcbf29ce484222325);
-
-	for (const struct file *f = d->files; f != NULL; f = f->next)
-		for (size_t i = 0; f->is_there && i < f->seen.n; i++)
-			h = (h ^ f->seen.p[i]) * UINT64_C(0x100000001B3);
-	return h;
-}
-
 bool disk_contains(const struct disk *d, const char *bytes, size_t n)
 {
 	for (const struct file *f = d->files; f != NULL; f = f->next)

@@ -57,8 +57,6 @@ void disk_copy(const struct disk *from, struct disk *out);
 /* What a power loss at this moment may leave; out is emptied before, `from` goes on. */
 void disk_image(const struct disk *from, struct disk *out, uint64_t *chance);
 
-/* A digest of every file as seen. */
-uint64_t disk_digest(const struct disk *disk);
 /* Whether the bytes occur in any file, seen or durable. */
 bool disk_contains(const struct disk *disk, const char *bytes, size_t n);
 

@@ -81,7 +81,7 @@ bool sim_strikes(struct sim *s, enum fault fault, uint32_t uid)
 /* Few faults reach deep states, many reach strange ones: each world draws its own mixture. */
 void sim_draw_faults(struct sim *s)
 {
-	static const unsigned rates[] = {0, 20, 60, 150, 400};
+	static const unsigned rates[] = {0, 15, 50, 120, 300};
 
 	s->rate = rates[sim_below(s, 0, SIM_ROWS(rates))];
 	for (int i = 0; i < FAULTS; i++)
@@ -111,6 +111,7 @@ const char *sim_fault_name(enum fault fault)
 		[FAULT_FOR_EVER] = "for_ever",
 		[FAULT_FAILED] = "failed",
 		[FAULT_TWICE] = "twice",
+		[FAULT_LATER] = "later",
 		[FAULT_IPN_LOST] = "ipn_lost",
 		[FAULT_IPN_TWICE] = "ipn_twice",
 		[FAULT_IPN_FIRST] = "ipn_first",

@@ -215,6 +215,7 @@ static void leave_store(struct sim *s)
 	s->store->ops = s->real;
 	s->store->ops->close(s->store);
 	s->store = NULL;
+	sim_of_store = NULL;
 }
 
 static bool open_store(struct sim *s)
@@ -233,6 +234,22 @@ static bool open_store(struct sim *s)
 	}
 	stand_before_store(s);
 	return true;
+}
+
+/* ---- cells of the machine ----------------------------------------------------------------------
+ */
+
+struct attempt_step __real_attempt_step(enum attempt_state state, enum attempt_event event);
+struct attempt_step __wrap_attempt_step(enum attempt_state state, enum attempt_event event);
+
+/* The linker puts it before the machine's (-Wl,--wrap): the engine looks up what it then does. */
+struct attempt_step __wrap_attempt_step(enum attempt_state state, enum attempt_event event)
+{
+	struct sim *s = sim_of_store;
+
+	if (s != NULL && state < SIM_STATES && event < SIM_EVENTS)
+		s->report->cells[state][event]++;
+	return __real_attempt_step(state, event);
 }
 
 /* ---- life and death ----------------------------------------------------------------------------
@@ -405,7 +422,7 @@ void process_step(struct sim *s)
 		disk_arm(s->disk, DISK_SOUND, 0, 0);
 		s->stops = false;
 	}
-	s->wake_ms = s->now_ms + (wait_ms > 0 ? wait_ms : SIM_TICK_MS);
+	s->wake_ms = sim_tick(s->now_ms + (wait_ms > 0 ? wait_ms : 1));
 	if (wait_ms != TAMA_EIO)
 		check_touched(s);
 	s->touched_len = wait_ms == TAMA_EIO ? s->touched_len : 0;
@@ -415,10 +432,12 @@ void process_open(struct sim *s)
 {
 	char dir[96];
 
-	if (sim_below(s, 0, 4) == 0) {
+	if (sim_below(s, 0, 6) == 0 || s->plan->images != NULL) {
 		s->report->disk_worlds++;
 		(void)snprintf(dir, sizeof(dir), "%s/world", s->shared->dir);
 		s->disk = disk_new(s->shared->disks, dir);
+		if (s->plan->images != NULL)
+			images_watch(s->plan->images, s);
 	} else if (!open_store(s))
 		return;
 	process_start(s);
@@ -432,4 +451,6 @@ void process_close(struct sim *s)
 		leave_store(s);
 	if (s->disk != NULL)
 		disk_free(&s->disk);
+	if (s->plan->images != NULL)
+		images_leave(s->plan->images);
 }

@@ -177,6 +177,19 @@ static void repeat(struct sim *s, const struct task *task, const struct order *r
 	settle_later(s, order, SIM_MINUTE);
 }
 
+/* F-D18: says that nothing ran, and carries it out all the same. */
+static void accept_later(struct sim *s, const struct task *task, const struct order *read)
+{
+	static const enum answer said[] = {ANSWER_REFUSED, ANSWER_429, ANSWER_401, ANSWER_FALSE};
+	size_t order = order_new(s, task->index, read);
+	uint32_t uid = uid_of(s, &s->orders[order]);
+
+	s->sent[s->orders[order].sent].has_lied = true;
+	s->lies++;
+	settle_later(s, order, 2 * SIM_HOUR);
+	answer(s, task, said[sim_below(s, uid, SIM_ROWS(said))], order, SIM_SECOND);
+}
+
 /* It was taken; what happens to the answer is the fault. */
 static void accept_badly(
 	struct sim *s, const struct task *task, const struct order *read, enum fault fault)
@@ -205,6 +218,31 @@ static void accept_badly(
 	if (fault != FAULT_REPLY_LOST || sim_below(s, uid, 2) == 0)
 		answer(s, task, what, order,
 			fault == FAULT_REPLY_LOST ? 45 * SIM_SECOND : SIM_SECOND);
+}
+
+/* ---- class I: an id is honoured while it is remembered -------------------------------------------
+ */
+
+#define RETENTION_MS (24 * SIM_HOUR)
+
+static struct order *honoured(struct sim *s, const struct order *read)
+{
+	for (size_t i = s->orders_len; read->is_honoured && i-- > 0;)
+		if (s->orders[i].is_honoured && strcmp(s->orders[i].ref, read->ref) == 0)
+			return &s->orders[i];
+	return NULL;
+}
+
+/* F-D20, F-D21: the same result, or "duplicate"; nothing is carried out again. */
+static void answer_again(struct sim *s, const struct task *task, const struct order *o)
+{
+	uint32_t uid = uid_of(s, o);
+	enum answer what = sim_below(s, uid, 2) ? ANSWER_STATE : ANSWER_DUPLICATE;
+
+	s->report->honoured++;
+	if (sim_strikes(s, FAULT_REPLY_LOST, uid))
+		what = ANSWER_TIMEOUT;
+	answer(s, task, what, (size_t)(o - s->orders), SIM_SECOND);
 }
 
 /* Nothing was carried out. */
@@ -249,12 +287,21 @@ void provider_arrive(struct sim *s, const struct task *task, const struct http_c
 	uint32_t uid = s->sent[s->requests[task->index].sent].press;
 	enum fault fault = FAULT_REQUEST_LOST;
 	struct order read = {.id = ""};
+	const struct order *known;
 
 	if (!speech_read(s, call, &read)) {
 		sim_break(s, &s->report->unexplained, "a provider cannot read %.*s",
 			STR_ARG(call->body));
 		return;
 	}
+	read.is_honoured = strcmp(s->requests[task->index].account, "xente-i") == 0;
+	known = honoured(s, &read);
+	if (known != NULL && s->now_ms - known->made_ms < RETENTION_MS) {
+		answer_again(s, task, known);
+		return;
+	}
+	if (known != NULL)
+		sim_break(s, &s->report->unexplained, "F-D22: sent again to who has forgotten");
 	fault += (enum fault)sim_below(s, uid, FAULTS_OF_SUBMIT - FAULT_REQUEST_LOST);
 	if (!sim_strikes(s, fault, uid))
 		fault = FAULTS;
@@ -262,6 +309,8 @@ void provider_arrive(struct sim *s, const struct task *task, const struct http_c
 		note_call(s, &read);
 	if (fault == FAULTS)
 		accept(s, task, &read);
+	else if (fault == FAULT_LATER)
+		accept_later(s, task, &read);
 	else if (is_taken(fault))
 		accept_badly(s, task, &read, fault);
 	else
@@ -321,8 +370,10 @@ static struct str path_of(
 	struct str path = str_c(o->ipn_path);
 
 	if (o->is_xente)
-		path = arena_printf(arena, "/ipn/xente-ug/%.*s",
-			STR_ARG(config_account(s->shared->config, STR("xente-ug"))->ipn_secret));
+		path = arena_printf(arena, "/ipn/%s/%.*s", s->requests[o->request].account,
+			STR_ARG(config_account(
+				s->shared->config, str_c(s->requests[o->request].account))
+					->ipn_secret));
 	else if (news == NEWS_OF_NOBODY) {
 		vault_ipn_token(s->shared->vault, str_c(nobody), token);
 		path = arena_printf(arena, "/ipn/et-ci/%s", token);

@@ -24,8 +24,8 @@
 #include "tama/limits.h"
 
 #define SIM_EPOCH INT64_C(1767225600000)
-#define SIM_TICK_MS 50 /* everything happens on this grid, so that events meet in a batch */
-#define SIM_WORLD 250 /* presses of one world: it checks them all at its end */
+#define SIM_TICK_MS 250 /* everything happens on this grid, so that events meet in a batch */
+#define SIM_WORLD 500 /* presses of one world: it checks them all at its end */
 #define SIM_TEXT 40
 #define SIM_KEY "0123456789abcdef0123456789abcdef"
 #define SIM_ROWS(table) (sizeof(table) / sizeof((table)[0]))
@@ -47,6 +47,7 @@ enum task_kind {
 	TASK_QUERY,
 	TASK_SMS,
 	TASK_RESTART,
+	TASK_PERSON,
 };
 
 struct task {
@@ -85,6 +86,7 @@ enum fault {
 	FAULT_FOR_EVER,
 	FAULT_FAILED,
 	FAULT_TWICE,
+	FAULT_LATER,
 	FAULTS_OF_SUBMIT,
 	FAULT_IPN_LOST = FAULTS_OF_SUBMIT,
 	FAULT_IPN_TWICE,
@@ -132,6 +134,8 @@ struct sim_plan {
 	const struct strokes *only; /* NULL: every stroke that chance wants */
 	struct strokes *struck; /* where those of the world are put; NULL: nowhere */
 	enum sim_mutant mutant;
+	struct image_run *images; /* to be taken of the world's disk; NULL: none */
+	uint32_t told; /* press whose history is printed at the end; 0: none */
 };
 
 /* ---- things ------------------------------------------------------------------------------------
@@ -174,6 +178,7 @@ struct order {
 	char id[SIM_TEXT], ref[SIM_TEXT], number[SIM_TEXT], service[SIM_TEXT];
 	char ipn_path[160]; /* EasyTransfert: given with the request */
 	bool is_xente, is_payout;
+	bool is_honoured; /* class I: its id is known for a while */
 	int64_t amount, asked;
 	enum order_state state;
 	size_t request; /* the simulator's knowledge, not the provider's */
@@ -205,14 +210,16 @@ struct call {
 /* ---- the world ---------------------------------------------------------------------------------
  */
 
-#define SIM_CELLS (16 * 24)
+#define SIM_STATES 16
+#define SIM_EVENTS 16
 
 struct sim_report {
 	uint64_t worlds, purchases, faulted, reviews, refunds, steps, events, crashes, executions,
-		checks, disk_worlds, power_losses;
+		checks, disk_worlds, power_losses, decisions,
+		honoured;
 	uint64_t faults[FAULTS];
 	uint64_t states[32]; /* purchases at the end */
-	uint64_t cells[SIM_CELLS]; /* (state, event) of the machine: sim_cell */
+	uint64_t cells[SIM_STATES][SIM_EVENTS]; /* of the machine, looked up: twice where it moves */
 	uint64_t trace; /* of all worlds, in any order; the same seed gives the same */
 	uint64_t lost, doubled, unexplained; /* what the checkers counted; any ends the run */
 	uint64_t broken_world, broken_presses; /* the seed and size of the first that broke */
@@ -305,11 +312,16 @@ struct sim_run {
 	const struct sim_plan *plan; /* NULL: nothing is held back */
 };
 
-/* Worlds until there were so many presses; the first has the seed itself, so that a world that
- * broke is run again by its own. False when something broke. */
+/*
+ * Worlds of so many presses at most until this process has its share of the purchases. The first
+ * has the seed itself, so that a world that broke is run again by its own. False when something
+ * broke.
+ */
 bool sim_run(const struct sim_shared *shared, const struct sim_run *run, struct sim_report *out);
 void sim_report_add(struct sim_report *to, const struct sim_report *from);
 
+/* The next moment on the grid, not before that one. */
+int64_t sim_tick(int64_t at_ms);
 void sim_later(struct sim *s, int64_t in_ms, struct task task);
 void sim_trace(struct sim *s, uint64_t a, uint64_t b);
 /* Notes the first thing that broke. */
@@ -404,6 +416,7 @@ enum answer {
 	ANSWER_OTHER, /* of another order */
 	ANSWER_FAILED,
 	ANSWER_DUPLICATE,
+	ANSWER_FALSE, /* FAILED, and it is not */
 };
 
 enum news {
@@ -427,6 +440,12 @@ bool provider_ipn_is_truth(const struct sim *s, const struct task *task);
 /* A login's answer. */
 struct str provider_login(struct sim *s, const struct http_call *call, struct arena *arena);
 
+/* ---- person.c ---- */
+
+/* Two users go through what waits for them. */
+void person_looks(struct sim *s);
+void person_answered(struct sim *s, const struct engine_event *event, size_t user);
+
 /* ---- speech.c ---- */
 
 /* Reads a money request; false when its bytes are not as documented. */
@@ -449,6 +468,10 @@ void check_execution(struct sim *s, const struct order *order);
 void check_departure(struct sim *s, const struct request *r);
 /* Right after a process came up again. */
 void check_restart(struct sim *s);
+/* What a loss of power left: whole, and all that was acknowledged is there. */
+void check_image(struct sim *s);
+/* The history of one press's purchase, for a person who looks at a failure. */
+void check_tell(struct sim *s, uint32_t uid, FILE *out);
 /* When faults have stopped and 48 hours have passed. */
 void check_end(struct sim *s);
 
@@ -461,11 +484,14 @@ size_t sim_shrink(const struct sim_shared *shared, uint64_t world, size_t presse
 /* ---- images.c ---- */
 
 struct image_report {
-	uint64_t images, purchases, ipns;
+	uint64_t worlds, images, twice, purchases;
 	char broken[200];
 };
-/* Buys on a disk, and opens what each power loss on the way may leave. */
+
+/* Plays worlds on the disk, and opens what power losses on the way may leave. */
 bool sim_images(const struct sim_shared *shared, uint64_t seed, uint64_t images,
 	struct image_report *out);
+void images_watch(struct image_run *run, struct sim *s);
+void images_leave(struct image_run *run);
 
 #endif

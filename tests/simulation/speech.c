@@ -202,6 +202,7 @@ static const struct transfer transfers[] = {
 	[ANSWER_OTHER] = {TRANSFER_COMPLETE, 300, 200},
 	[ANSWER_FAILED] = {TRANSFER_COMPLETE, 300, 200},
 	[ANSWER_DUPLICATE] = {TRANSFER_COMPLETE, 300, 400},
+	[ANSWER_FALSE] = {TRANSFER_COMPLETE, 300, 200},
 };
 
 static bool is_xente(const struct sim *s, const struct task *task)
@@ -217,10 +218,10 @@ static struct str say_error(const struct sim *s, const struct task *task)
 	switch (task->what) {
 	case ANSWER_REFUSED:
 		return xente ? STR("{\"code\":4001,\"message\":\"Insufficient funds\"}")
-			     : STR("{\"error\":\"Solde insuffisant\"}");
+			     : STR("{\"error\":\"Numero de destination invalide\"}");
 	case ANSWER_FAILED:
 		return xente ? STR("{\"code\":4002,\"message\":\"Not now\"}")
-			     : STR("{\"state\":\"FAILED\",\"error\":\"Solde insuffisant\"}");
+			     : STR("{\"state\":\"FAILED\",\"error\":\"Numero de destination invalide\"}");
 	case ANSWER_DUPLICATE:
 		return STR("{\"code\":400,\"message\":\"Duplicate RequestId\"}");
 	case ANSWER_401:
@@ -255,6 +256,8 @@ static struct str say_order(struct sim *s, const struct task *task, const struct
 	case ANSWER_PENDING:
 		return say(s, o, o->is_xente ? "PROCESSING" : "PENDING1", o->amount, is_query,
 			arena);
+	case ANSWER_FALSE:
+		return say(s, o, "FAILED", o->amount, is_query, arena);
 	case ANSWER_WRONG:
 		return say(s, o, word_of(o, is_query), o->amount + 700, is_query, arena);
 	case ANSWER_OTHER:
@@ -277,7 +280,8 @@ struct answer_bytes speech_answer(struct sim *s, const struct task *task, const 
 
 	if (task->what == ANSWER_GARBAGE)
 		out.body = garbage(s, uid, arena);
-	else if (order != NULL && (task->what >= ANSWER_PENDING || task->what == ANSWER_CUT ||
+	else if (order != NULL && task->what != ANSWER_DUPLICATE &&
+		 (task->what >= ANSWER_PENDING || task->what == ANSWER_CUT ||
 					  task->what == ANSWER_CUT_WHOLE))
 		out.body = say_order(s, task, order, is_query, arena);
 	else

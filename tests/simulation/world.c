@@ -66,9 +66,14 @@ static void push_task(struct sim *s, struct task task)
 	s->heap[at] = task;
 }
 
+int64_t sim_tick(int64_t at_ms)
+{
+	return (at_ms + SIM_TICK_MS - 1) / SIM_TICK_MS * SIM_TICK_MS;
+}
+
 void sim_later(struct sim *s, int64_t in_ms, struct task task)
 {
-	task.at_ms = (s->now_ms + in_ms + SIM_TICK_MS) / SIM_TICK_MS * SIM_TICK_MS;
+	task.at_ms = sim_tick(s->now_ms + in_ms + 1);
 	push_task(s, task);
 }
 
@@ -157,8 +162,13 @@ static void buy_done(struct sim *s, struct engine_event *event, size_t index)
 		p->was_in_doubt = p->was_in_doubt || event->outcome == ENGINE_IN_DOUBT;
 		p->is_refused = event->outcome == ENGINE_NOT_DONE;
 		press_again(s, index);
-	} else
+	} else {
 		p->is_refused = true;
+		/* Out of service just now: people try again, for a while. */
+		if (event->outcome == ENGINE_CLOSED && p->tries < 6)
+			sim_later(s, SIM_MINUTE + (int64_t)sim_below(s, p->uid, 10 * SIM_MINUTE),
+				(struct task){.kind = TASK_BUY, .index = index});
+	}
 }
 
 static void ipn_done(struct sim *s, struct engine_event *event, struct sim_event *se)
@@ -190,6 +200,8 @@ static void event_done(struct engine_event *event)
 		buy_done(s, event, se->index);
 	if (event->kind == ENGINE_IPN)
 		ipn_done(s, event, se);
+	if (event->kind == ENGINE_DECISION && !process_is_dying(s))
+		person_answered(s, event, se->index);
 	event_free(event);
 }
 
@@ -251,8 +263,8 @@ static const struct operator_cfg *operator_of(const struct sim *s, const struct 
 
 static void draw_press(struct sim *s, struct press *p, uint32_t uid)
 {
-	static const char *const offers[] = {"ci-airtime", "ci-airtime", "ci-payment",
-		"agent-airtime", "ug-airtime", "ug-airtime"};
+	static const char *const offers[] = {"ci-airtime", "ci-refund", "ci-refund", "ci-payment",
+		"agent-airtime", "ug-airtime", "ug-refund", "ui-airtime"};
 	static const char *const prefixes[] = {"01", "05", "07"};
 	uint64_t state = s->seed ^ (uint64_t)uid << 32;
 	/* One in twenty is somebody who was here already: the pause is met. */
@@ -283,7 +295,7 @@ static struct buy_intent *make_intent(struct sim *s, const struct press *p, stru
 		.face_value = 500,
 		.ref = arena_printf(arena, "R%07u", (unsigned)p->uid),
 		.texts = {STR_INIT("delivered"), STR_INIT("cancelled"), STR_INIT("expired"),
-			STR_INIT("refund due"), STR_INIT("progress")},
+			STR_INIT("refund due"), STR_INIT("progress"), STR_INIT("refunded")},
 		/* A handle of this life: the wire knows what it stands for. */
 		.secret = p->otp[0] != '\0' ? p->uid : 0,
 	};
@@ -342,6 +354,9 @@ static void run_task(struct sim *s, const struct task *task)
 	case TASK_RESTART:
 		process_start(s);
 		break;
+	case TASK_PERSON:
+		person_looks(s);
+		break;
 	case TASK_PREPARED:
 	case TASK_GO:
 	case TASK_ARRIVE:
@@ -398,6 +413,10 @@ static void play(struct sim *s, int64_t until_ms)
 	s->now_ms = until_ms;
 }
 
+/* When persons look; the last time soon enough for what they start to end. */
+static const int64_t nights_ms[] = {
+	SIM_HOUR, 8 * SIM_HOUR, 9 * SIM_HOUR, 26 * SIM_HOUR, 27 * SIM_HOUR};
+
 static void open_world(struct sim *s, size_t presses)
 {
 	s->process_chance = s->seed ^ UINT64_C(0x70726f63657373);
@@ -414,6 +433,8 @@ static void open_world(struct sim *s, size_t presses)
 		sim_later(s, (int64_t)sim_below(s, s->presses[i].uid, presses * 80),
 			(struct task){.kind = TASK_BUY, .index = i});
 	}
+	for (size_t i = 0; i < SIM_ROWS(nights_ms); i++)
+		sim_later(s, nights_ms[i], (struct task){.kind = TASK_PERSON});
 	process_open(s);
 }
 
@@ -482,6 +503,8 @@ void sim_world(const struct sim_shared *shared, const struct sim_plan *plan, uin
 	play(s, SIM_EPOCH + END_MS);
 	if (report->broken[0] == '\0')
 		check_end(s);
+	if (s->plan->told != 0 && s->is_up)
+		check_tell(s, s->plan->told, stdout);
 	report->worlds++;
 	report->trace += s->trace;
 	close_world(s);
@@ -504,15 +527,14 @@ void sim_report_add(struct sim_report *to, const struct sim_report *from)
 
 bool sim_run(const struct sim_shared *shared, const struct sim_run *run, struct sim_report *out)
 {
-	uint64_t chance = run->seed, seed = run->seed, left = run->purchases;
+	size_t presses = run->purchases < SIM_WORLD ? (size_t)run->purchases : SIM_WORLD;
+	uint64_t chance = run->seed, seed = run->seed;
 
 	memset(out, 0, sizeof(*out));
-	for (unsigned i = 0; left > 0 && out->broken[0] == '\0'; i++) {
-		size_t presses = left < SIM_WORLD ? (size_t)left : SIM_WORLD;
-
+	for (unsigned i = 0; out->purchases * run->jobs < run->purchases && out->broken[0] == '\0';
+		i++) {
 		if (i % run->jobs == run->job)
 			sim_world(shared, run->plan, seed, presses, out);
-		left -= presses;
 		seed = sim_mix(&chance);
 	}
 	return out->broken[0] == '\0';

@@ -1,5 +1,6 @@
--- What the engine's tests and the simulation sell: two partners, both kinds of provider, offers of all
--- three shapes. Nothing here is ever called: the world around the engine is played by the tests.
+-- What the simulation sells: a provider that takes an IPN address with each request and wants pauses, one
+-- whose IPNs are hints that a query confirms, and the same once more as one that honours ids; offers of all
+-- shapes. Nothing here is ever called: tests/simulation plays the other side.
 
 gateway {
   data = "data",
@@ -34,7 +35,6 @@ operator "mtn-ug" {
 }
 
 partner "one" { id = 1, title = "One" }
-partner "two" { id = 2, title = "Two" }
 
 local function easytransfert(name, partner)
   account(name) {
@@ -50,22 +50,26 @@ local function easytransfert(name, partner)
 end
 
 easytransfert("et-ci", "one")
-easytransfert("et-two", "two")
 
-account "xente-ug" {
-  partner = "one",
-  provider = "xente",
-  base_url = "http://127.0.0.1:9090/api",
-  ipn_base = "http://127.0.0.1:8080",
-  fields = {
-    app_key = demo_secret "demo-app-key",
-    app_password = demo_secret "demo-app-password",
-    user_id = "demo-user",
-  },
-  currency = "UGX",
-  ipn_secret = demo_secret "demo-ipn-secret-xente-ug",
-  polls = { "150s", "10m", "1h", "4h", "12h" },
-}
+local function xente(name)
+  account(name) {
+    partner = "one",
+    provider = "xente",
+    base_url = "http://127.0.0.1:9090/api",
+    ipn_base = "http://127.0.0.1:8080",
+    fields = {
+      app_key = demo_secret "demo-app-key",
+      app_password = demo_secret "demo-app-password",
+      user_id = "demo-user",
+    },
+    currency = "UGX",
+    ipn_secret = demo_secret("demo-ipn-secret-of-" .. name),
+    polls = { "150s", "10m", "1h", "4h", "12h" },
+  }
+end
+
+xente "xente-ug"
+xente "xente-i"
 
 local cashout = { ["orange-ci"] = "125", ["mtn-ci"] = "121", ["moov-ci"] = "123" }
 local airtime = { ["orange-ci"] = "225", ["mtn-ci"] = "221", ["moov-ci"] = "223" }
@@ -83,6 +87,23 @@ offer "ci-airtime" {
   deliver = { account = "et-ci", verb = "airtime", services = airtime },
 }
 
+-- The same, and what was collected can go back by the machine.
+offer "ci-refund" {
+  partner = "one",
+  kind = "refundable",
+  country = "CI",
+  amount = amounts,
+  fee = { flat = 100, permille = 0, step = 100 },
+  cost_permille = 20,
+  collect = { account = "et-ci", verb = "cashout", services = cashout },
+  deliver = { account = "et-ci", verb = "airtime", services = airtime },
+  refund = {
+    account = "et-ci",
+    verb = "cashin",
+    services = { ["orange-ci"] = "126", ["mtn-ci"] = "122", ["moov-ci"] = "124" },
+  },
+}
+
 offer "ci-payment" {
   partner = "one",
   kind = "payment",
@@ -90,6 +111,8 @@ offer "ci-payment" {
   amount = amounts,
   collect = { account = "et-ci", verb = "cashout", services = cashout },
 }
+
+float "agents" { partner = "one", currency = "XOF", opening = 1000000000 }
 
 offer "agent-airtime" {
   partner = "one",
@@ -110,16 +133,29 @@ offer "ug-airtime" {
   deliver = { account = "xente-ug", verb = "airtime", services = { ["mtn-ug"] = "AIR/AIR" } },
 }
 
-offer "two-payment" {
-  partner = "two",
-  kind = "payment",
-  country = "CI",
+offer "ug-refund" {
+  partner = "one",
+  kind = "refundable",
+  country = "UG",
   amount = amounts,
-  collect = { account = "et-two", verb = "cashout", services = cashout },
+  collect = { account = "xente-ug", verb = "collection", services = { ["mtn-ug"] = "MM/MM" } },
+  deliver = { account = "xente-ug", verb = "airtime", services = { ["mtn-ug"] = "AIR/AIR" } },
+  refund = { account = "xente-ug", verb = "payout", services = { ["mtn-ug"] = "OUT/OUT" } },
+}
+
+offer "ui-airtime" {
+  partner = "one",
+  kind = "honoured",
+  country = "UG",
+  amount = amounts,
+  fee = { flat = 0, permille = 30, step = 1 },
+  cost_permille = 40,
+  collect = { account = "xente-i", verb = "collection", services = { ["mtn-ug"] = "MM/MM" } },
+  deliver = { account = "xente-i", verb = "airtime", services = { ["mtn-ug"] = "AIR/AIR" } },
+  refund = { account = "xente-i", verb = "payout", services = { ["mtn-ug"] = "OUT/OUT" } },
 }
 
 service "one" { partner = "one", dir = "../../menus/airtime" }
-service "two" { partner = "two", dir = "../../menus/airtime" }
 
 local function sms(name, partner, country)
   channel(name) {
@@ -142,4 +178,3 @@ end
 
 sms("sms-ci", "one", "CI")
 sms("sms-ug", "one", "UG")
-sms("sms-two", "two", "CI")

@@ -80,6 +80,9 @@ static const struct fx_rule FX_RULES[] = {
 	{"I4 postings balance",
 		"SELECT count(*) FROM (SELECT 1 FROM ledger l JOIN purchase q ON q.id = l.purchase"
 		" WHERE" FX_ONE "GROUP BY l.purchase, posting HAVING sum(debit) <> 0)"},
+	{"I4 balances are what the postings add up to",
+		"SELECT count(*) FROM (SELECT partner, account, book, currency, sum(debit)"
+		" FROM ledger WHERE ?1 = ?1 GROUP BY 1, 2, 3, 4 EXCEPT SELECT * FROM balance)"},
 	{"I5 suspense holds what is in doubt and nothing else",
 		"SELECT count(*) FROM " FX_LEGS
 		"WHERE " FX_BOOK("4") " <> " FX_IN_DOUBT("c") " * price + " FX_IN_DOUBT(

@@ -22,6 +22,7 @@ enum said_kind {
 	SAID_QUERY,
 	SAID_SMS,
 	SAID_ALARM,
+	SAID_ACCOUNT, /* text: account, "balance" or "list PAGE"; id: the day */
 };
 
 struct said {
@@ -231,13 +232,23 @@ static inline void rig_alarm(void *ctx, const char *what, struct str ref, const 
 	said->in_commit = false; /* the one about the commit itself comes from within */
 }
 
+static inline bool rig_ask_account(void *ctx, const struct wire_account *ask)
+{
+	struct said *said = rig_said(ctx, SAID_ACCOUNT, (uint64_t)ask->day);
+
+	said->partner = ask->partner;
+	(void)snprintf(said->text, sizeof(said->text), "%.*s %s %u", STR_ARG(ask->account),
+		ask->call == PROVIDER_BALANCE ? "balance" : "list", ask->page);
+	return true;
+}
+
 /* ---- life --------------------------------------------------------------------------------------
  */
 
 static inline void rig_boot_engine(struct rig *r)
 {
 	const struct engine_world world = {r, rig_wall, rig_boot, rig_random, rig_prepare, rig_go,
-		rig_drop, rig_query, rig_sms, rig_alarm};
+		rig_drop, rig_query, rig_sms, rig_alarm, rig_ask_account};
 
 	assert_int_equal(engine_new(&world, r->fx.store, r->fx.config, &r->engine, NULL), 0);
 }

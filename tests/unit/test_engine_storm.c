@@ -184,7 +184,8 @@ static void check_by_verify(struct rig *r)
 
 static void nothing_breaks_by_chance(void **state)
 {
-	static const char *const offers[] = {"ci-refund", "ci-airtime", "ci-payment", "ci-refund"};
+	static const char *const offers[] = {
+		"ci-refund", "ug-refund", "ci-payment", "ci-refund", "ci-airtime"};
 	unsigned seen[PURCHASE_STATES] = {0};
 	void *own = *state;
 
@@ -194,7 +195,10 @@ static void nothing_breaks_by_chance(void **state)
 		*state = own;
 		r->chance = storm + 1;
 		r->is_lax = true;
-		assert_int_equal(rig_buy(r, offers[storm % 4], MOOV, MOOV2, 1), ENGINE_DONE);
+		const char *offer = offers[storm % ROWS(offers)];
+		bool is_ug = offer[0] == 'u';
+		assert_int_equal(
+			rig_buy(r, offer, is_ug ? UG : MOOV, is_ug ? UG : MOOV2, 1), ENGINE_DONE);
 		for (unsigned i = 0; i < STEPS; i++) {
 			const char *broken;
 

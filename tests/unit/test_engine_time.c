@@ -133,6 +133,25 @@ static void not_found_proves_nothing(void **state)
 	assert_int_equal(rig_attempt(r, 0).n, 1);
 }
 
+/* 2.5, class N: however often it says so, the request may be on its way still. */
+static void not_found_sends_nothing_again(void **state)
+{
+	struct rig *r = *state;
+
+	(void)rig_buy(r, "ci-payment", MOOV, MOOV, 1);
+	struct attempt_row a = rig_send(r);
+	rig_broken(r, &a, TRANSFER_TIMEOUT, 100);
+	rig_forget(r);
+	for (int i = 0; i < 5; i++) {
+		rig_post_result(r, &a, PROVIDER_STATUS, NULL, NULL)->transfer.status = 404;
+		rig_step(r);
+		rig_wait(r, HOUR);
+	}
+	assert_int_equal(rig_attempt(r, 0).state, ATTEMPT_UNKNOWN);
+	assert_int_equal(rig_attempt(r, 0).n, 1);
+	assert_int_equal(rig_count(r, SAID_PREPARE, NULL), 0);
+}
+
 /* The provider's pause holds for queries too, between themselves and against other purchases. */
 static void queries_keep_the_pause(void **state)
 {
@@ -537,6 +556,7 @@ int main(void)
 		RIG_TEST(a_late_success_closes_a_review),
 		RIG_TEST(a_status_failure_in_review_is_only_a_proposal),
 		RIG_TEST(not_found_proves_nothing),
+		RIG_TEST(not_found_sends_nothing_again),
 		RIG_TEST(queries_keep_the_pause),
 		RIG_TEST(a_long_sleep_wakes_to_query_and_deadline_at_once),
 		RIG_TEST(progress_is_told_once_and_only_while_it_lasts),

@@ -1,11 +1,14 @@
 /*
- * The simulation (tests/simulation/sim.h). Without arguments: the tests below. Else, as
- * `make simulate` does:
+ * The simulation (tests/simulation/sim.h). Without arguments: the tests below, run from the top of
+ * the tree. Else, as `make simulate` does:
  *
- *   test_simulation SEED PURCHASES   so many purchases from a seed, and a page of figures
- *   test_simulation --shrink SEED N  the smallest list of faults that still breaks that world
- *   test_simulation --trace          what tests/simulation/trace.txt should hold now
- *   test_simulation --cells ...      as the first, and the cells of the machine hit under 100 times
+ *   test_simulation [--cells] SEED PURCHASES   so many purchases from a seed, and a page of figures;
+ *                                              --cells: which of the machine's were seldom met
+ *   test_simulation --shrink SEED PRESSES      the fewest faults that still break that world
+ *   test_simulation --tell SEED PRESSES PRESS  that world, and what became of one press
+ *   test_simulation --trace                    what tests/simulation/trace.txt should hold now
+ *
+ * TAMA_SIM_PURCHASES lowers the number of the test that runs a million; under a sanitizer it is low.
  */
 #include "../simulation/sim.h"
 
@@ -16,6 +19,9 @@
 #include <unistd.h>
 
 #define JOBS 2
+#define TRACES "tests/simulation/trace.txt"
+#define REGRESS "tests/simulation/regress.txt"
+#define MILLION 1000000
 
 static struct sim_shared shared;
 
@@ -25,6 +31,11 @@ static double seconds(void)
 
 	(void)clock_gettime(CLOCK_MONOTONIC, &ts);
 	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
+}
+
+static unsigned long long big(uint64_t n)
+{
+	return n;
 }
 
 /* ---- two processes, each with every other world ------------------------------------------------
@@ -38,31 +49,29 @@ static void run_job(int out, const struct sim_run *run)
 	sim_load(&mine);
 	(void)sim_run(&mine, run, &report);
 	sim_unload(&mine);
-	if (write(out, &report, sizeof(report)) != (ssize_t)sizeof(report))
-		_exit(1);
-	_exit(0);
+	_exit(write(out, &report, sizeof(report)) == (ssize_t)sizeof(report) ? 0 : 1);
 }
 
 static bool take_report(int from, pid_t child, struct sim_report *total)
 {
 	struct sim_report report;
 	size_t n = 0;
+	ssize_t got = 1;
 	int status = 0;
 
-	while (n < sizeof(report)) {
-		ssize_t got = read(from, (char *)&report + n, sizeof(report) - n);
-
-		if (got <= 0)
-			break;
-		n += (size_t)got;
+	while (n < sizeof(report) && got > 0) {
+		got = read(from, (char *)&report + n, sizeof(report) - n);
+		n += got > 0 ? (size_t)got : 0;
 	}
+	(void)close(from);
 	(void)waitpid(child, &status, 0);
-	if (n == sizeof(report) && status == 0)
-		sim_report_add(total, &report);
-	return n == sizeof(report) && status == 0;
+	if (n < sizeof(report) || status != 0)
+		return false;
+	sim_report_add(total, &report);
+	return true;
 }
 
-/* False when a child died: what it found is then unknown. */
+/* False when a process died: what it found is then unknown. */
 static bool run_jobs(uint64_t seed, uint64_t purchases, struct sim_report *total)
 {
 	int from[JOBS][2];
@@ -79,10 +88,8 @@ static bool run_jobs(uint64_t seed, uint64_t purchases, struct sim_report *total
 			run_job(from[i][1], &run);
 		(void)close(from[i][1]);
 	}
-	for (unsigned i = 0; i < JOBS; i++) {
+	for (unsigned i = 0; i < JOBS; i++)
 		is_whole = take_report(from[i][0], children[i], total) && is_whole;
-		(void)close(from[i][0]);
-	}
 	return is_whole;
 }
 
@@ -91,83 +98,255 @@ static bool run_jobs(uint64_t seed, uint64_t purchases, struct sim_report *total
 
 static void print_broken(const struct sim_report *r)
 {
-	printf("seed %llu\nbroken: %s\n", (unsigned long long)r->broken_world, r->broken);
-	printf("again:  make simulate SEED=%llu PURCHASES=%llu\n",
-		(unsigned long long)r->broken_world, (unsigned long long)r->broken_presses);
+	printf("seed %llu: %s\n", big(r->broken_world), r->broken);
+	printf("again:   make simulate SEED=%llu PURCHASES=%llu\n", big(r->broken_world),
+		big(r->broken_presses));
+	printf("smaller: build/test/unit/test_simulation --shrink %llu %llu\n",
+		big(r->broken_world), big(r->broken_presses));
 }
 
-static void print_page(const struct sim_report *r, double took)
+static void print_counts(const struct sim_report *r)
 {
-	printf("worlds %llu (%llu on the disk, %llu power losses) steps %llu events %llu crashes"
-	       " %llu executions %llu checks %llu\n",
-		(unsigned long long)r->worlds, (unsigned long long)r->disk_worlds,
-		(unsigned long long)r->power_losses, (unsigned long long)r->steps,
-		(unsigned long long)r->events, (unsigned long long)r->crashes,
-		(unsigned long long)r->executions, (unsigned long long)r->checks);
+	printf("steps %llu events %llu checks %llu executions %llu crashes %llu on_disk %llu "
+	       "power_losses %llu decisions %llu\n",
+		big(r->steps), big(r->events), big(r->checks), big(r->executions), big(r->crashes),
+		big(r->disk_worlds), big(r->power_losses), big(r->decisions));
+	for (int i = 0; i < FAULTS; i++)
+		printf("%s %llu%s", sim_fault_name((enum fault)i), big(r->faults[i]),
+			i % 8 == 7 || i == FAULTS - 1 ? "\n" : ", ");
 	for (int i = PURCHASE_CONFIRMED; i < PURCHASE_STATES; i++)
 		if (r->states[i] > 0)
 			printf("%s %llu\n", purchase_state_name((enum purchase_state)i),
-				(unsigned long long)r->states[i]);
-	for (int i = 0; i < FAULTS; i++)
-		printf("%s %llu%s", sim_fault_name((enum fault)i), (unsigned long long)r->faults[i],
-			i % 8 == 7 || i == FAULTS - 1 ? "\n" : ", ");
-	for (int i = 0; r->broken[0] && i < FAULTS; i++) if (r->faults[i] && getenv("DBG")) printf("  %s %d\n", sim_fault_name(i), (int)r->faults[i]);
-	printf("trace %016llx\n", (unsigned long long)r->trace);
-	printf("purchases %llu\n", (unsigned long long)r->purchases);
-	printf("faulted_share %.4f\n", (double)r->faulted / (double)r->purchases);
-	printf("lost %llu\ndouble %llu\nunexplained %llu\n", (unsigned long long)r->lost,
-		(unsigned long long)r->doubled, (unsigned long long)r->unexplained);
-	printf("review_share %.6f\n", (double)r->reviews / (double)r->purchases);
-	printf("seeds %llu\n", (unsigned long long)r->worlds);
-	printf("purchases_per_s %.0f\n", (double)r->purchases / took);
+				big(r->states[i]));
+	printf("trace %016llx\n", big(r->trace));
 }
 
-static int simulate(uint64_t seed, uint64_t purchases)
+static double share(uint64_t part, uint64_t whole)
+{
+	return whole > 0 ? (double)part / (double)whole : 0;
+}
+
+static void print_end(const struct sim_report *r, const char *before, double took)
+{
+	printf("%spurchases %llu\n", before, big(r->purchases));
+	printf("%sfaulted_share %.4f\n", before, share(r->faulted, r->purchases));
+	printf("%slost %llu\n", before, big(r->lost));
+	printf("%sdouble %llu\n", before, big(r->doubled));
+	printf("%sunexplained %llu\n", before, big(r->unexplained));
+	printf("%sreview_share %.6f\n", before, share(r->reviews, r->purchases));
+	printf("%sseeds %llu\n", before, big(r->worlds));
+	printf("%spurchases_per_s %.0f\n", before, (double)r->purchases / took);
+}
+
+/* Which were met, but fewer than a hundred times. */
+static size_t print_cells(const struct sim_report *r, FILE *out)
+{
+	size_t few = 0;
+
+	for (int s = ATTEMPT_READY; s < ATTEMPT_STATES; s++)
+		for (int e = 0; e < ATTEMPT_EVENTS; e++)
+			if (r->cells[s][e] > 0 && r->cells[s][e] < 200) {
+				(void)fprintf(out, "cell %s %s %llu\n",
+					attempt_state_name((enum attempt_state)s),
+					attempt_event_name((enum attempt_event)e),
+					big(r->cells[s][e]));
+				few++;
+			}
+	return few;
+}
+
+static int simulate(uint64_t seed, uint64_t purchases, bool wants_cells)
 {
 	struct sim_report r;
 	double begin = seconds();
 
 	if (!run_jobs(seed, purchases, &r)) {
-		printf("seed %llu: a process died\n", (unsigned long long)seed);
+		printf("seed %llu: a process died\n", big(seed));
 		return 1;
 	}
+	print_counts(&r);
 	if (r.broken[0] != '\0')
 		print_broken(&r);
-	print_page(&r, seconds() - begin);
+	if (wants_cells)
+		(void)print_cells(&r, stderr);
+	print_end(&r, "", seconds() - begin);
 	return r.broken[0] != '\0';
 }
 
-/* ---- tests -------------------------------------------------------------------------------------
+/* ---- seeds in files ----------------------------------------------------------------------------
  */
 
 static void run_seed(uint64_t seed, uint64_t purchases, struct sim_report *report)
 {
 	const struct sim_run run = {seed, purchases, 0, 1, NULL};
 
-	if (!sim_run(&shared, &run, report))
-		fail_msg("seed %llu: %s", (unsigned long long)report->broken_world, report->broken);
+	if (sim_run(&shared, &run, report))
+		return;
+	print_broken(report);
+	fail_msg("seed %llu: %s", big(report->broken_world), report->broken);
 }
 
-static void fixed_seeds_hold(void **state)
+/* Lines of a seed and a number of presses; calls back with what stands behind them. */
+static unsigned for_seeds(
+	const char *path, void (*each)(uint64_t seed, uint64_t presses, const char *rest))
+{
+	FILE *file = fopen(path, "r");
+	char line[256];
+	unsigned n = 0;
+
+	if (file == NULL)
+		fail_msg("%s is not there: run from the top of the tree", path);
+	while (fgets(line, sizeof(line), file) != NULL) {
+		char *end = line;
+		uint64_t seed = strtoull(line, &end, 10), presses = strtoull(end, &end, 10);
+
+		if (presses == 0)
+			continue;
+		each(seed, presses, end);
+		n++;
+	}
+	(void)fclose(file);
+	return n;
+}
+
+static const uint64_t traced[][2] = {{1, 800}, {7, 800}, {42, 400}, {2026, 1200}};
+
+static int print_traces(void)
 {
 	struct sim_report report;
 
-	for (uint64_t seed = 1; seed <= 4; seed++) {
-		run_seed(seed, 4 * SIM_WORLD, &report);
-		assert_true(report.executions > 0);
+	sim_load(&shared);
+	printf("# Seed, presses, and the digest of all that happens: equal in every build. Made by\n"
+	       "# build/test/unit/test_simulation --trace > tests/simulation/trace.txt\n");
+	for (size_t i = 0; i < ROWS(traced); i++) {
+		run_seed(traced[i][0], traced[i][1], &report);
+		printf("%llu %llu %016llx\n", big(traced[i][0]), big(traced[i][1]),
+			big(report.trace));
 	}
+	sim_unload(&shared);
+	return 0;
 }
 
-static void the_same_seed_is_the_same_world(void **state)
-{
-	struct sim_report first, second, other;
+/* ---- tests -------------------------------------------------------------------------------------
+ */
 
-	run_seed(7, 2 * SIM_WORLD, &first);
-	run_seed(7, 2 * SIM_WORLD, &second);
-	run_seed(8, 2 * SIM_WORLD, &other);
-	assert_true(first.trace == second.trace);
-	assert_true(first.events == second.events);
-	assert_true(first.trace != other.trace);
+static void run_again(uint64_t seed, uint64_t presses, const char *rest)
+{
+	struct sim_report report;
+
+	run_seed(seed, presses, &report);
+}
+
+static void what_broke_once_holds(void **state)
+{
+	assert_true(for_seeds(REGRESS, run_again) > 0);
+}
+
+static void compare_trace(uint64_t seed, uint64_t presses, const char *rest)
+{
+	struct sim_report report;
+
+	run_seed(seed, presses, &report);
+	if (report.trace != strtoull(rest, NULL, 16))
+		fail_msg("seed %llu: trace %016llx, and " TRACES
+			 " has%s(after a change of the engine: make the file anew as it says)",
+			big(seed), big(report.trace), rest);
+}
+
+/* The same bytes in every build mode, and twice in one process. */
+static void a_seed_is_a_world(void **state)
+{
+	assert_int_equal(for_seeds(TRACES, compare_trace), ROWS(traced));
+	assert_int_equal(for_seeds(TRACES, compare_trace), ROWS(traced));
+}
+
+static bool is_sanitized(void)
+{
+	const char *mode = getenv("TAMA_MODE");
+
+	return mode != NULL && (strcmp(mode, "asan") == 0 || strcmp(mode, "tsan") == 0);
+}
+
+static void what_a_power_loss_leaves_is_whole(void **state)
+{
+	struct image_report report;
+
+	if (!sim_images(&shared, 11, is_sanitized() ? 500 : 5000, &report))
+		fail_msg("%s", report.broken);
+	assert_true(report.images >= (is_sanitized() ? 500 : 5000));
+	assert_true(report.twice > 0 && report.purchases > 0);
+	printf("# figure simulation images %llu, lost again on the way up %llu\n",
+		big(report.images), big(report.twice));
+}
+
+/* A wire that repeats a request by itself (finding 1): found, and made small. */
+static void a_failure_is_made_small(void **state)
+{
+	const struct sim_plan plan = {.mutant = MUTANT_SENDS_TWICE};
+	struct sim_report report;
+	uint64_t chance = 5, seed = chance;
+	char page[4096] = "";
+	FILE *out = fmemopen(page, sizeof(page), "w");
+
+	assert_non_null(out);
+	do {
+		memset(&report, 0, sizeof(report));
+		seed = sim_mix(&chance);
+		sim_world(&shared, &plan, seed, 60, &report);
+	} while (report.doubled == 0);
+	assert_int_equal(sim_shrink(&shared, seed, 60, MUTANT_SENDS_TWICE, out), 1);
+	(void)fclose(out);
+	assert_non_null(strstr(page, "reply_lost press"));
+	/* And the engine as it is does not fail there. */
+	memset(&report, 0, sizeof(report));
+	sim_world(&shared, NULL, seed, 60, &report);
+	assert_string_equal(report.broken, "");
+}
+
+static uint64_t how_many(void)
+{
+	const char *asked = getenv("TAMA_SIM_PURCHASES");
+
+	if (asked != NULL)
+		return strtoull(asked, NULL, 10);
+	return is_sanitized() ? 20000 : MILLION;
+}
+
+static void check_faults_and_ends(const struct sim_report *r)
+{
+	static const enum purchase_state ends[] = {PURCHASE_COLLECTED, PURCHASE_DELIVERED,
+		PURCHASE_CANCELLED, PURCHASE_EXPIRED, PURCHASE_REFUND_DUE, PURCHASE_REVIEW,
+		PURCHASE_CONTRADICTED};
+
+	for (int i = 0; i < FAULTS; i++)
+		if (r->faults[i] < 100)
+			fail_msg("fault %s struck %llu times", sim_fault_name((enum fault)i),
+				big(r->faults[i]));
+	for (size_t i = 0; i < ROWS(ends); i++)
+		if (r->states[ends[i]] == 0)
+			fail_msg("no purchase ended %s", purchase_state_name(ends[i]));
+	assert_true(r->crashes > 0 && r->power_losses > 0 && r->disk_worlds > 0);
+}
+
+static void a_million_purchases_hold(void **state)
+{
+	uint64_t n = how_many();
+	struct sim_report r;
+	double begin = seconds();
+
+	if (!run_jobs(2026, n, &r))
+		fail_msg("a process of the simulation died");
+	print_end(&r, "# figure simulation ", seconds() - begin);
+	if (r.broken[0] != '\0') {
+		print_broken(&r);
+		fail_msg("seed %llu: %s", big(r.broken_world), r.broken);
+	}
+	assert_true(share(r.faulted, r.purchases) >= 0.30);
+	if (n < MILLION)
+		return;
+	assert_true(r.purchases >= MILLION);
+	check_faults_and_ends(&r);
+	assert_int_equal(print_cells(&r, stderr), 0);
 }
 
 static int load(void **state)
@@ -182,15 +361,50 @@ static int unload(void **state)
 	return 0;
 }
 
+static int shrink(uint64_t seed, uint64_t presses)
+{
+	size_t left;
+
+	sim_load(&shared);
+	left = sim_shrink(&shared, seed, presses, MUTANT_NONE, stdout);
+	sim_unload(&shared);
+	return left == SIZE_MAX ? 0 : 1;
+}
+
+static int tell(uint64_t seed, uint64_t presses, uint32_t press)
+{
+	const struct sim_plan plan = {.told = press};
+	struct sim_report report = {.worlds = 0};
+
+	sim_load(&shared);
+	sim_world(&shared, &plan, seed, presses, &report);
+	sim_unload(&shared);
+	printf("%s\n", report.broken[0] != '\0' ? report.broken : "nothing is broken");
+	return report.broken[0] != '\0';
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(fixed_seeds_hold),
-		cmocka_unit_test(the_same_seed_is_the_same_world),
+		cmocka_unit_test(what_broke_once_holds),
+		cmocka_unit_test(a_seed_is_a_world),
+		cmocka_unit_test(what_a_power_loss_leaves_is_whole),
+		cmocka_unit_test(a_failure_is_made_small),
+		cmocka_unit_test(a_million_purchases_hold),
 	};
+	const char *option = argc > 1 && argv[1][0] == '-' ? argv[1] : "";
+	int at = option[0] != '\0' ? 2 : 1;
+	uint64_t seed = argc > at ? strtoull(argv[at], NULL, 10) : 0;
+	uint64_t purchases = argc > at + 1 ? strtoull(argv[at + 1], NULL, 10) : 100000;
 
+	if (strcmp(option, "--trace") == 0)
+		return print_traces();
+	if (strcmp(option, "--shrink") == 0)
+		return shrink(seed, purchases > SIM_WORLD ? SIM_WORLD : purchases);
+	if (strcmp(option, "--tell") == 0)
+		return tell(seed, purchases > SIM_WORLD ? SIM_WORLD : purchases,
+			argc > 4 ? (uint32_t)strtoul(argv[4], NULL, 10) : 1);
 	if (argc > 1)
-		return simulate(strtoull(argv[1], NULL, 10),
-			argc > 2 ? strtoull(argv[2], NULL, 10) : 100000);
+		return simulate(seed, purchases, strcmp(option, "--cells") == 0);
 	return cmocka_run_group_tests(tests, load, unload);
 }

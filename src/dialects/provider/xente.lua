@@ -135,6 +135,22 @@ local function find(data, our_ref)
 	return {}
 end
 
+-- Every row of a page, for the reconciliation of a day. A page beyond the last has none.
+local function rows_of(data)
+	if type(data.collection) ~= "table" then
+		return nil, "no collection"
+	end
+	local rows = {}
+	for i, member in ipairs(data.collection) do
+		local facts, reason = read(member)
+		if not facts or type(reason) == "string" then
+			return nil, "a row that is none"
+		end
+		rows[i] = facts
+	end
+	return rows
+end
+
 local function balance_of(data)
 	local amount = text(data.balance)
 	if not amount then
@@ -202,8 +218,10 @@ return dialect {
 	end,
 
 	status = function(terms)
+		-- By our id only for accounts that have proven it (`idempotent`): the SDKs had this path, the current
+		-- pages do not (reliability.md 2.5).
 		if not terms.provider_id then
-			return nil, "no look-up without a transaction id (2.4)"
+			return get(terms.account, "/transactions/Requests/" .. url_escape(terms.our_ref))
 		end
 		return get(terms.account, "/transactions/" .. url_escape(terms.provider_id))
 	end,
@@ -211,7 +229,8 @@ return dialect {
 	list = function(terms)
 		local query = {
 			"pageNumber=" .. terms.page,
-			"pageSize=100",
+			-- Whole pages must fit what a dialect may hold (64 KiB).
+			"pageSize=" .. (terms.our_ref and 100 or 50),
 			"earlierDate=" .. url_escape(terms.from),
 			"laterDate=" .. url_escape(terms.to),
 		}
@@ -228,10 +247,15 @@ return dialect {
 	reply = function(call, terms, response)
 		local data, refusal, reason = open(response.json)
 		if not data then
+			if call == "rows" then
+				return nil, "the list was refused"
+			end
 			return refusal, reason
 		end
 		if call == "list" then
 			return find(data, terms.our_ref)
+		elseif call == "rows" then
+			return rows_of(data)
 		elseif call == "balance" then
 			return balance_of(data)
 		end

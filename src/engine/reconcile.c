@@ -1,0 +1,572 @@
+/*
+ * A day of an account against its provider (reliability.md 2.7). First the provider's list, page by
+ * page: what was executed there and is not SUCCEEDED here becomes a query, whose answer is the
+ * evidence, or is parked for a person; then what is SUCCEEDED here and absent there; last the two
+ * balances around the day against what the books moved between them. Every step is a commit and
+ * a due row, so a restart goes on where it was.
+ *
+ * Nothing is concluded from the list alone: its filters may be ignored in silence and its days are
+ * of an unknown zone (xente.md 2.4). So three days are asked for, and only attempts sent on the day
+ * count.
+ */
+#include "engine_priv.h"
+
+#include "tama/limits.h"
+#include "tama/money.h"
+
+#define MATCH_BATCH 256
+#define ASK_TRIES 5
+#define ASK_AGAIN_MS 20000
+/* An attempt is made this long before it is sent, at most. */
+#define SENT_AFTER_MS (LIMIT_DELIVER_READY_MS + INT64_C(3600000))
+
+static bool is_of_day(const struct attempt_row *a, int64_t day)
+{
+	return a->sent_ms >= day * DAY_MS && a->sent_ms < (day + 1) * DAY_MS;
+}
+
+/* ---- findings ----------------------------------------------------------------------------------
+ */
+
+static struct str item_of(const struct facts *facts)
+{
+	return facts->id.n > 0 ? facts->id : facts->our_ref;
+}
+
+static int put_listing(struct engine *e, const struct reconciliation_row *r, struct str item,
+	const struct attempt_row *a, enum listing_finding finding, int64_t amount)
+{
+	struct listing_row row = {.partner = r->partner,
+		.account = r->account,
+		.item = item,
+		.day = r->day,
+		.attempt = a != NULL ? a->id : 0,
+		.finding = finding,
+		.amount = amount,
+		.at_ms = e->now_ms};
+
+	return STORE(e, listing_put, &row, r->begun_ms);
+}
+
+static struct str describe(struct engine *e, const struct facts *f, struct str item)
+{
+	if (f == NULL)
+		return arena_printf(&e->arena, "{\"absent\":\"%.*s\"}", STR_ARG(item));
+	return arena_printf(&e->arena,
+		"{\"id\":\"%.*s\",\"our_ref\":\"%.*s\",\"amount\":\"%.*s\",\"word\":\"%.*s\"}",
+		STR_ARG(f->id), STR_ARG(f->our_ref), STR_ARG(f->amount), STR_ARG(f->word));
+}
+
+struct finding {
+	struct str item;
+	const struct facts *facts; /* NULL: the provider has none */
+	const struct attempt_row *attempt; /* NULL: we have none */
+	enum inbox_verdict verdict;
+	const char *detail;
+};
+
+/* Evidence for a person, or of what follows; once, however often the day is run. */
+static int keep(struct engine *e, const struct reconciliation_row *r, const struct finding *f,
+	uint64_t *id_out)
+{
+	struct inbox_row row = {.id = engine_next_id(e),
+		.partner = r->partner,
+		.kind = INBOX_LIST,
+		.account = r->account,
+		.attempt = f->attempt != NULL ? f->attempt->id : 0,
+		.raw = describe(e, f->facts, f->item),
+		.verdict = f->verdict,
+		.detail = str_c(f->detail),
+		.received_ms = e->now_ms};
+	struct str key = arena_printf(&e->arena, "list %.*s %s", STR_ARG(f->item), f->detail);
+	int rc;
+
+	vault_digest(key, row.key);
+	rc = STORE(e, inbox_insert, &row);
+	if (rc == 0) {
+		*id_out = row.id;
+		e->stats.findings++;
+		engine_alarm(e, "reconcile_finding",
+			f->attempt != NULL ? f->attempt->our_ref : f->item, f->detail);
+	}
+	return rc;
+}
+
+static int park(struct engine *e, const struct reconciliation_row *r, const struct finding *f)
+{
+	uint64_t id;
+	int rc = keep(e, r, f, &id);
+
+	return rc == TAMA_EEXIST ? 0 : rc;
+}
+
+/* ---- the provider's list -----------------------------------------------------------------------
+ */
+
+/* Executed there, and open or doubtful here: the facts decide if they suffice, else a query. */
+static int settle_open(struct engine *e, const struct reconciliation_row *r, struct finding *f,
+	const struct account *account)
+{
+	struct engine_case c;
+	struct attempt_terms terms;
+	struct attempt_step step;
+	char national[MSISDN_MAX + 2];
+	uint64_t evidence;
+	int rc = case_load(e, r->partner, f->attempt->id, &c);
+	bool is_proof;
+
+	if (rc != 0)
+		return rc;
+	attempt_terms_of(e, &c.attempt, &terms, national);
+	is_proof = provider_word(account->profile, f->facts) == WORD_SUCCESS &&
+		   provider_mismatch(account->profile, f->facts, &terms,
+			   account->profile->ipn_must_match, true) == 0;
+	f->verdict = is_proof ? VERDICT_APPLIED : VERDICT_HINT;
+	rc = keep(e, r, f, &evidence);
+	if (rc != 0 && rc != TAMA_EEXIST)
+		return rc;
+	if (rc == 0 && is_proof)
+		return case_apply(e, &c, AEV_SUCCESS, evidence, &step);
+	rc = 0;
+	if (c.attempt.provider_id.n == 0 && f->facts->id.n > 0)
+		rc = learn_id(e, &c.attempt, arena_str(&e->arena, f->facts->id));
+	return rc == 0 && c.attempt.provider_id.n > 0 ? poll_at(e, &c.attempt, e->now_ms) : rc;
+}
+
+static int late(struct engine *e, struct reconciliation_row *r, const struct facts *facts,
+	const struct attempt_row *a, const struct account *account)
+{
+	struct finding f = {.item = item_of(facts),
+		.facts = facts,
+		.attempt = a,
+		.verdict = VERDICT_CONTRADICTION,
+		.detail = "executed there, not carried out here"};
+
+	r->late++;
+	return attempt_is_queried(a->state) ? settle_open(e, r, &f, account) : park(e, r, &f);
+}
+
+static int differs(struct engine *e, struct reconciliation_row *r, const struct facts *facts,
+	const struct attempt_row *a, const char *detail)
+{
+	const struct finding f = {.item = item_of(facts),
+		.facts = facts,
+		.attempt = a,
+		.verdict = VERDICT_MISMATCH,
+		.detail = detail};
+
+	r->differing++;
+	return park(e, r, &f);
+}
+
+static int unknown(struct engine *e, struct reconciliation_row *r, const struct facts *facts)
+{
+	const struct finding f = {.item = item_of(facts),
+		.facts = facts,
+		.verdict = VERDICT_ORPHAN,
+		.detail = "there, and nothing we know"};
+
+	r->unknown++;
+	return park(e, r, &f);
+}
+
+static int find_attempt(struct engine *e, const struct reconciliation_row *r,
+	const struct facts *facts, struct attempt_row *out)
+{
+	int rc = TAMA_ENOTFOUND;
+
+	if (facts->our_ref.n > 0)
+		rc = STORE(e, attempt_by_ref, r->partner, facts->our_ref, &e->arena, out);
+	if (rc == TAMA_ENOTFOUND && facts->id.n > 0)
+		rc = STORE(e, attempt_by_provider_id, r->partner, r->account, facts->id, &e->arena,
+			out);
+	return rc == 0 && !str_eq(out->account, r->account) ? TAMA_ENOTFOUND : rc;
+}
+
+static enum listing_finding judge(struct engine *e, const struct account *account,
+	const struct facts *facts, const struct attempt_row *a)
+{
+	struct attempt_terms terms;
+	char national[MSISDN_MAX + 2];
+	enum reply_word word = provider_word(account->profile, facts);
+
+	attempt_terms_of(e, a, &terms, national);
+	if (provider_mismatch(account->profile, facts, &terms, MATCH_ID | MATCH_AMOUNT, false) != 0)
+		return LISTING_DIFFERS;
+	if (word == WORD_FAILURE)
+		return a->state == ATTEMPT_SUCCEEDED ? LISTING_DIFFERS : LISTING_MATCHED;
+	return a->state == ATTEMPT_SUCCEEDED ? LISTING_MATCHED : LISTING_LATE;
+}
+
+static int take_known(struct engine *e, struct reconciliation_row *r, const struct facts *facts,
+	const struct attempt_row *a, const struct account *account)
+{
+	enum listing_finding finding = judge(e, account, facts, a);
+	int rc = put_listing(e, r, item_of(facts), a, finding, a->amount);
+
+	if (rc != 0)
+		return rc == TAMA_EEXIST ? 0 : rc;
+	switch (finding) {
+	case LISTING_MATCHED:
+		r->matched++;
+		return 0;
+	case LISTING_LATE:
+		return late(e, r, facts, a, account);
+	case LISTING_DIFFERS:
+		return differs(e, r, facts, a, "not as we asked for it");
+	case LISTING_MISSING:
+	case LISTING_UNKNOWN:
+		break;
+	}
+	return TAMA_EINVAL;
+}
+
+static int take_row(struct engine *e, struct reconciliation_row *r, const struct facts *facts,
+	const struct account *account)
+{
+	struct attempt_row a;
+	int64_t amount = 0;
+	int rc;
+
+	if (!facts->is_valid || item_of(facts).n == 0)
+		return 0;
+	rc = find_attempt(e, r, facts, &a);
+	if (rc == 0)
+		return is_of_day(&a, r->day) ? take_known(e, r, facts, &a, account) : 0;
+	if (rc != TAMA_ENOTFOUND || provider_word(account->profile, facts) == WORD_FAILURE)
+		return rc == TAMA_ENOTFOUND ? 0 : rc;
+	(void)money_parse_wire(facts->amount, account->currency, &amount);
+	rc = put_listing(e, r, item_of(facts), NULL, LISTING_UNKNOWN, amount);
+	if (rc == TAMA_EEXIST)
+		return 0;
+	return rc == 0 ? unknown(e, r, facts) : rc;
+}
+
+static int64_t mark_of(const struct engine_account *told)
+{
+	unsigned char hash[VAULT_HASH_LEN];
+	int64_t mark;
+
+	vault_digest(item_of(&told->rows[0]), hash);
+	memcpy(&mark, hash, sizeof(mark));
+	return mark;
+}
+
+/* The last page has nothing, or is the one before again: then the page asked for was not heeded. */
+static int take_page(struct engine *e, struct reconciliation_row *r,
+	const struct engine_account *told, const struct account *account)
+{
+	bool is_end = told->rows_len == 0 || r->page >= LIMIT_LIST_PAGES ||
+		      (r->page > 1 && mark_of(told) == r->page_mark);
+	int rc = 0;
+
+	r->has_list = true;
+	if (is_end) {
+		r->state = RECONCILE_MATCHING;
+		return 0;
+	}
+	for (size_t i = 0; i < told->rows_len && rc == 0; i++)
+		rc = take_row(e, r, &told->rows[i], account);
+	r->page_mark = mark_of(told);
+	r->page++;
+	return rc;
+}
+
+int handle_list(struct engine *e, struct engine_event *event, const struct account *account)
+{
+	const struct engine_account *told = &event->as.account;
+	struct reconciliation_row r;
+	int rc = STORE(e, reconciliation_get, told->partner, account->name, told->day, &r);
+
+	if (rc != 0)
+		return rc == TAMA_ENOTFOUND ? 0 : rc;
+	/* An older answer that came late, or one to a day that was begun anew. */
+	if (r.state != RECONCILE_LISTING || r.page != told->page)
+		return 0;
+	switch (told->outcome) {
+	case ACCOUNT_SILENT:
+		engine_alarm(e, "list_unknown", account->name, "its list was not told");
+		return 0; /* the row's lease asks again */
+	case ACCOUNT_CANNOT:
+		r.state = RECONCILE_CLOSING;
+		break;
+	case ACCOUNT_TOLD:
+		rc = take_page(e, &r, told, account);
+		break;
+	}
+	if (rc == 0)
+		rc = STORE(e, reconciliation_put, &r);
+	return rc == 0 ? chore_at(e, OUTBOX_RECONCILE, account, r.day, e->now_ms) : rc;
+}
+
+/* ---- ours that the list lacks ------------------------------------------------------------------
+ */
+
+/* What succeeded only after the list was begun may rightly be missing from it. */
+static bool is_expected(const struct reconciliation_row *r, const struct attempt_row *a)
+{
+	return is_of_day(a, r->day) && a->updated_ms < r->begun_ms;
+}
+
+static int look_for(struct engine *e, struct reconciliation_row *r, const struct attempt_row *a)
+{
+	struct finding f = {.item = a->provider_id.n > 0 ? a->provider_id : a->our_ref,
+		.attempt = a,
+		.verdict = VERDICT_CONTRADICTION,
+		.detail = "carried out here, absent there"};
+	enum listing_finding finding;
+	int rc;
+
+	if (!is_expected(r, a))
+		return 0;
+	rc = STORE(e, listing_of, r->partner, a->id, r->begun_ms, &finding);
+	if (rc != TAMA_ENOTFOUND)
+		return rc;
+	rc = put_listing(e, r, f.item, a, LISTING_MISSING, a->amount);
+	if (rc != 0)
+		return rc == TAMA_EEXIST ? 0 : rc;
+	r->missing++;
+	return park(e, r, &f);
+}
+
+static int match(struct engine *e, struct reconciliation_row *r)
+{
+	struct attempt_row *rows = arena_alloc(&e->arena, sizeof(*rows) * MATCH_BATCH);
+	uint64_t first = (uint64_t)(r->day * DAY_MS - SENT_AFTER_MS) << 20;
+	uint64_t end = (uint64_t)((r->day + 1) * DAY_MS) << 20;
+	int n, rc = 0;
+
+	if (rows == NULL)
+		return TAMA_ENOMEM;
+	n = STORE(e, attempts_succeeded, r->partner, r->account,
+		r->cursor > first ? r->cursor : first, end, &e->arena, rows, MATCH_BATCH);
+	for (int i = 0; i < n && rc == 0; i++)
+		rc = look_for(e, r, &rows[i]);
+	if (n < 0 || rc != 0)
+		return n < 0 ? n : rc;
+	if (n > 0)
+		r->cursor = rows[n - 1].id;
+	if (n < MATCH_BATCH)
+		r->state = RECONCILE_CLOSING;
+	return 0;
+}
+
+/* ---- the balances around the day ---------------------------------------------------------------
+ */
+
+static int closing_find(
+	struct engine *e, const struct reconciliation_row *r, struct observation_row *out)
+{
+	int64_t end_ms = (r->day + 1) * DAY_MS;
+
+	/* Of a day that is not over yet: from after all that was compared. */
+	if (end_ms > r->begun_ms)
+		end_ms = r->begun_ms;
+	return STORE(e, observation_find, r->partner, r->account, end_ms, INT64_MAX, false, out);
+}
+
+static int opening_find(struct engine *e, const struct reconciliation_row *r, int64_t until_ms,
+	struct observation_row *out)
+{
+	int64_t start_ms = r->day * DAY_MS;
+	int rc = STORE(e, observation_find, r->partner, r->account, 0, start_ms + 1, true, out);
+
+	if (rc == TAMA_ENOTFOUND)
+		rc = STORE(e, observation_find, r->partner, r->account, start_ms, until_ms, false,
+			out);
+	return rc;
+}
+
+static void compare(struct reconciliation_row *r, const struct observation_row *opening,
+	const struct observation_row *closing)
+{
+	r->has_balances = true;
+	r->opening = opening->balance;
+	r->closing = closing->balance;
+	r->booked = closing->books - opening->books;
+	r->difference = closing->balance - opening->balance - r->booked;
+	r->slack_low = -closing->slack_low - opening->slack_high;
+	r->slack_high = closing->slack_high + opening->slack_low;
+}
+
+static enum reconciliation_state verdict(const struct reconciliation_row *r)
+{
+	if (!r->has_balances || r->late + r->missing + r->unknown + r->differing > 0)
+		return RECONCILE_DIFFERS;
+	if (r->difference == 0)
+		return RECONCILE_BALANCED;
+	return r->difference >= r->slack_low && r->difference <= r->slack_high ? RECONCILE_EXPLAINED
+									       : RECONCILE_DIFFERS;
+}
+
+static int finish(struct engine *e, struct reconciliation_row *r, const struct outbox_row *chore)
+{
+	const struct account *account = config_account(e->config, r->account);
+	int rc = STORE(e, listing_trim, r->partner, r->account, r->day);
+
+	r->state = verdict(r);
+	r->closed_ms = e->now_ms;
+	e->stats.reconciled++;
+	if (r->state == RECONCILE_DIFFERS)
+		engine_alarm(e, "reconcile_differs", r->account,
+			r->has_balances ? "a day does not agree with the provider's"
+					: "no two balances to compare a day by");
+	if (rc == 0)
+		rc = STORE(e, reconciliation_put, r);
+	if (rc == 0)
+		rc = STORE(e, outbox_done, chore->partner, chore->id);
+	return rc == 0 && account->reconcile_at_s >= 0 ? reconcile_plan(e, account) : rc;
+}
+
+static int close_day(struct engine *e, struct reconciliation_row *r, const struct outbox_row *chore,
+	const struct account *account)
+{
+	struct observation_row opening, closing;
+	int rc = closing_find(e, r, &closing);
+
+	if (rc == TAMA_ENOTFOUND && chore->tries < ASK_TRIES) {
+		rc = STORE(e, outbox_set_due, chore->partner, chore->id, e->now_ms + ASK_AGAIN_MS,
+			chore->tries + 1);
+		return rc == 0 ? floats_ask_account(e, account, PROVIDER_BALANCE, 0, 0) : rc;
+	}
+	if (rc == 0)
+		rc = opening_find(e, r, closing.at_ms, &opening);
+	if (rc == 0 && opening.id != closing.id)
+		compare(r, &opening, &closing);
+	return rc == 0 || rc == TAMA_ENOTFOUND ? finish(e, r, chore) : rc;
+}
+
+int reconcile_observed(struct engine *e, const struct account *account)
+{
+	struct reconciliation_row r;
+	struct outbox_row chore;
+	uint64_t id;
+	int rc = STORE(e, chore_find, account->partner->id, OUTBOX_RECONCILE, account->name, &id);
+
+	if (rc == 0)
+		rc = STORE(e, outbox_get, account->partner->id, id, &e->arena, &chore);
+	if (rc == 0)
+		rc = STORE(e, reconciliation_get, chore.partner, account->name, chore.seq, &r);
+	if (rc == 0 && r.state == RECONCILE_CLOSING && chore.due_ms > e->now_ms)
+		rc = STORE(e, outbox_set_due, chore.partner, id, e->now_ms, chore.tries);
+	return rc == TAMA_ENOTFOUND ? 0 : rc;
+}
+
+/* ---- one step of a day -------------------------------------------------------------------------
+ */
+
+static struct reconciliation_row begin(
+	const struct engine *e, const struct account *account, int64_t day)
+{
+	return (struct reconciliation_row){.partner = account->partner->id,
+		.account = account->name,
+		.day = day,
+		.state = RECONCILE_LISTING,
+		.page = 1,
+		.begun_ms = e->now_ms};
+}
+
+static int ask_page(struct engine *e, struct reconciliation_row *r, const struct outbox_row *chore,
+	const struct account *account)
+{
+	int rc;
+
+	/* It has a list and does not show it: what the balances say is still worth knowing. */
+	if (chore->tries >= ASK_TRIES) {
+		r->state = RECONCILE_CLOSING;
+		r->differing++;
+		return STORE(e, reconciliation_put, r);
+	}
+	rc = STORE(e, outbox_set_due, chore->partner, chore->id, e->now_ms + LIMIT_LEASE_MS,
+		chore->tries + 1);
+	return rc == 0 ? floats_ask_account(e, account, PROVIDER_LIST, r->day, r->page) : rc;
+}
+
+static int go_on(struct engine *e, struct reconciliation_row *r, const struct outbox_row *chore,
+	const struct account *account)
+{
+	int rc = 0;
+
+	switch (r->state) {
+	case RECONCILE_LISTING:
+		rc = ask_page(e, r, chore, account);
+		if (rc != 0 || r->state == RECONCILE_LISTING)
+			return rc;
+		break;
+	case RECONCILE_MATCHING:
+		rc = match(e, r);
+		if (rc == 0)
+			rc = STORE(e, reconciliation_put, r);
+		break;
+	case RECONCILE_CLOSING:
+		return close_day(e, r, chore, account);
+	case RECONCILE_BALANCED:
+	case RECONCILE_EXPLAINED:
+	case RECONCILE_DIFFERS:
+		rc = STORE(e, outbox_done, chore->partner, chore->id);
+		return rc == 0 && account->reconcile_at_s >= 0 ? reconcile_plan(e, account) : rc;
+	}
+	return rc == 0 ? STORE(e, outbox_set_due, chore->partner, chore->id, e->now_ms, 0) : rc;
+}
+
+int due_reconcile(struct engine *e, const struct outbox_row *chore)
+{
+	const struct account *account = config_account(e->config, chore->channel);
+	struct reconciliation_row r;
+	int rc;
+
+	if (account == NULL || account->partner->id != chore->partner)
+		return STORE(e, outbox_done, chore->partner, chore->id);
+	rc = STORE(e, reconciliation_get, chore->partner, account->name, chore->seq, &r);
+	if (rc == TAMA_ENOTFOUND) {
+		r = begin(e, account, chore->seq);
+		rc = STORE(e, reconciliation_put, &r);
+	}
+	return rc == 0 ? go_on(e, &r, chore, account) : rc;
+}
+
+/*
+ * Yesterday, once its hour has come: at once where the gateway slept through it. An account that
+ * was not observed before today has no yesterday here.
+ */
+int reconcile_plan(struct engine *e, const struct account *account)
+{
+	int64_t today = e->now_ms / DAY_MS;
+	int64_t at_ms = today * DAY_MS + (int64_t)account->reconcile_at_s * 1000;
+	struct reconciliation_row r;
+	struct observation_row o;
+	uint64_t id;
+	int rc = STORE(e, chore_find, account->partner->id, OUTBOX_RECONCILE, account->name, &id);
+
+	if (rc != TAMA_ENOTFOUND)
+		return rc;
+	rc = STORE(e, observation_find, account->partner->id, account->name, 0, today * DAY_MS,
+		true, &o);
+	if (rc == 0)
+		rc = STORE(e, reconciliation_get, account->partner->id, account->name, today - 1,
+			     &r) == TAMA_ENOTFOUND
+			     ? 0
+			     : TAMA_ENOTFOUND;
+	if (rc == 0)
+		return chore_at(e, OUTBOX_RECONCILE, account, today - 1,
+			at_ms > e->now_ms ? at_ms : e->now_ms);
+	return rc == TAMA_ENOTFOUND ? chore_at(e, OUTBOX_RECONCILE, account, today, at_ms + DAY_MS)
+				    : rc;
+}
+
+int handle_reconcile(struct engine *e, struct engine_event *event)
+{
+	const struct engine_reconcile *ask = &event->as.reconcile;
+	const struct account *account = config_account(e->config, ask->account);
+	struct reconciliation_row r;
+	int rc;
+
+	event->outcome = ENGINE_CLOSED;
+	if (account == NULL || account->partner->id != ask->partner || ask->day < 0 ||
+		ask->day > e->now_ms / DAY_MS)
+		return 0;
+	event->outcome = ENGINE_DONE;
+	r = begin(e, account, ask->day);
+	rc = STORE(e, reconciliation_put, &r);
+	return rc == 0 ? chore_at(e, OUTBOX_RECONCILE, account, ask->day, e->now_ms) : rc;
+}

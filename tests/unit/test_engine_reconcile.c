@@ -1,0 +1,404 @@
+/* A day against its provider: pages, findings, what follows from them, balances, restarts. */
+#include "float_rig.h"
+
+#define MINUTE INT64_C(60000)
+#define HOUR (60 * MINUTE)
+#define DAY (24 * HOUR)
+
+static int64_t today(const struct rig *r)
+{
+	return r->now_ms / DAY;
+}
+
+static enum engine_outcome reconcile(struct rig *r, struct str account, int64_t day)
+{
+	struct engine_reconcile *ask = &rig_event(r, ENGINE_RECONCILE)->as.reconcile;
+
+	*ask = (struct engine_reconcile){.partner = 1, .account = account, .day = day};
+	rig_step(r);
+	return r->outcome;
+}
+
+/* A page of the list with up to two rows; its facts live as long as the test. */
+static struct engine_account *page(
+	struct rig *r, uint32_t number, const struct facts *rows, size_t rows_len)
+{
+	struct engine_account *told = float_told(r, XENTE, PROVIDER_LIST, "");
+
+	told->day = today(r);
+	told->page = number;
+	told->rows = rows;
+	told->rows_len = rows_len;
+	return told;
+}
+
+static void answer_page(struct rig *r, uint32_t number, const struct facts *rows, size_t rows_len)
+{
+	(void)page(r, number, rows, rows_len);
+	rig_step(r);
+}
+
+static struct reconciliation_row day_row(struct rig *r, struct str account, int64_t day)
+{
+	struct reconciliation_row row = {0};
+
+	assert_int_equal(r->real->reconciliation_get(r->fx.store, 1, account, day, &row), 0);
+	return row;
+}
+
+static struct reconciliation_row day_of(struct rig *r)
+{
+	return day_row(r, XENTE, today(r));
+}
+
+/* As xente.md 2.4 shows a row: no status, the amount of a payout negative. */
+static struct facts listed(const struct attempt_row *a, const char *id)
+{
+	static char refs[4][40], amounts[4][24];
+	static unsigned n;
+	unsigned i = n++ % 4;
+
+	(void)snprintf(refs[i], sizeof(refs[i]), "%.*s", STR_ARG(a->our_ref));
+	(void)snprintf(amounts[i], sizeof(amounts[i]), "%s%lld.00",
+		a->leg == LEG_DELIVER ? "-" : "", (long long)a->amount);
+	return (struct facts){.id = str_c(id),
+		.our_ref = str_c(refs[i]),
+		.amount = str_c(amounts[i]),
+		.currency = STR("UGX"),
+		.is_valid = true};
+}
+
+/* One purchase in Uganda, delivered; its two rows of the list. */
+static void bring_sold(struct rig *r, struct facts rows[static 2])
+{
+	struct attempt_row a;
+
+	float_balance(r, XENTE, "5000");
+	assert_int_equal(rig_buy(r, "ug-airtime", UG, UG, 1), ENGINE_DONE);
+	rig_wait(r, 6000);
+	a = rig_send(r);
+	rows[0] = listed(&a, "X1");
+	rig_reply(r, &a, "SUCCESS", "X1");
+	a = rig_send(r);
+	rows[1] = listed(&a, "X2");
+	rig_reply(r, &a, "SUCCESS", "X2");
+	r->now_ms += 1000;
+	rig_step(r);
+	rig_forget(r);
+}
+
+static void a_day_agrees_page_by_page(void **state)
+{
+	struct rig *r = *state;
+	struct facts rows[2];
+	struct reconciliation_row day;
+
+	bring_sold(r, rows);
+	assert_int_equal(reconcile(r, XENTE, today(r)), ENGINE_DONE);
+	assert_int_equal(float_asked(r, "xente-ug list 1"), 1);
+	answer_page(r, 1, &rows[0], 1);
+	assert_int_equal(float_asked(r, "xente-ug list 2"), 1);
+	answer_page(r, 2, &rows[1], 1);
+	/* An answer twice is one. */
+	answer_page(r, 2, &rows[1], 1);
+	answer_page(r, 3, NULL, 0);
+	assert_int_equal(day_of(r).state, RECONCILE_CLOSING);
+	rig_step(r);
+	assert_int_equal(float_asked(r, "xente-ug balance"), 1);
+	float_balance(r, XENTE, "5000");
+	day = day_of(r);
+	assert_int_equal(day.state, RECONCILE_BALANCED);
+	assert_int_equal(day.matched, 2);
+	assert_true(day.has_list && day.has_balances && day.booked == 0 && day.difference == 0);
+	assert_int_equal(rig_count(r, SAID_ALARM, "reconcile"), 0);
+	assert_int_equal(fx_sql(r->fx.store, "SELECT count(*) FROM listing", 0), 0);
+	assert_int_equal(rig_stats(r).reconciled, 1);
+}
+
+/* The page asked for was not heeded: the first again is the end. */
+static void a_list_that_repeats_itself_has_ended(void **state)
+{
+	struct rig *r = *state;
+	struct facts rows[2];
+
+	bring_sold(r, rows);
+	(void)reconcile(r, XENTE, today(r));
+	answer_page(r, 1, rows, 2);
+	answer_page(r, 2, rows, 2);
+	assert_int_equal(day_of(r).state, RECONCILE_CLOSING);
+	assert_int_equal(day_of(r).matched, 2);
+	assert_int_equal(day_of(r).missing, 0);
+}
+
+static void a_restart_goes_on_with_its_page(void **state)
+{
+	struct rig *r = *state;
+	struct facts rows[2];
+
+	bring_sold(r, rows);
+	(void)reconcile(r, XENTE, today(r));
+	answer_page(r, 1, &rows[0], 1);
+	rig_forget(r);
+	rig_crash(r);
+	rig_step(r);
+	assert_int_equal(float_asked(r, "xente-ug list 2"), 1);
+	assert_int_equal(float_asked(r, "xente-ug list 1"), 0);
+	answer_page(r, 2, &rows[1], 1);
+	answer_page(r, 3, NULL, 0);
+	float_balance(r, XENTE, "5000");
+	assert_int_equal(day_of(r).state, RECONCILE_BALANCED);
+	assert_int_equal(day_of(r).matched, 2);
+}
+
+static void what_the_list_lacks_is_found_once(void **state)
+{
+	struct rig *r = *state;
+	struct facts rows[2];
+
+	bring_sold(r, rows);
+	for (int run = 0; run < 2; run++) {
+		(void)reconcile(r, XENTE, today(r));
+		answer_page(r, 1, &rows[0], 1);
+		answer_page(r, 2, NULL, 0);
+		float_balance(r, XENTE, "5000");
+		assert_int_equal(day_of(r).state, RECONCILE_DIFFERS);
+		assert_int_equal(day_of(r).missing, 1);
+		r->now_ms += 1000;
+	}
+	assert_int_equal(rig_verdicts(r, VERDICT_CONTRADICTION), 1);
+	assert_int_equal(rig_count(r, SAID_ALARM, "reconcile_finding"), 1);
+	assert_int_equal(rig_stats(r).findings, 1);
+	assert_int_equal(fx_sql(r->fx.store, "SELECT count(*) FROM inbox WHERE kind = 4", 0), 1);
+	/* Nothing moves on a list's silence. */
+	assert_int_equal(rig_purchase_state(r), PURCHASE_DELIVERED);
+}
+
+static void what_nobody_knows_and_what_differs_are_parked(void **state)
+{
+	struct rig *r = *state;
+	struct facts rows[2], strange = {.id = STR("X9"),
+				      .our_ref = STR("NOT-OURS"),
+				      .amount = STR("-700.00"),
+				      .is_valid = true};
+
+	bring_sold(r, rows);
+	rows[1].amount = STR("-501.00");
+	(void)reconcile(r, XENTE, today(r));
+	answer_page(r, 1, rows, 2);
+	answer_page(r, 2, &strange, 1);
+	answer_page(r, 3, NULL, 0);
+	float_balance(r, XENTE, "5000");
+	assert_int_equal(day_of(r).differing, 1);
+	assert_int_equal(day_of(r).unknown, 1);
+	assert_int_equal(day_of(r).missing, 0);
+	assert_int_equal(day_of(r).state, RECONCILE_DIFFERS);
+	assert_int_equal(rig_verdicts(r, VERDICT_MISMATCH), 1);
+	assert_int_equal(rig_verdicts(r, VERDICT_ORPHAN), 1);
+	assert_int_equal(
+		fx_sql(r->fx.store, "SELECT amount FROM listing WHERE finding = 4", 0), -700);
+}
+
+/* A collection in doubt whose id never reached us. */
+static struct attempt_row bring_doubt(struct rig *r, struct facts *row)
+{
+	struct attempt_row a;
+
+	float_balance(r, XENTE, "5000");
+	assert_int_equal(rig_buy(r, "ug-airtime", UG, UG, 1), ENGINE_DONE);
+	rig_wait(r, 6000);
+	a = rig_send(r);
+	*row = listed(&a, "X1");
+	rig_broken(r, &a, TRANSFER_BROKEN, 100);
+	assert_int_equal(rig_attempt(r, 0).state, ATTEMPT_UNKNOWN);
+	rig_forget(r);
+	return rig_attempt(r, 0);
+}
+
+/* Rows have no status: the list finds the id, and a query's answer is the evidence. */
+static void what_no_reply_told_is_asked_about(void **state)
+{
+	struct rig *r = *state;
+	struct facts row;
+	struct attempt_row a = bring_doubt(r, &row);
+
+	(void)reconcile(r, XENTE, today(r));
+	answer_page(r, 1, &row, 1);
+	a = rig_attempt(r, 0);
+	assert_int_equal(a.state, ATTEMPT_UNKNOWN);
+	check_str(a.provider_id, "X1");
+	assert_int_equal(rig_count(r, SAID_QUERY, NULL), 1);
+	assert_int_equal(rig_verdicts(r, VERDICT_HINT), 1);
+	(void)rig_post_result(r, &a, PROVIDER_STATUS, "SUCCESSFULL", "X1");
+	rig_step(r);
+	assert_int_equal(rig_attempt(r, LEG_COLLECT).state, ATTEMPT_SUCCEEDED);
+	assert_int_equal(day_of(r).late, 1);
+}
+
+/* Where a list shows all that its provider's evidence demands, it is evidence. */
+static void a_row_that_says_all_settles(void **state)
+{
+	struct rig *r = *state;
+	struct facts row;
+
+	(void)bring_doubt(r, &row);
+	row.word = STR("SUCCESSFULL");
+	(void)reconcile(r, XENTE, today(r));
+	answer_page(r, 1, &row, 1);
+	assert_int_equal(rig_attempt(r, LEG_COLLECT).state, ATTEMPT_SUCCEEDED);
+	assert_int_equal(rig_purchase_state(r), PURCHASE_COLLECTED);
+	assert_int_equal(
+		fx_sql(r->fx.store, "SELECT count(*) FROM inbox WHERE kind = 4 AND verdict = 1", 0),
+		1);
+}
+
+/* Proven refused here, executed there: nobody but a person says which. */
+static void what_was_refused_and_ran_is_parked(void **state)
+{
+	struct rig *r = *state;
+	struct attempt_row a;
+	struct facts row;
+
+	float_balance(r, XENTE, "5000");
+	assert_int_equal(rig_buy(r, "ug-airtime", UG, UG, 1), ENGINE_DONE);
+	rig_wait(r, 6000);
+	a = rig_send(r);
+	row = listed(&a, "X1");
+	rig_reply(r, &a, "FAILED", "X1");
+	r->now_ms += 1000;
+	(void)reconcile(r, XENTE, today(r));
+	answer_page(r, 1, &row, 1);
+	assert_int_equal(rig_attempt(r, LEG_COLLECT).state, ATTEMPT_FAILED);
+	assert_int_equal(day_of(r).late, 1);
+	assert_int_equal(rig_verdicts(r, VERDICT_CONTRADICTION), 1);
+}
+
+static void a_failure_listed_is_no_execution(void **state)
+{
+	struct rig *r = *state;
+	struct facts rows[2];
+
+	bring_sold(r, rows);
+	rows[0].word = STR("FAILED");
+	(void)reconcile(r, XENTE, today(r));
+	answer_page(r, 1, rows, 2);
+	assert_int_equal(day_of(r).differing, 1);
+	assert_int_equal(day_of(r).matched, 1);
+	assert_int_equal(rig_purchase_state(r), PURCHASE_DELIVERED);
+}
+
+/* Without a list the balances speak alone; what was in doubt at either end explains as much. */
+static void balances_alone(void **state)
+{
+	struct rig *r = *state;
+	static const struct {
+		const char *closing;
+		enum reconciliation_state state;
+		int64_t difference;
+	} days[] = {
+		{"5000", RECONCILE_BALANCED, 0},
+		{"5588", RECONCILE_EXPLAINED, 588}, /* the collection under way, less its fee */
+		{"5589", RECONCILE_DIFFERS, 589},
+		{"4999", RECONCILE_DIFFERS, -1},
+	};
+
+	float_balance(r, ET, "5000");
+	r->now_ms += 1000;
+	assert_int_equal(rig_buy(r, "ci-airtime", MOOV, MTN, 1), ENGINE_DONE);
+	(void)rig_send(r);
+	for (size_t i = 0; i < ROWS(days); i++) {
+		struct reconciliation_row day;
+
+		r->now_ms += 1000;
+		(void)reconcile(r, ET, today(r));
+		float_told(r, ET, PROVIDER_LIST, "")->outcome = ACCOUNT_CANNOT;
+		r->first->as.account.day = today(r);
+		r->first->as.account.page = 1;
+		rig_step(r);
+		float_balance(r, ET, days[i].closing);
+		day = day_row(r, ET, today(r));
+		assert_int_equal(day.difference, days[i].difference);
+		assert_int_equal(day.state, days[i].state);
+		assert_false(day.has_list);
+	}
+	assert_int_equal(rig_count(r, SAID_ALARM, "reconcile_differs"), 2);
+}
+
+static void a_silent_provider_is_not_waited_for_for_ever(void **state)
+{
+	struct rig *r = *state;
+	struct facts rows[2];
+
+	bring_sold(r, rows);
+	(void)reconcile(r, XENTE, today(r));
+	page(r, 1, NULL, 0)->outcome = ACCOUNT_SILENT;
+	rig_step(r);
+	rig_wait(r, 20 * MINUTE);
+	assert_int_equal(float_asked(r, "xente-ug list 1"), 5);
+	assert_int_equal(day_of(r).state, RECONCILE_DIFFERS);
+	assert_false(day_of(r).has_list);
+	assert_int_equal(rig_count(r, SAID_ALARM, "list_unknown"), 1);
+	assert_int_equal(fx_sql(r->fx.store, "SELECT count(*) FROM outbox WHERE kind = 8", 0), 1);
+}
+
+/* How often the list is asked for in so many minutes; balances go unanswered. */
+static unsigned lists_within(struct rig *r, int64_t minutes)
+{
+	unsigned n = 0;
+
+	for (; minutes > 0; minutes--) {
+		rig_forget(r);
+		rig_wait(r, MINUTE);
+		n += float_asked(r, "xente-ug list 1");
+	}
+	return n;
+}
+
+/* Yesterday at three; the first day has none; what was slept through is done at once. */
+static void each_day_has_its_hour(void **state)
+{
+	struct rig *r = *state;
+
+	float_balance(r, XENTE, "5000");
+	assert_int_equal(lists_within(r, 27 * 60 - 5), 0);
+	/* Unanswered it is given up, and the next is planned for the next day. */
+	assert_int_equal(lists_within(r, 60), 5);
+	assert_int_equal(day_row(r, XENTE, FX_EPOCH / DAY).state, RECONCILE_DIFFERS);
+	rig_forget(r);
+	r->now_ms += 2 * DAY;
+	rig_crash(r);
+	assert_true(lists_within(r, 2) > 0);
+	assert_int_equal(fx_sql(r->fx.store, "SELECT count(*) FROM outbox WHERE kind = 8", 0), 1);
+}
+
+static void nobodys_account_is_refused(void **state)
+{
+	struct rig *r = *state;
+
+	assert_int_equal(reconcile(r, STR("nobody"), today(r)), ENGINE_CLOSED);
+	assert_int_equal(reconcile(r, STR("et-two"), today(r)), ENGINE_CLOSED);
+	assert_int_equal(reconcile(r, XENTE, today(r) + 1), ENGINE_CLOSED);
+	assert_int_equal(reconcile(r, XENTE, -1), ENGINE_CLOSED);
+	answer_page(r, 1, NULL, 0);
+	assert_int_equal(fx_sql(r->fx.store, "SELECT count(*) FROM reconciliation", 0), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		FLOAT_TEST(a_day_agrees_page_by_page),
+		FLOAT_TEST(a_list_that_repeats_itself_has_ended),
+		FLOAT_TEST(a_restart_goes_on_with_its_page),
+		FLOAT_TEST(what_the_list_lacks_is_found_once),
+		FLOAT_TEST(what_nobody_knows_and_what_differs_are_parked),
+		FLOAT_TEST(what_no_reply_told_is_asked_about),
+		FLOAT_TEST(a_row_that_says_all_settles),
+		FLOAT_TEST(what_was_refused_and_ran_is_parked),
+		FLOAT_TEST(a_failure_listed_is_no_execution),
+		FLOAT_TEST(balances_alone),
+		FLOAT_TEST(a_silent_provider_is_not_waited_for_for_ever),
+		FLOAT_TEST(each_day_has_its_hour),
+		FLOAT_TEST(nobodys_account_is_refused),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
