@@ -180,12 +180,19 @@ class Chain:
         return "killed" if is_killed else "unharmed" if status == 0 else "ended"
 
     def wait_for(self, is_so, patience_s=PATIENCE_S):
-        """Until it is so, or the gateway is gone."""
-        end = time.monotonic() + patience_s
+        """Until it is so, the gateway is gone, or its accounts are stopped and nothing more is to come."""
+        begin = time.monotonic()
         while self.gateway.is_alive() and not is_so():
-            if time.monotonic() > end:
+            if time.monotonic() > begin + 1 and self.has_stopped():
+                return
+            if time.monotonic() > begin + patience_s:
                 raise AssertionError(f"never: {is_so.__name__}; {self.labels()}")
             time.sleep(0.01)
+
+    def has_stopped(self):
+        with contextlib.suppress(*BROKEN):
+            self.is_closed = self.is_closed or self.gateway.metrics()["tama_accounts_stopped"] > 0
+        return self.is_closed
 
     def labels(self):
         return [sale.label for sale in self.sales]
@@ -263,7 +270,10 @@ class Chain:
         ready, sending, accepted, unknown = (
             gauges[f'tama_attempts{{state="{s}"}}'] for s in ("READY", "SENDING", "ACCEPTED", "UNKNOWN"))
         untold = sum(not self.is_told(ref, sale) for ref, sale in refs.items())
-        return ready + sending == 0 and untold == unknown + accepted and not self.sandbox.totals()["parcels"]
+        # What an account that has been stopped does not send yet stays READY.
+        still = unknown + accepted + (ready if gauges["tama_accounts_stopped"] else 0)
+        moving = sending + (0 if gauges["tama_accounts_stopped"] else ready)
+        return moving == 0 and untold == still and not self.sandbox.totals()["parcels"]
 
     def compare(self, db, refs):
         """Three books: ours, the provider's by our reference, and what people were told."""
