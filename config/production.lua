@@ -160,6 +160,17 @@ account "et-ci" {
   -- than the spacing. After the last, one a day for seven days.
   polls = { "15m", "30m", "1h", "4h", "12h" },
 
+  -- Status queries of all its purchases together; 30 where nothing is said.
+  -- queries = { per_minute = 30 },
+
+  -- Class I: only for an account whose live provider has proven that it knows a request by our id
+  -- and carries out no id twice (resend under one id: the same answer or "duplicate"; the query by
+  -- our id finds it). A doubt is then asked about by that id, and after so many answers "no such
+  -- request" over so long the same bytes go out again, never later than `keeps` after the first
+  -- time. Without it, which is right until proven otherwise, nothing is ever sent again. Not with
+  -- "easytransfert", which cannot be asked by our id.
+  -- idempotent = { keeps = "24h", absent_after = "10m", answers = 3 },
+
   -- The account's balance is asked for every so often, not more often than the spacing allows. Below
   -- warn there is an alarm; nothing is sold that would leave less than stop. unknown says what holds
   -- before the balance was first heard: "sell" or "stop".

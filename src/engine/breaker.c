@@ -3,7 +3,8 @@
  * lane, so that a provider which lies or hangs costs few ambiguous purchases. After a pause one may
  * try; its proven answer opens the lane, another doubt doubles the pause. A send is in doubt while
  * it is UNKNOWN and nothing has been proven about it since, so IPNs that settle them all open the
- * lane as well. A refusal for want of float stops it likewise, from the first on.
+ * lane as well. A refusal for want of float stops it likewise, from the first
+ * on, until the float is seen to be there again.
  */
 #include "engine_priv.h"
 
@@ -74,13 +75,14 @@ static void stop(struct engine *e, struct lane *lane, int64_t pause_ms, const ch
 	lane->until_ms = e->now_ms + lane->pause_ms;
 	lane->sold_ms = lane->until_ms;
 	lane->probe = 0;
+	lane->lacks_float = false;
 	engine_alarm(e, "lane_stopped", str_c(lane->account), why);
 }
 
 static void go_on(struct engine *e, struct lane *lane)
 {
 	e->stats.lanes_stopped -= lane->is_stopped;
-	lane->is_stopped = false;
+	lane->is_stopped = lane->lacks_float = false;
 	lane->probe = 0;
 	engine_alarm(
 		e, "lane_open", str_c(lane->account), "a proven answer: requests go out again");
@@ -157,12 +159,24 @@ void lane_note_refusal(
 	const struct account *account = engine_account(e, attempt);
 	struct lane *lane;
 
-	if (account == NULL || attempt->leg == LEG_COLLECT || attempt->state != ATTEMPT_FAILED ||
+	/* Where its balance is asked for, float.c closes it until that is told. */
+	if (account == NULL || account->float_every_ms > 0 || attempt->leg == LEG_COLLECT ||
+		attempt->state != ATTEMPT_FAILED ||
 		!provider_lacks_float(account->profile, facts))
 		return;
 	lane = edit(e, attempt->partner, attempt->account);
-	if (lane != NULL)
-		stop(e, lane, LIMIT_LANE_PAUSE_MAX_MS, "refused for want of float");
+	if (lane == NULL)
+		return;
+	stop(e, lane, LIMIT_LANE_PAUSE_MAX_MS, "refused for want of float");
+	lane->lacks_float = true;
+}
+
+void lane_note_float(struct engine *e, const struct account *account)
+{
+	struct lane *lane = edit(e, account->partner->id, account->name);
+
+	if (lane != NULL && lane->lacks_float)
+		go_on(e, lane);
 }
 
 void lane_note_sale(struct engine *e, const struct account *account)

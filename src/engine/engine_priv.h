@@ -49,7 +49,7 @@ struct lane {
 		bool is_doubt; /* UNKNOWN, and nothing proven since */
 	} last[LIMIT_LANE_SENDS];
 	unsigned next; /* of `last` */
-	bool is_stopped;
+	bool is_stopped, lacks_float;
 	int64_t pause_ms, until_ms; /* stopped: from then on one may try */
 	uint64_t probe; /* the one that tries; 0: none */
 	int64_t query_ms; /* when the budget for queries is next full; in the past: it is */
@@ -264,6 +264,8 @@ void lane_note(struct engine *e, const struct attempt_row *attempt, enum attempt
 /* An answer about an attempt that FAILED: a refusal for want of float stops the lane (F-D26). */
 void lane_note_refusal(
 	struct engine *e, const struct attempt_row *attempt, const struct facts *facts);
+/* The provider tells of a float: a stop for want of it is over. */
+void lane_note_float(struct engine *e, const struct account *account);
 /* No more of them, in the commit of this event, until lane_release. 0 also when held already. */
 int lane_hold(struct engine *e, uint32_t partner, struct str account, const char *reason);
 /* Ends a hold by its id, in the commit of the decision; TAMA_ENOTFOUND when none stands. */
@@ -306,6 +308,8 @@ void floats_forget(struct float_state *floats);
 int floats_step(struct engine *e);
 /* Whether all that the purchase needs is there; notes it as promised. */
 bool floats_allow(struct engine *e, const struct buy_intent *intent);
+/* Whether the leg waits for news of a float that was refused (F-D26). */
+bool floats_may_send(const struct engine *e, const struct attempt_row *attempt);
 /* What a provider said about a leg: a refusal for lack of float empties it (F-D26). */
 int floats_heard(struct engine *e, const struct engine_case *c, const struct facts *facts);
 /* Something was observed or posted besides: worked out anew in this step. */

@@ -16,12 +16,14 @@
 struct watched {
 	struct engine_float shown;
 	bool is_low; /* the alarm has been given */
+	bool is_refused; /* the last news of it: what is paid for waits until a balance is told */
 };
 
 /* What stood in the books when a balance was asked for. */
 struct asked {
 	int64_t since_ms;
 	int64_t taken, added;
+	int64_t refused_ms; /* when a delivery was last refused for lack of float */
 };
 
 struct float_state {
@@ -141,8 +143,9 @@ static bool is_void(
  * What may be in the balance and will be booked still is left out: it would count twice. So the
  * float is never thought larger than it is.
  */
-static int value_account(struct engine *e, const struct account *account, struct engine_float *f)
+static int value_account(struct engine *e, const struct account *account, struct watched *w)
 {
+	struct engine_float *f = &w->shown;
 	struct observation_row o;
 	int64_t books;
 	int rc = STORE(e, observation_last, account->partner->id, account->name, &o);
@@ -158,6 +161,7 @@ static int value_account(struct engine *e, const struct account *account, struct
 			LEDGER_PROVIDER_FLOAT, str_c(account->currency->code), &books);
 	if (rc != 0)
 		return rc;
+	w->is_refused = o.source == OBSERVATION_REFUSED && account->float_every_ms > 0;
 	f->balance = o.balance - o.slack_high + books - o.books;
 	f->available = f->balance - f->reserved - account->float_stop;
 	f->sells = f->available > 0;
@@ -197,6 +201,7 @@ static void watched_begin(struct watched *w, struct str name)
 	bool is_same = str_eq(str_c(w->shown.name), name);
 
 	w->is_low = is_same && w->is_low;
+	w->is_refused = false;
 	w->shown = (struct engine_float){.seconds_left = -1};
 	(void)snprintf(w->shown.name, sizeof(w->shown.name), "%.*s", STR_ARG(name));
 }
@@ -277,7 +282,7 @@ static int refresh(struct engine *e)
 		const struct float_cfg *agents =
 			is_account ? NULL : &c->floats[i - c->accounts_len];
 
-		rc = is_account ? value_account(e, &c->accounts[i], &w->shown)
+		rc = is_account ? value_account(e, &c->accounts[i], w)
 				: value_agents(e, agents, &w->shown);
 		warn(e, w, is_account ? c->accounts[i].float_warn : agents->warn);
 	}
@@ -330,6 +335,13 @@ bool floats_allow(struct engine *e, const struct buy_intent *intent)
 		w->shown.available -= needs[i].amount;
 	}
 	return true;
+}
+
+bool floats_may_send(const struct engine *e, const struct attempt_row *attempt)
+{
+	const struct watched *w = find(e->floats, attempt->account);
+
+	return attempt->leg == LEG_COLLECT || w == NULL || !w->is_refused;
 }
 
 /* ---- observing ---------------------------------------------------------------------------------
@@ -424,6 +436,8 @@ int floats_observe(struct engine *e, const struct account *account, int64_t bala
 
 	o.source = OBSERVATION_ASKED;
 	o.balance = balance;
+	if (balance > 0)
+		lane_note_float(e, account);
 	if (rc == 0)
 		rc = add_passed(e, account, &o);
 	if (rc == 0)
@@ -433,6 +447,22 @@ int floats_observe(struct engine *e, const struct account *account, int64_t bala
 	e->stats.observations++;
 	e->floats->fresh_ms = 0;
 	return rc;
+}
+
+/*
+ * Its balance is asked for at once: it may have been a moment's lack. A provider that refuses again
+ * and tells of money stays closed until the next balance of the schedule.
+ */
+static int ask_after_refusal(struct engine *e, const struct account *account)
+{
+	struct asked *asked = asked_of(e, account);
+	bool is_first =
+		asked->refused_ms == 0 || e->now_ms - asked->refused_ms >= LIMIT_FLOAT_EMPTY_MS;
+
+	asked->refused_ms = e->now_ms;
+	return is_first && account->float_every_ms > 0
+		       ? chore_at(e, OUTBOX_FLOAT, account, 0, e->now_ms)
+		       : 0;
 }
 
 /* Empty: whatever deliveries are under way would only give back what was not there. */
@@ -447,6 +477,8 @@ static int note_refusal(struct engine *e, const struct account *account, struct 
 	o.slack_low = o.slack_high = 0;
 	if (rc == 0)
 		rc = STORE(e, observation_insert, &o);
+	if (rc == 0)
+		rc = ask_after_refusal(e, account);
 	e->floats->fresh_ms = 0;
 	engine_alarm(e, "float_refused", ref, "a delivery was refused for lack of float");
 	return rc;

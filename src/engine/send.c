@@ -32,7 +32,7 @@ int due_send(struct engine *e, const struct outbox_row *row)
 	if (e->now_ms >= attempt_expires_ms(&c.attempt))
 		return expire(e, &c);
 	account = engine_account(e, &c.attempt);
-	if (!lane_may_send(e, account, c.attempt.id))
+	if (!lane_may_send(e, account, c.attempt.id) || !floats_may_send(e, &c.attempt))
 		return STORE(e, outbox_set_due, row->partner, row->id, e->now_ms + LIMIT_LEASE_MS,
 			row->tries + 1);
 	rc = pause_get(e, account, &c.attempt, &free_ms);
@@ -87,7 +87,8 @@ static int try_claim(struct engine *e, struct engine_case *c, const struct engin
 
 	if (rc != 0)
 		return rc;
-	if (!lane_may_send(e, account, c->attempt.id) || free_ms > e->now_ms ||
+	if (!lane_may_send(e, account, c->attempt.id) || !floats_may_send(e, &c->attempt) ||
+		free_ms > e->now_ms ||
 		lane_is_frozen(e, c->purchase.id) || e->now_ms >= attempt_expires_ms(&c->attempt))
 		return drop(e, p);
 	return claim(e, c, p);

@@ -52,6 +52,8 @@ struct token {
 	struct str account; /* name */
 	char *text; /* in sodium memory; NULL: none */
 	int64_t until_boot_ms;
+	int64_t made_boot_ms, retry_boot_ms;
+	unsigned failures; /* in a row: logins refused, or tokens refused as soon as made */
 	bool is_logging_in;
 	struct job *waiting; /* jobs that need it */
 };

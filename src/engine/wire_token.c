@@ -3,6 +3,7 @@
 
 #include <sodium.h>
 
+#define TOKEN_RETRY_MAX_MS (5 * 60 * 1000)
 #define TOKEN_EARLY_MS 60000 /* renewed so long before it ends */
 
 struct login {
@@ -42,9 +43,26 @@ struct str token_of(struct wire *wire, struct str account)
 	return str_c(find(wire, account)->text);
 }
 
+/* F-D25: one login more at once, then ever later ones: a provider locks out who insists. */
+static void note_failure(struct token *t)
+{
+	int64_t wait_ms = t->failures > 8 ? TOKEN_RETRY_MAX_MS : INT64_C(1000) << t->failures;
+
+	t->retry_boot_ms = t->failures++ == 0 ? 0 : clock_boot_ms() + wait_ms;
+}
+
 void token_forget(struct wire *wire, struct str account)
 {
-	token_wipe(find(wire, account));
+	struct token *t = find(wire, account);
+
+	/* Of several requests that were refused with one token, the first has forgotten it. */
+	if (t->text == NULL)
+		return;
+	if (clock_boot_ms() - t->made_boot_ms < TOKEN_EARLY_MS)
+		note_failure(t);
+	else
+		t->failures = 0;
+	token_wipe(t);
 }
 
 /* Whoever waited goes on: with the token, or to be told "later" by its own look at it. */
@@ -81,9 +99,12 @@ static void take_token(struct login *login, const struct http_out_result *result
 		t->text[token.token.n] = '\0';
 		t->until_boot_ms =
 			clock_boot_ms() + (int64_t)token.expires_s * 1000 - TOKEN_EARLY_MS;
-	} else
+		t->made_boot_ms = clock_boot_ms();
+	} else {
+		note_failure(t);
 		login->wire->world.alarm(login->wire->world.ctx, "login_failed",
 			login->account->name, result->reason);
+	}
 	arena_fini(&arena);
 }
 
@@ -144,7 +165,7 @@ bool token_ready(struct wire *wire, const struct account *account, struct job *j
 
 	if (t->text != NULL && clock_boot_ms() < t->until_boot_ms)
 		return true;
-	if (job->has_waited)
+	if (job->has_waited || clock_boot_ms() < t->retry_boot_ms)
 		return true; /* for a login that failed: let it find no token */
 	if (!t->is_logging_in)
 		rc = login_begin(wire, account, t);

@@ -1,5 +1,7 @@
 """Floats and days: the real gateway against the providers' own ledgers, which the sandbox keeps."""
+import contextlib
 import json
+import sqlite3
 import unittest
 
 from harness import eventually, run
@@ -164,6 +166,20 @@ class Days(Floats):
             lambda: [r for r in self.books("reconciliation") if r["account"] == "xente-ug" and r["closed_ms"]],
             "it goes on")[0]
         self.assertEqual((row["difference"], row["matched"], row["state"]), (0, 2, "balanced"), row)
+
+
+class Balances(Floats):
+    def test_verify_adds_them_up(self):
+        self.start()
+        self.sold()
+        self.gateway.stop()
+        self.assertEqual(run("verify", "--copy", self.gateway.data).returncode, 0)
+        with contextlib.closing(sqlite3.connect(self.gateway.data / "tama.db", isolation_level=None)) as db:
+            db.execute("UPDATE balance SET sum = sum + 1 WHERE book = 2")
+        done = run("verify", "--copy", self.gateway.data)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("I4", done.stdout)
+        self.assertIn("et-ci, book 2", done.stdout)
 
 
 class Selling(Floats):

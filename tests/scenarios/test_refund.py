@@ -30,7 +30,7 @@ class Refunds(unittest.TestCase):
 
     def assertBooks(self, **books):
         """What each book holds of all purchases (ledger.h)."""
-        names = {1: "customer", 2: "float", 4: "suspense", 5: "payable"}
+        names = {1: "customer", 2: "float", 3: "revenue", 4: "suspense", 5: "payable", 7: "fees"}
         held = dict(self.gateway.rows("SELECT book, sum(debit) FROM ledger GROUP BY book"))
         self.assertEqual({name: held.get(book, 0) for book, name in names.items()},
                          dict.fromkeys(names.values(), 0) | books)
@@ -46,7 +46,8 @@ class Refunds(unittest.TestCase):
         owed, back = sorted(self.world.messages(MTN))
         self.assertIn("Payé 600 F mais pas encore livré", owed)
         self.assertIn(ref, back)
-        self.assertBooks()
+        # What the provider kept of the collection is lost.
+        self.assertBooks(float=-12, fees=12)
 
     def test_uganda(self):
         """Both legs are of one number and amount: the second of them fails. IPNs are hints here."""
@@ -80,7 +81,7 @@ class Refunds(unittest.TestCase):
         self.assertEnd(ref, "REFUNDING", ("collect", "SUCCEEDED"), ("deliver", "FAILED"), ("refund", "UNKNOWN"))
         self.assertEqual(self.world.executed(), [COLLECT, REFUND])
         self.assertEqual(len(self.world.messages(MTN)), 1)
-        self.assertBooks(suspense=600, payable=-600, float=0)
+        self.assertBooks(suspense=600, payable=-600, float=-12, fees=12)
 
     def test_a_gateway_killed_at_the_claim_sends_no_refund(self):
         """K12 of the third request: its claim is durable, nothing was sent, and nobody can know that."""

@@ -479,6 +479,56 @@ static void an_address_that_is_not_there_holds_the_account(void **state)
 	assert_int_equal(rig_stats(r).lanes_held, 0);
 }
 
+/* ---- encore ? (F-G3)
+ * ----------------------------------------------------------------------------- */
+
+static enum engine_outcome buy_ug(struct rig *r, const char *payer, const char *to, int64_t amount,
+	uint64_t uid, bool is_confirmed)
+{
+	struct engine_buy *b = rig_post_buy(r, "ug-airtime", payer, to, uid);
+	struct buy_intent *intent = (struct buy_intent *)(uintptr_t)b->intent;
+
+	intent->face_value = intent->price = amount;
+	intent->is_repeat_confirmed = is_confirmed;
+	rig_step(r);
+	return r->outcome;
+}
+
+static void the_same_within_minutes_is_asked_about(void **state)
+{
+	struct rig *r = *state;
+
+	assert_int_equal(buy_ug(r, UG, UG, 500, 1, false), ENGINE_DONE);
+	assert_int_equal(buy_ug(r, UG, UG, 500, 2, false), ENGINE_AGAIN);
+	assert_string_equal(r->ref, "R0000001");
+	assert_int_equal(fx_sql(r->fx.store, "SELECT count(*) FROM purchase", 0), 1);
+	/* Another amount or number is no repeat, nor is what a person has been asked about. */
+	assert_int_equal(buy_ug(r, UG, UG, 600, 3, false), ENGINE_DONE);
+	assert_int_equal(buy_ug(r, UG, "256771234568", 500, 4, false), ENGINE_DONE);
+	assert_int_equal(buy_ug(r, UG, UG, 500, 2, true), ENGINE_DONE);
+	assert_int_equal(buy_ug(r, UG, UG, 500, 5, false), ENGINE_AGAIN);
+	assert_string_equal(r->ref, "R0000002");
+	/* The same press again is not asked: it gets its own reply. */
+	assert_int_equal(buy_ug(r, UG, UG, 500, 2, false), ENGINE_REPEATED);
+	rig_wait(r, LIMIT_REPEAT_MS + 1000);
+	assert_int_equal(buy_ug(r, UG, UG, 500, 6, false), ENGINE_DONE);
+	assert_int_equal(rig_stats(r).asked_again, 2);
+}
+
+/* What came to nothing may be bought anew unasked. */
+static void what_was_called_off_is_no_repeat(void **state)
+{
+	struct rig *r = *state;
+	struct attempt_row a;
+
+	assert_int_equal(buy_ug(r, UG, UG, 500, 1, false), ENGINE_DONE);
+	rig_wait(r, 6000);
+	a = rig_send(r);
+	rig_reply(r, &a, "FAILED", "T");
+	assert_int_equal(rig_purchase_state(r), PURCHASE_CANCELLED);
+	assert_int_equal(buy_ug(r, UG, UG, 500, 2, false), ENGINE_DONE);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -502,6 +552,8 @@ int main(void)
 		RIG_TEST(a_stop_that_was_not_kept_is_none),
 		RIG_TEST(want_of_float_stops_a_lane),
 		RIG_TEST(an_address_that_is_not_there_holds_the_account),
+		RIG_TEST(the_same_within_minutes_is_asked_about),
+		RIG_TEST(what_was_called_off_is_no_repeat),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -31,11 +31,20 @@ static struct velocity *cap_of(struct rig *r, const char *account)
 	return &found->cap;
 }
 
+/* A press that says that it repeats what was bought minutes ago. */
+static struct engine_buy *post_ug(struct rig *r, const char *payer, const char *to, uint64_t uid)
+{
+	struct engine_buy *b = rig_post_buy(r, "ug-airtime", payer, to, uid);
+
+	((struct buy_intent *)(uintptr_t)b->intent)->is_repeat_confirmed = true;
+	return b;
+}
+
 /* The provider of Uganda keeps no pause, and takes no fee: the price is the amount. */
 static enum engine_outcome buy_ug(
 	struct rig *r, const char *payer, const char *to, int64_t amount, uint64_t uid)
 {
-	struct engine_buy *b = rig_post_buy(r, "ug-airtime", payer, to, uid);
+	struct engine_buy *b = post_ug(r, payer, to, uid);
 	struct buy_intent *intent = (struct buy_intent *)(uintptr_t)b->intent;
 
 	intent->face_value = intent->price = amount;
@@ -91,14 +100,14 @@ static void a_storm_in_one_commit(void **state)
 
 	limits_of(r, "UGX")->payer.windows[VELOCITY_TEN_MINUTES].count = 5;
 	for (uint64_t uid = 1; uid <= 200; uid++)
-		(void)rig_post_buy(r, "ug-airtime", UG, UG2, uid);
+		(void)post_ug(r, UG, UG2, uid);
 	rig_step(r);
 	assert_int_equal(r->done, 200);
 	assert_int_equal(fx_sql(r->fx.store, "SELECT count(*) FROM purchase", 0), 5);
 	assert_int_equal(rig_stats(r).limited, 195);
 	assert_int_equal(rig_count(r, SAID_PREPARE, NULL), 0); /* its push waits */
 	/* Who has been let through is answered as before. */
-	(void)rig_post_buy(r, "ug-airtime", UG, UG2, 5);
+	(void)post_ug(r, UG, UG2, 5);
 	rig_step(r);
 	assert_int_equal(r->outcome, ENGINE_REPEATED);
 }
@@ -201,7 +210,7 @@ static void a_channel_has_a_cap_of_purchases(void **state)
 
 	*rule = (struct velocity_rule){2, 0};
 	for (uint64_t uid = 1; uid <= 4; uid++) {
-		rig_post_buy(r, "ug-airtime", uid % 2 ? UG : UG2, UG3, uid)->channel =
+		post_ug(r, uid % 2 ? UG : UG2, UG3, uid)->channel =
 			STR("sms-ug");
 		rig_step(r);
 		assert_int_equal(r->outcome, uid <= 2 ? ENGINE_DONE : ENGINE_LIMITED);
@@ -212,7 +221,7 @@ static void a_channel_has_a_cap_of_purchases(void **state)
 	assert_int_equal(buy_ug(r, UG, UG, 500, 5), ENGINE_DONE);
 	rig_wait(r, 12 * MINUTE);
 	rule->count = 1;
-	rig_post_buy(r, "ug-airtime", UG, UG3, 6)->channel = STR("sms-ug");
+	post_ug(r, UG, UG3, 6)->channel = STR("sms-ug");
 	rig_step(r);
 	assert_int_equal(r->outcome, ENGINE_DONE);
 	*rule = (struct velocity_rule){0};
