@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import os
 import pathlib
+import re
 import shutil
 import sqlite3
 import struct
@@ -250,6 +251,9 @@ class Chain:
         if not self.start():
             return [f"it does not start again: {self.gateway.process.output}; {self.labels()}"]
         self.try_pending()
+        if self.has_stopped():
+            # Nothing had been bought when its life ended, and nothing is sold now.
+            self.sales = [s for s in self.sales if re.search(r"R[ée]f \w{8}", s.screen or "")]
         refs = {reference(sale.screen): sale for sale in self.sales}
         if must_be_told:
             eventually(lambda: self.is_at_rest(refs), f"at rest; {self.labels()}")
