@@ -8,7 +8,6 @@ import contextlib
 import ctypes
 import fcntl
 import os
-import pathlib
 import random
 import re
 import shutil
@@ -21,10 +20,9 @@ import threading
 import time
 import unittest
 
-from chain import SHIM, Chain, Push, broken, copied
-from gateway import can_trace
-from harness import eventually, run
-from world import BROKEN, mask, reference
+from chain import Chain, Push, broken, copied
+from harness import eventually
+from world import BROKEN
 
 MODE = os.environ.get("TAMA_MODE", "test")
 # _IOR('X', 125, __u32): EXT4_IOC_SHUTDOWN; 2 is NOLOGFLUSH.
