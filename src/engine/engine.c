@@ -374,7 +374,7 @@ static int work(struct engine *e, struct engine_event *events, bool *more_out)
 		e->is_dead = rc == TAMA_EDOUBT;
 		return TAMA_EIO;
 	}
-	if (events != NULL)
+	if (events != NULL && events->kind != ENGINE_ACCOUNT)
 		CRASH_POINT("K5");
 	if (!e->has_recovered)
 		rc = recover(e, &more_orphans);
@@ -393,7 +393,7 @@ static int work(struct engine *e, struct engine_event *events, bool *more_out)
 		e->store->ops->rollback(e->store);
 		return rc == TAMA_EDOUBT ? TAMA_EIO : rc;
 	}
-	if (events != NULL)
+	if (events != NULL && events->kind != ENGINE_ACCOUNT)
 		CRASH_POINT("K6");
 	rc = e->store->ops->mark_raise(e->store,
 		&(struct store_moment){e->boot_ms, e->now_ms, e->last_id, e->frozen_id},
@@ -485,7 +485,7 @@ int64_t engine_step(struct engine *e, struct engine_event *events)
 			events, MUTANT(ANSWERED_WITHOUT_COMMIT) ? ENGINE_PENDING : ENGINE_NOT_DONE);
 		return e->is_dead ? TAMA_EDOUBT : TAMA_EIO;
 	}
-	if (events != NULL)
+	if (events != NULL && events->kind != ENGINE_ACCOUNT)
 		CRASH_POINT("K7");
 	e->stats.commits++;
 	/* Answers first: a phone waits for them, the provider does not. */

@@ -83,7 +83,7 @@ static const struct move {
 	{WRITTEN_OFF, FAILED, " decided_failure "},
 };
 
-static bool is_allowed(const struct v_event *e)
+bool v_is_allowed(const struct v_event *e)
 {
 	char word[70];
 
@@ -183,7 +183,7 @@ static bool replay_attempt(struct v_purchase *p, const struct v_event *e, struct
 		return v_broken(out, "I1", "event %lld leaves %s, and %s.%lld was %s",
 			(long long)e->seq, v_attempt_name(e->from), v_leg_name(a->leg),
 			(long long)a->n, v_attempt_name(a->replayed));
-	if (!is_allowed(e))
+	if (!v_is_allowed(e))
 		return v_broken(out, "I1", "event %lld: no way from %s to %s by %s",
 			(long long)e->seq, v_attempt_name(e->from), v_attempt_name(e->to),
 			e->cause);
@@ -295,7 +295,7 @@ static int derive_leg(int leg, int state, bool has_collect)
 }
 
 /* 2.2, last paragraph, and 2.8. */
-static int derive(const struct v_purchase *p)
+int v_derive(const struct v_purchase *p)
 {
 	int collect = v_leg_state(p, COLLECT), deliver = v_leg_state(p, DELIVER);
 	int refund = v_leg_state(p, REFUND);
@@ -313,7 +313,7 @@ static int derive(const struct v_purchase *p)
 
 static bool check_derive(const struct v_purchase *p, struct violation *out)
 {
-	int should = derive(p);
+	int should = v_derive(p);
 
 	if (p->state != should)
 		return v_broken(out, "I1", "is %s, and its legs say %s", purchase_name(p->state),

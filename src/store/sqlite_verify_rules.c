@@ -72,7 +72,7 @@ static bool is_closed(int state)
  * What the legs are worth. The customer's claim of P is met once: by goods, or turned into a claim
  * to a refund once that is owed or may have left; what goods cost beside a refund is loss.
  */
-static void worth(const struct v_purchase *p, int64_t of[static BOOKS])
+void v_worth(const struct v_purchase *p, int64_t of[static BOOKS])
 {
 	int collect = v_leg_state(p, COLLECT), deliver = v_leg_state(p, DELIVER);
 	int refund = v_leg_state(p, REFUND);
@@ -131,7 +131,7 @@ static bool check_books(const struct v_purchase *p, int64_t is[static BOOKS], st
 			return v_broken(out, "I4", "a line is of no book");
 		is[p->lines[i].book] += p->lines[i].debit;
 	}
-	worth(p, should);
+	v_worth(p, should);
 	for (int book = 1; book < BOOKS; book++)
 		if (is[book] != should[book])
 			return v_broken(out, "I4",

@@ -52,6 +52,13 @@ const char *v_attempt_name(int64_t state);
 /* 2.5: a leg that was contradicted is; else what may have executed; else the last attempt. */
 int v_leg_state(const struct v_purchase *p, int64_t leg);
 
+/* Whether an attempt may go from there to there by that cause. */
+bool v_is_allowed(const struct v_event *e);
+
+/* What the purchase is, and what it is worth in each book, by its attempts. */
+int v_derive(const struct v_purchase *p);
+void v_worth(const struct v_purchase *p, int64_t of[static BOOKS]);
+
 /* I1, I2, I3: sqlite_verify_moves.c. Replays the events; the other rules lean on it. */
 bool v_check_moves(struct v_purchase *p, struct violation *out);
 

@@ -34,7 +34,7 @@ class Verify(unittest.TestCase):
         gateway.start()
         cls.sold = cls.world.call(MTN).buy(BUY.format(500))
         sandbox.wait_for_sms(MTN, cls.sold)
-        sandbox.fault({"op": "submit", "do": "fail", "amount": 600})
+        sandbox.fault({"op": "submit", "do": "fail", "text": "Numero de destination invalide", "amount": 600})
         cls.due = cls.world.call(MTN).buy(BUY.format(600))
         sandbox.wait_for_sms(MTN, cls.due)
         gateway.stop()
