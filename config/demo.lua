@@ -80,6 +80,7 @@ account "xente-ug" {
   -- One IPN address for the whole account, so the address itself is the secret.
   ipn_secret = demo_secret "demo-ipn-secret-xente-ug",
   polls = { "150s", "10m", "1h", "4h", "12h" },
+  queries = { per_minute = setting("queries", 30) },
   float = { warn = 1000000, every = setting("float_every", "15m") },
   reconcile = setting("reconcile", "03:00"),
 }

@@ -24,7 +24,7 @@ from world import BROKEN, World, mask, reference
 
 BUILD = pathlib.Path(os.environ.get("TAMA_BUILD", ROOT / "build" / "test"))
 SHIM = BUILD / "faults" / "shim.so"
-FAST = {"push_delay": "0s", "spacing": "0s"}
+FAST = {"push_delay": "0s", "spacing": "0s", "queries": 6000}
 READY, SENDING, ACCEPTED, UNKNOWN, NOT_SENT, SUCCEEDED, FAILED, EXPIRED = range(1, 9)
 STRANGER = "a purchase that nobody confirmed"
 NOTHING_LIVE = (NOT_SENT, FAILED, EXPIRED)
