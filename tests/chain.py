@@ -283,9 +283,10 @@ class Chain:
         ready, sending, accepted, unknown = (
             gauges[f'tama_attempts{{state="{s}"}}'] for s in ("READY", "SENDING", "ACCEPTED", "UNKNOWN"))
         untold = sum(not self.is_told(ref, sale) for ref, sale in refs.items())
-        # What an account that has been stopped does not send yet stays READY.
-        still = unknown + accepted + (ready if gauges["tama_accounts_stopped"] else 0)
-        moving = sending + (0 if gauges["tama_accounts_stopped"] else ready)
+        # What a stopped account did not send stays READY, for up to a minute after it has opened again.
+        stopped = any('"what":"lane_' in line for output in self.gateway.log for line in output)
+        still = unknown + accepted + (ready if stopped else 0)
+        moving = sending + (0 if stopped else ready)
         return moving == 0 and untold == still and not self.sandbox.totals()["parcels"]
 
     def compare(self, db, refs):
