@@ -45,6 +45,7 @@ files["bench/hop.lua"] = { std = "max", globals = { "request", "response", "done
 files["tests/configs"] = sees(config)
 files["tests/fixtures/engine.lua"] = sees(config)
 files["tests/fixtures/velocity.lua"] = sees(config)
+files["tests/simulation"] = sees(config)
 files["tests/fixtures/menus"] = sees(menu)
 files["tests/fixtures/menus/check.lua"] = sees(config)
 files["tests/fixtures/config"] = sees(config)

@@ -7,7 +7,6 @@
 
 #include "tama/limits.h"
 #include "tama/msisdn.h"
-#include "tama/mutant.h"
 
 int case_load(struct engine *e, uint32_t partner, uint64_t attempt, struct engine_case *out)
 {
@@ -401,8 +400,6 @@ static int contradict(
 	engine_alarm(e, "contradiction", c->purchase.ref, "two trustworthy facts disagree");
 	if (rc == 0)
 		rc = tell_loss(e, c);
-	if (MUTANT(CONTRADICTION_KEEPS_REFUND))
-		return rc;
 	return rc == 0 ? end_unsent(e, c, AEV_EXPIRE, evidence) : rc;
 }
 

@@ -10,6 +10,8 @@
 
 #include "tama/limits.h"
 
+#include "tama/mutant.h"
+
 bool attempt_can_be_asked(const struct account *account, const struct attempt_row *attempt)
 {
 	return attempt->provider_id.n > 0 || (account != NULL && account->keeps_ids_ms > 0);
@@ -50,7 +52,8 @@ bool resend_is_due(struct engine *e, const struct engine_case *c)
 	if (a->needs_secret || a->first_sent_ms == 0 || lane_is_frozen(e, c->purchase.id))
 		return false;
 	/* F-D22: what the provider may have forgotten would be carried out again. */
-	if (e->now_ms + LIMIT_SENDING_MS >= a->first_sent_ms + account->keeps_ids_ms)
+	if (e->now_ms + LIMIT_SENDING_MS >= a->first_sent_ms + account->keeps_ids_ms &&
+		!MUTANT(RETENTION_IGNORED))
 		return false;
 	return a->absent >= account->absent_answers &&
 	       e->now_ms >= a->absent_ms + account->absent_after_ms;

@@ -358,7 +358,7 @@ int due_poll(struct engine *e, const struct outbox_row *row)
 		free_ms = e->now_ms + LIMIT_LEASE_MS;
 	else if (free_ms <= e->now_ms)
 		free_ms = e->now_ms + lane_wait_query(e, account);
-	if (free_ms > e->now_ms && !MUTANT(POLL_WITHOUT_PAUSE))
+	if (free_ms > e->now_ms && !MUTANT(POLL_WITHOUT_BUDGET))
 		return STORE(e, outbox_set_due, row->partner, row->id, free_ms, row->tries);
 	rc = pause_begin(e, &c.attempt);
 	if (rc == 0)

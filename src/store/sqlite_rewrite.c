@@ -16,9 +16,10 @@ static int write_again(sqlite3_file *file)
 	sqlite3_int64 size = 0;
 	int rc = file->pMethods->xFileSize(file, &size);
 
-	for (sqlite3_int64 at = 0; rc == SQLITE_OK && at < size; at += (sqlite3_int64)sizeof(piece)) {
+	for (sqlite3_int64 at = 0; rc == SQLITE_OK && at < size;
+		at += (sqlite3_int64)sizeof(piece)) {
 		int n = size - at < (sqlite3_int64)sizeof(piece) ? (int)(size - at)
-								  : (int)sizeof(piece);
+								 : (int)sizeof(piece);
 
 		rc = file->pMethods->xRead(file, piece, n, at);
 		if (rc == SQLITE_OK)

@@ -105,7 +105,7 @@ def judge(mutant, base):
     shutil.rmtree(ROOT / mutant.build, ignore_errors=True)
     head = f"{'caught' if is_caught else 'MISSED'} {mutant.number:2} {mutant.name:28} {caught_by}"
     line = f"{head} ({time.monotonic() - begin:.1f} s)"
-    return is_caught, line if is_caught else f"{line}\n{why[-1500:]}"
+    return is_caught, line if is_caught else f"{line}\n{why[-600:]}"
 
 
 def main():

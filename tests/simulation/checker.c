@@ -7,11 +7,36 @@
 
 #include <sodium.h>
 
-enum { READY = 1, SENDING, ACCEPTED, UNKNOWN, NOT_SENT, SUCCEEDED, FAILED, EXPIRED, REVIEW,
-	CONTRADICTED, WRITTEN_OFF, ATTEMPT_END };
+enum {
+	READY = 1,
+	SENDING,
+	ACCEPTED,
+	UNKNOWN,
+	NOT_SENT,
+	SUCCEEDED,
+	FAILED,
+	EXPIRED,
+	REVIEW,
+	CONTRADICTED,
+	WRITTEN_OFF,
+	ATTEMPT_END
+};
 
-enum { P_CONFIRMED = 1, P_COLLECTING, P_COLLECTED, P_DELIVERING, P_DELIVERED, P_CANCELLED,
-	P_EXPIRED, P_REFUND_DUE, P_REVIEW, P_REFUNDING, P_REFUNDED, P_CONTRADICTED, P_WRITTEN_OFF };
+enum {
+	P_CONFIRMED = 1,
+	P_COLLECTING,
+	P_COLLECTED,
+	P_DELIVERING,
+	P_DELIVERED,
+	P_CANCELLED,
+	P_EXPIRED,
+	P_REFUND_DUE,
+	P_REVIEW,
+	P_REFUNDING,
+	P_REFUNDED,
+	P_CONTRADICTED,
+	P_WRITTEN_OFF
+};
 
 enum { CUSTOMER = 1, FLOAT, REVENUE, SUSPENSE, PAYABLE, AGENT, FEES, WRITE_OFF, BOOKS };
 
@@ -35,7 +60,8 @@ static const unsigned attempt_may[ATTEMPT_END] = {
 
 #define IN_DOUBT (BIT(SENDING) | BIT(ACCEPTED) | BIT(UNKNOWN) | BIT(REVIEW) | BIT(CONTRADICTED))
 #define OPEN (BIT(READY) | BIT(SENDING) | BIT(ACCEPTED) | BIT(UNKNOWN))
-#define PROVEN_NOT (BIT(NOT_SENT) | BIT(FAILED) | BIT(EXPIRED) | BIT(CONTRADICTED) | BIT(WRITTEN_OFF))
+#define PROVEN_NOT                                                                                 \
+	(BIT(NOT_SENT) | BIT(FAILED) | BIT(EXPIRED) | BIT(CONTRADICTED) | BIT(WRITTEN_OFF))
 
 #define ATTEMPTS_MAX 32
 
@@ -506,8 +532,10 @@ void check_departure(struct sim *s, const struct request *r)
 	if (!is_claimed)
 		sim_break(s, &s->report->unexplained, "I3: bytes leave before D2 is durable");
 	check_refund(s, r);
-	if (s->sent[r->sent].left != 0)
+	if (s->sent[r->sent].left != 0 && !request_is_honoured(r))
 		sim_break(s, &s->report->doubled, "I3: one attempt leaves twice");
+	if (s->sent[r->sent].left != 0 && s->sent[r->sent].body != sim_digest(r->filled.body))
+		sim_break(s, &s->report->doubled, "2.5: the same id leaves with other bytes");
 }
 
 void check_purchase(struct sim *s, uint64_t purchase)

@@ -18,6 +18,11 @@ static int64_t number(struct sim *s, const char *text, uint64_t id)
 	return out;
 }
 
+bool is_forgotten(const struct sim *s, const struct press *p)
+{
+	return s->restored_ms != 0 && p->is_acknowledged && p->acknowledged_ms > s->backup_ms;
+}
+
 /* ---- X3, X6: what a customer was told against what there is ------------------------------------
  */
 
@@ -25,8 +30,9 @@ static void check_presses(struct sim *s, bool is_end)
 {
 	sqlite3_stmt *row = NULL;
 
-	tama_assert(sqlite3_prepare_v2(sim_handle(s), "SELECT id FROM purchase WHERE partner = 1"
-						      " AND ref = ?1",
+	tama_assert(sqlite3_prepare_v2(sim_handle(s),
+			    "SELECT id FROM purchase WHERE partner = 1"
+			    " AND ref = ?1",
 			    -1, &row, NULL) == SQLITE_OK);
 	for (size_t i = 0; i < s->presses_len; i++) {
 		const struct press *p = &s->presses[i];
@@ -40,7 +46,9 @@ static void check_presses(struct sim *s, bool is_end)
 		if (sqlite3_step(row) == SQLITE_ROW)
 			id = (uint64_t)sqlite3_column_int64(row, 0);
 		(void)sqlite3_reset(row);
-		if (p->is_acknowledged && id == 0)
+		if (is_forgotten(s, p) && id == 0)
+			s->report->forgotten += is_end;
+		else if (p->is_acknowledged && id == 0)
 			sim_break(s, &s->report->lost, "X3: lost, though acknowledged");
 		else if (p->is_acknowledged && id != p->purchase)
 			sim_break(s, &s->report->unexplained,
@@ -86,7 +94,7 @@ static void check_access_log(struct sim *s)
 {
 	sqlite3_stmt *row = NULL;
 	uint64_t *kept = NULL;
-	size_t len = 0, cap = 0;
+	size_t len = 0, cap = 0, n;
 
 	tama_assert(sqlite3_prepare_v2(sim_handle(s),
 			    "SELECT id, partner, raw FROM inbox WHERE kind = 1", -1, &row,
@@ -98,9 +106,10 @@ static void check_access_log(struct sim *s)
 	(void)sqlite3_finalize(row);
 	if (len > 0)
 		qsort(kept, len, sizeof(*kept), by_number);
-	for (size_t i = 0; i < s->acknowledged_len; i++)
-		if (len == 0 || bsearch(&s->acknowledged[i], kept, len, sizeof(*kept),
-					by_number) == NULL)
+	n = s->restored_ms != 0 ? s->acknowledged_at_backup : s->acknowledged_len;
+	for (size_t i = 0; i < n; i++)
+		if (len == 0 ||
+			bsearch(&s->acknowledged[i], kept, len, sizeof(*kept), by_number) == NULL)
 			sim_break(s, &s->report->lost, "I8: an IPN answered 200 is not there");
 	free(kept);
 }
@@ -122,7 +131,7 @@ static void check_reviews(struct sim *s)
 		const struct sent *sent = sim_sent_of(s, (uint64_t)sqlite3_column_int64(row, 0));
 
 		if (sent->told_ms != 0 && sent->told_ms < sqlite3_column_int64(row, 1) &&
-			!sent->has_lied)
+			!sent->has_lied && s->restored_ms == 0)
 			sim_break(s, &s->report->unexplained,
 				"X5: a person is asked what the provider had told");
 	}
@@ -133,12 +142,13 @@ static void check_purchases(struct sim *s)
 {
 	sqlite3_stmt *row = NULL;
 
-	tama_assert(sqlite3_prepare_v2(sim_handle(s),
-			    "SELECT id, state, CAST(substr(ref, 2) AS INTEGER), EXISTS (SELECT 1 FROM"
-			    " decision d WHERE d.purchase = purchase.id) OR EXISTS (SELECT 1 FROM"
-			    " attempt a WHERE a.purchase = purchase.id AND a.leg = 3 AND a.state"
-			    " IN (7, 8)) FROM purchase",
-			    -1, &row, NULL) == SQLITE_OK);
+	tama_assert(
+		sqlite3_prepare_v2(sim_handle(s),
+			"SELECT id, state, CAST(substr(ref, 2) AS INTEGER), EXISTS (SELECT 1 FROM"
+			" decision d WHERE d.purchase = purchase.id) OR EXISTS (SELECT 1 FROM"
+			" attempt a WHERE a.purchase = purchase.id AND a.leg = 3 AND a.state"
+			" IN (7, 8)) FROM purchase",
+			-1, &row, NULL) == SQLITE_OK);
 	while (sqlite3_step(row) == SQLITE_ROW) {
 		int state = sqlite3_column_int(row, 1);
 		const struct press *p = sim_press(s, (uint32_t)sqlite3_column_int64(row, 2));
@@ -170,26 +180,57 @@ static void check_canaries(struct sim *s)
 			struct str v = config->accounts[i].fields[j].value;
 
 			if (v.n >= 8 && disk_contains(s->disk, v.p, v.n))
-				sim_break(s, &s->report->unexplained,
-					"I11: a key rests on the disk");
+				sim_break(
+					s, &s->report->unexplained, "I11: a key rests on the disk");
 		}
 }
 
 static void check_nothing(struct sim *s, const char *text, const char *what)
 {
-	if (number(s, text, 0) != 0)
-		sim_break(s, &s->report->unexplained, "%s", what);
+	int64_t found = number(s, text, 0);
+
+	if (found != 0)
+		sim_break(s, &s->report->unexplained, "%s (%lld)", what, (long long)found);
 }
 
-/* Whatever the last life was sending has met a fault: its own death. */
+/*
+ * Whatever the last life was sending has met a fault: its own death. And what a restored copy did
+ * not know the end of has met another.
+ */
 static void mark_orphans(struct sim *s)
 {
 	sqlite3_stmt *row = NULL;
 
-	tama_assert(sqlite3_prepare_v2(sim_handle(s), "SELECT id FROM attempt WHERE state = 2", -1,
-			    &row, NULL) == SQLITE_OK);
+	tama_assert(
+		sqlite3_prepare_v2(sim_handle(s),
+			"SELECT CAST(substr(p.ref, 2) AS INTEGER) FROM attempt a JOIN purchase p"
+			" ON p.id = a.purchase WHERE a.state = 2 OR ?1 AND a.state < 5",
+			-1, &row, NULL) == SQLITE_OK);
+	(void)sqlite3_bind_int(row, 1, s->restored_ms != 0);
 	while (sqlite3_step(row) == SQLITE_ROW)
-		sim_mark(s, sim_sent_of(s, (uint64_t)sqlite3_column_int64(row, 0))->press);
+		sim_mark(s, (uint32_t)sqlite3_column_int64(row, 0));
+	(void)sqlite3_finalize(row);
+}
+
+/* What is still due for it, and what is held. */
+static void tell_rows(struct sim *s, uint32_t uid, FILE *out)
+{
+	sqlite3_stmt *row = NULL;
+
+	tama_assert(
+		sqlite3_prepare_v2(sim_handle(s),
+			"SELECT 'due, kind', kind, due_ms - ?2, tries FROM outbox o JOIN purchase p"
+			" ON p.id = o.purchase WHERE p.ref = printf('R%07d', ?1) AND is_done = 0"
+			" UNION ALL SELECT 'held ' || account || ' for ' || reason, partner,"
+			" since_ms - ?2, released_ms IS NULL FROM hold",
+			-1, &row, NULL) == SQLITE_OK);
+	(void)sqlite3_bind_int64(row, 1, uid);
+	(void)sqlite3_bind_int64(row, 2, SIM_EPOCH);
+	while (sqlite3_step(row) == SQLITE_ROW)
+		(void)fprintf(out, "%9.3f s  %s %d, %d\n",
+			(double)sqlite3_column_int64(row, 2) / 1000,
+			(const char *)sqlite3_column_text(row, 0), sqlite3_column_int(row, 1),
+			sqlite3_column_int(row, 3));
 	(void)sqlite3_finalize(row);
 }
 
@@ -213,6 +254,7 @@ void check_tell(struct sim *s, uint32_t uid, FILE *out)
 			(const char *)sqlite3_column_text(row, 7),
 			(const char *)sqlite3_column_text(row, 6));
 	(void)sqlite3_finalize(row);
+	tell_rows(s, uid, out);
 }
 
 void check_image(struct sim *s)
@@ -266,13 +308,15 @@ void check_end(struct sim *s)
 		check_nothing(s, "SELECT integrity_check <> 'ok' FROM pragma_integrity_check",
 			"F-B2: integrity_check");
 	}
-	check_nothing(s, "SELECT count(*) FROM attempt WHERE state < 5",
-		"X5: a purchase has no end after 48 hours");
+	check_nothing(s,
+		"SELECT max(CAST(substr(p.ref, 2) AS INTEGER)) FROM attempt a JOIN purchase p ON"
+		" p.id = a.purchase WHERE a.state < 5",
+		"X5: the purchase of a press has no end after 48 hours");
 	check_nothing(s, "SELECT count(*) FROM outbox WHERE kind = 3 AND is_done = 0",
 		"X5: a message is still owed after 48 hours");
 	check_nothing(s, "SELECT count(*) FROM outbox WHERE is_done = 0 AND kind NOT IN (2, 3)",
 		"X5: something is still due of what has ended");
-	if (s->lies == 0)
+	if (s->lies == 0 && s->restored_ms == 0)
 		check_nothing(s, "SELECT count(*) FROM inbox WHERE verdict = 5",
 			"X4: a contradiction that nobody made");
 }

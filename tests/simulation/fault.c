@@ -122,6 +122,7 @@ const char *sim_fault_name(enum fault fault)
 		[FAULT_IPN_BROKEN] = "ipn_broken",
 		[FAULT_LIE] = "lie",
 		[FAULT_QUERY] = "query",
+		[FAULT_HIDDEN] = "hidden",
 		[FAULT_PREPARE] = "prepare",
 		[FAULT_STALL] = "stall",
 		[FAULT_SMS] = "sms",

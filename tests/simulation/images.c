@@ -82,8 +82,8 @@ void images_leave(struct image_run *run)
 	disk_free(&run->disk);
 }
 
-bool sim_images(const struct sim_shared *shared, uint64_t seed, uint64_t images,
-	struct image_report *out)
+bool sim_images(
+	const struct sim_shared *shared, uint64_t seed, uint64_t images, struct image_report *out)
 {
 	struct image_run run = {.report = out, .images = images, .chance = seed};
 	const struct sim_plan plan = {.images = &run};

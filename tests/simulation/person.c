@@ -9,13 +9,14 @@ static const char *const users[] = {"awa", "binta"};
 struct person_case {
 	enum decision_kind kind;
 	uint64_t subject;
+	uint32_t partner;
 };
 
 static void decide(struct sim *s, const struct person_case *c, unsigned user)
 {
 	struct engine_event *event = sim_event(s, ENGINE_DECISION, user);
 
-	event->as.decision = (struct engine_decision){.partner = c->kind == DECIDE_RELEASE ? 0 : 1,
+	event->as.decision = (struct engine_decision){.partner = c->partner,
 		.kind = c->kind,
 		.subject = c->subject,
 		.user = str_c(users[user]),
@@ -26,20 +27,22 @@ static void decide(struct sim *s, const struct person_case *c, unsigned user)
 void person_answered(struct sim *s, const struct engine_event *event, size_t user)
 {
 	const struct engine_decision *d = &event->as.decision;
-	const struct person_case c = {d->kind, d->subject};
+	const struct person_case c = {d->kind, d->subject, d->partner};
 
 	s->report->decisions += event->outcome == ENGINE_DONE;
 	if (event->outcome == ENGINE_DONE && d->kind != DECIDE_DISMISS && user != 1)
 		sim_break(s, &s->report->unexplained, "5.6: one person decided alone");
 	if (event->outcome == ENGINE_SAME_PERSON && user != 0)
 		sim_break(s, &s->report->unexplained, "5.6: two persons are taken for one");
+	/* A proposal of the night before, whose second person was not heard. */
+	if (event->outcome == ENGINE_SAME_PERSON)
+		decide(s, &c, 1);
 	if (event->outcome != ENGINE_PROPOSED)
 		return;
 	if (user != 0)
 		sim_break(s, &s->report->unexplained, "5.6: the second person is the first");
-	if (sim_below(s, 0, 4) == 0)
-		decide(s, &c, 0);
-	decide(s, &c, 1);
+	/* Now and then the first alone, who then calls the second. */
+	decide(s, &c, sim_below(s, 0, 4) == 0 ? 0 : 1);
 }
 
 /* What the provider says when asked about an attempt in doubt; by hand they do it themselves. */
@@ -56,22 +59,33 @@ static enum decision_kind kind_of(struct sim *s, uint64_t attempt, bool is_by_ha
 	return sent->done > 0 ? DECIDE_SUCCEEDED : DECIDE_FAILED;
 }
 
-/* Cases of one sort: the ids that an SQL text yields. */
+/* Cases of one sort: the ids and partners that an SQL text yields. */
 static void look_at(struct sim *s, const char *sql, enum decision_kind kind)
 {
 	sqlite3_stmt *row = NULL;
 
 	tama_assert(sqlite3_prepare_v2(sim_handle(s), sql, -1, &row, NULL) == SQLITE_OK);
 	while (sqlite3_step(row) == SQLITE_ROW) {
-		struct person_case c = {kind, (uint64_t)sqlite3_column_int64(row, 0)};
+		struct person_case c = {kind, (uint64_t)sqlite3_column_int64(row, 0),
+			(uint32_t)sqlite3_column_int64(row, 1)};
 
 		if (sim_below(s, 0, 3) == 0)
 			continue; /* tomorrow */
 		if (kind == DECIDE_SUCCEEDED)
-			c.kind = kind_of(s, c.subject, sqlite3_column_int(row, 1) != 0);
+			c.kind = kind_of(s, c.subject, sqlite3_column_int(row, 2) != 0);
 		decide(s, &c, 0);
 	}
 	(void)sqlite3_finalize(row);
+}
+
+/* After a copy was put back every case is looked at before anything goes out again. */
+void person_releases(struct sim *s)
+{
+	bool has_looked = s->restored_ms == 0 || s->now_ms - s->restored_ms > 12 * SIM_HOUR;
+
+	if (s->is_up && has_looked)
+		look_at(s, "SELECT id, partner FROM hold WHERE released_ms IS NULL ORDER BY id",
+			DECIDE_RELEASE);
 }
 
 void person_looks(struct sim *s)
@@ -79,17 +93,19 @@ void person_looks(struct sim *s)
 	if (!s->is_up)
 		return;
 	look_at(s,
-		"SELECT id, verb = 'by_hand' FROM attempt WHERE state IN (9, 10) ORDER BY id",
+		"SELECT id, partner, verb = 'by_hand' FROM attempt WHERE state IN (9, 10) ORDER BY"
+		" id",
 		DECIDE_SUCCEEDED);
 	look_at(s,
-		"SELECT id FROM purchase WHERE state = 8 AND NOT EXISTS (SELECT 1 FROM attempt WHERE"
-		" purchase = purchase.id AND leg = 3) ORDER BY id",
+		"SELECT id, partner FROM purchase WHERE state = 8 AND NOT EXISTS (SELECT 1 FROM"
+		" attempt WHERE purchase = purchase.id AND leg = 3) ORDER BY id",
 		DECIDE_REFUND);
-	look_at(s, "SELECT id FROM purchase WHERE state = 3 AND NOT has_deliver AND id % 50 = 0",
-		DECIDE_REFUND);
-	look_at(s, "SELECT id FROM hold WHERE released_ms IS NULL ORDER BY id", DECIDE_RELEASE);
 	look_at(s,
-		"SELECT id FROM inbox WHERE verdict IN (4, 5, 6, 9, 10) AND dismissed = 0 ORDER BY id"
-		" LIMIT 5",
+		"SELECT id, partner FROM purchase WHERE state = 3 AND NOT has_deliver AND id % 50 ="
+		" 0",
+		DECIDE_REFUND);
+	look_at(s,
+		"SELECT id, partner FROM inbox WHERE verdict IN (4, 5, 6, 9, 10) AND dismissed = 0"
+		" ORDER BY id LIMIT 5",
 		DECIDE_DISMISS);
 }

@@ -18,14 +18,14 @@ sqlite3 *sim_handle(const struct sim *s)
 static const char *const texts[SIM_STATEMENTS] = {
 	[SQL_ATTEMPT] = "SELECT a.purchase, a.leg, p.ref FROM attempt a JOIN purchase p"
 			" ON p.id = a.purchase WHERE a.id = ?1",
-	[SQL_PURCHASE] = "SELECT partner, state, has_collect, has_deliver, price, cost, collect_fee,"
-			 " currency FROM purchase WHERE id = ?1",
+	[SQL_PURCHASE] =
+		"SELECT partner, state, has_collect, has_deliver, price, cost, collect_fee,"
+		" currency FROM purchase WHERE id = ?1",
 	[SQL_ATTEMPTS] = "SELECT id, leg, n, state, amount, partner FROM attempt"
 			 " WHERE purchase = ?1 ORDER BY leg, n",
-	[SQL_EVENTS] =
-		"SELECT seq, partner, coalesce(attempt, 0), from_state, to_state,"
-		" coalesce(evidence, 0), incarnation, at_ms, cause, hash FROM event"
-		" WHERE purchase = ?1 ORDER BY seq",
+	[SQL_EVENTS] = "SELECT seq, partner, coalesce(attempt, 0), from_state, to_state,"
+		       " coalesce(evidence, 0), incarnation, at_ms, cause, hash FROM event"
+		       " WHERE purchase = ?1 ORDER BY seq",
 	[SQL_LEDGER] = "SELECT posting, line, coalesce(attempt, 0), book, debit, currency FROM"
 		       " ledger WHERE purchase = ?1 ORDER BY posting, line",
 	[SQL_OUTBOX] = "SELECT kind, coalesce(attempt, 0), seq, is_done FROM outbox"
@@ -39,8 +39,8 @@ sqlite3_stmt *sim_sql(struct sim *s, enum sim_statement which, uint64_t id)
 {
 	sqlite3_stmt **stmt = &s->sql[which];
 
-	if (*stmt == NULL && sqlite3_prepare_v2(sim_handle(s), texts[which], -1, stmt, NULL) !=
-				     SQLITE_OK) {
+	if (*stmt == NULL &&
+		sqlite3_prepare_v2(sim_handle(s), texts[which], -1, stmt, NULL) != SQLITE_OK) {
 		(void)fprintf(stderr, "%s: %s\n", texts[which], sqlite3_errmsg(sim_handle(s)));
 		abort();
 	}
@@ -87,8 +87,8 @@ size_t sim_sent(struct sim *s, uint64_t attempt)
 	if (sqlite3_step(row) == SQLITE_ROW) {
 		sent->purchase = (uint64_t)sqlite3_column_int64(row, 0);
 		sent->leg = sqlite3_column_int(row, 1);
-		sent->press = (uint32_t)strtoul(
-			(const char *)sqlite3_column_text(row, 2) + 1, NULL, 10);
+		sent->press =
+			(uint32_t)strtoul((const char *)sqlite3_column_text(row, 2) + 1, NULL, 10);
 	}
 	(void)sqlite3_reset(row);
 	*at = (uint32_t)++s->sent_len;
@@ -220,16 +220,19 @@ static void leave_store(struct sim *s)
 
 static bool open_store(struct sim *s)
 {
-	char dir[96];
+	char dir[96], mark[96];
 	struct store_config config = {.vault = s->shared->vault, .in_memory = s->disk == NULL};
 	struct err err = ERR_INIT;
 
 	(void)snprintf(dir, sizeof(dir), "%s/world", s->shared->dir);
+	(void)snprintf(mark, sizeof(mark), "%s/mark", s->shared->dir);
 	config.dir = str_c(dir);
+	if (s->disk != NULL)
+		config.mark = str_c(mark);
 	if (store_sqlite_open(&config, &s->store, &err) != 0) {
 		if (s->disk == NULL || !disk_struck(s->disk))
-			sim_break(s, &s->report->lost, "F-B2: the store does not open: %s",
-				err.text);
+			sim_break(
+				s, &s->report->lost, "F-B2: the store does not open: %s", err.text);
 		return false;
 	}
 	stand_before_store(s);
@@ -305,6 +308,30 @@ static void mark_sending(struct sim *s)
 	}
 }
 
+/* F-C5, F-K3: last night's copy is put in the place of what there was. */
+static void maybe_restore(struct sim *s)
+{
+	bool strikes = false;
+
+	/* Deaths are few: each has several chances. */
+	for (int i = 0; i < 4 && s->backup_ms != 0 && s->restored_ms == 0; i++)
+		strikes = strikes || sim_strikes(s, FAULT_RESTORE, 0);
+	if (!strikes)
+		return;
+	disk_copy(s->backup, s->disk);
+	s->restored_ms = s->now_ms;
+	s->report->restored++;
+}
+
+static void maybe_copy(struct sim *s)
+{
+	if (s->backup == NULL || s->backup_ms != 0 || !s->has_faults || sim_below(s, 0, 20) != 0)
+		return;
+	disk_copy(s->disk, s->backup);
+	s->backup_ms = s->now_ms;
+	s->acknowledged_at_backup = s->acknowledged_len;
+}
+
 /* What was in memory is gone; on disk is what the disk kept. */
 static void kill_process(struct sim *s, bool by_power)
 {
@@ -332,6 +359,7 @@ static void kill_process(struct sim *s, bool by_power)
 		} else
 			disk_kill(s->disk);
 		leave_store(s);
+		maybe_restore(s);
 	}
 	s->stops = false;
 	s->is_dying = false;
@@ -352,8 +380,8 @@ static bool draw_fate(struct sim *s)
 		return false;
 	by_power = s->disk != NULL && sim_strikes(s, FAULT_POWER, 0);
 	if (s->disk != NULL && !by_power && sim_strikes(s, FAULT_DISK, 0)) {
-		disk_arm(s->disk, faults[sim_below(s, 0, SIM_ROWS(faults))],
-			1 + sim_below(s, 0, 8), 1 + sim_below(s, 0, 3));
+		disk_arm(s->disk, faults[sim_below(s, 0, SIM_ROWS(faults))], 1 + sim_below(s, 0, 8),
+			1 + sim_below(s, 0, 3));
 		return false;
 	}
 	if (s->disk == NULL && sim_strikes(s, FAULT_COMMIT, 0)) {
@@ -370,7 +398,9 @@ static bool draw_fate(struct sim *s)
 			s->commit_answers = TAMA_EDOUBT;
 			s->commit_happens = sim_below(s, 0, 2) == 0;
 		}
-	} else if (sim_strikes(s, FAULT_PAUSE, 0))
+	} else if (s->disk != NULL && sim_strikes(s, FAULT_CLOCK, 0))
+		s->wall_ms = ((int64_t)sim_below(s, 0, 7) - 3) * 24 * SIM_HOUR;
+	else if (sim_strikes(s, FAULT_PAUSE, 0))
 		s->paused_until_ms = s->now_ms + (int64_t)sim_below(s, 0, 10 * SIM_MINUTE);
 	return by_power;
 }
@@ -426,6 +456,7 @@ void process_step(struct sim *s)
 	if (wait_ms != TAMA_EIO)
 		check_touched(s);
 	s->touched_len = wait_ms == TAMA_EIO ? s->touched_len : 0;
+	maybe_copy(s);
 }
 
 void process_open(struct sim *s)
@@ -436,6 +467,10 @@ void process_open(struct sim *s)
 		s->report->disk_worlds++;
 		(void)snprintf(dir, sizeof(dir), "%s/world", s->shared->dir);
 		s->disk = disk_new(s->shared->disks, dir);
+		(void)snprintf(dir, sizeof(dir), "%s/backup", s->shared->dir);
+		s->backup = disk_new(s->shared->disks, dir);
+		(void)snprintf(dir, sizeof(dir), "%s/mark", s->shared->dir);
+		(void)unlink(dir);
 		if (s->plan->images != NULL)
 			images_watch(s->plan->images, s);
 	} else if (!open_store(s))
@@ -449,8 +484,10 @@ void process_close(struct sim *s)
 		engine_free(&s->engine);
 	if (s->store != NULL)
 		leave_store(s);
-	if (s->disk != NULL)
+	if (s->disk != NULL) {
 		disk_free(&s->disk);
+		disk_free(&s->backup);
+	}
 	if (s->plan->images != NULL)
 		images_leave(s->plan->images);
 }

@@ -29,6 +29,8 @@ static size_t order_new(struct sim *s, size_t request, const struct order *read)
 	o->sent = s->requests[request].sent;
 	o->amount = o->asked;
 	o->made_ms = s->now_ms;
+	if (o->is_honoured && sim_strikes(s, FAULT_HIDDEN, s->sent[o->sent].press))
+		o->hidden_ms = (int64_t)sim_below(s, s->sent[o->sent].press, 2 * SIM_HOUR);
 	(void)snprintf(o->id, sizeof(o->id), o->is_xente ? "0f595604-%04zx" : "EFB.%06zu",
 		s->orders_len + 1);
 	s->requests[request].order = s->orders_len + 1;
@@ -56,7 +58,9 @@ static void note_call(struct sim *s, const struct order *o)
 	(void)snprintf(key, sizeof(key), "%s %lld", o->number, (long long)o->asked);
 	for (size_t i = 0; i < s->calls_len; i++)
 		if (strcmp(s->calls[i].key, key) == 0) {
-			if (s->now_ms - s->calls[i].at_ms < PAUSE_MS - PAUSE_SLACK_MS)
+			/* A restored copy does not know of the last calls before it. */
+			if (s->now_ms - s->calls[i].at_ms < PAUSE_MS - PAUSE_SLACK_MS &&
+				s->calls[i].at_ms > s->restored_ms)
 				sim_break(s, &s->report->unexplained,
 					"X7: two calls within the pause");
 			s->calls[i].at_ms = s->now_ms;
@@ -133,8 +137,8 @@ void provider_settle(struct sim *s, const struct task *task)
 /* ---- a request arrives -------------------------------------------------------------------------
  */
 
-static void answer(struct sim *s, const struct task *task, enum answer what, size_t order,
-	int64_t in_ms)
+static void answer(
+	struct sim *s, const struct task *task, enum answer what, size_t order, int64_t in_ms)
 {
 	sim_later(s, in_ms,
 		(struct task){.kind = TASK_RESULT,
@@ -220,7 +224,8 @@ static void accept_badly(
 			fault == FAULT_REPLY_LOST ? 45 * SIM_SECOND : SIM_SECOND);
 }
 
-/* ---- class I: an id is honoured while it is remembered -------------------------------------------
+/* ---- class I: an id is honoured while it is remembered
+ * -------------------------------------------
  */
 
 #define RETENTION_MS (24 * SIM_HOUR)
@@ -294,7 +299,7 @@ void provider_arrive(struct sim *s, const struct task *task, const struct http_c
 			STR_ARG(call->body));
 		return;
 	}
-	read.is_honoured = strcmp(s->requests[task->index].account, "xente-i") == 0;
+	read.is_honoured = request_is_honoured(&s->requests[task->index]);
 	known = honoured(s, &read);
 	if (known != NULL && s->now_ms - known->made_ms < RETENTION_MS) {
 		answer_again(s, task, known);
@@ -303,6 +308,8 @@ void provider_arrive(struct sim *s, const struct task *task, const struct http_c
 	if (known != NULL)
 		sim_break(s, &s->report->unexplained, "F-D22: sent again to who has forgotten");
 	fault += (enum fault)sim_below(s, uid, FAULTS_OF_SUBMIT - FAULT_REQUEST_LOST);
+	if (sim_below(s, uid, 8) == 0)
+		fault = FAULT_LATER; /* what contradicts a proof is worth more of them */
 	if (!sim_strikes(s, fault, uid))
 		fault = FAULTS;
 	if (fault != FAULT_REQUEST_LOST)
@@ -320,6 +327,24 @@ void provider_arrive(struct sim *s, const struct task *task, const struct http_c
 /* ---- queries -----------------------------------------------------------------------------------
  */
 
+/* By its own id, or by ours as long as it remembers that (F-D22), if it can see it yet (F-D23). */
+static uint64_t find_asked(struct sim *s, const char *id)
+{
+	static const char by_ref[] = "Requests/";
+	bool is_ours = strncmp(id, by_ref, sizeof(by_ref) - 1) == 0;
+
+	for (size_t i = 0; i < s->orders_len; i++) {
+		const struct order *o = &s->orders[i];
+		int64_t age_ms = s->now_ms - o->made_ms;
+
+		if (!is_ours && strcmp(o->id, id) == 0)
+			return i;
+		if (is_ours && o->is_honoured && strcmp(o->ref, id + sizeof(by_ref) - 1) == 0)
+			return age_ms < RETENTION_MS && age_ms > o->hidden_ms ? i : SIZE_MAX;
+	}
+	return SIZE_MAX;
+}
+
 void provider_query(struct sim *s, const struct task *task, const struct http_call *call)
 {
 	static const enum answer faults[] = {ANSWER_CONNECT, ANSWER_TIMEOUT, ANSWER_500, ANSWER_404,
@@ -334,8 +359,7 @@ void provider_query(struct sim *s, const struct task *task, const struct http_ca
 		sim_break(s, &s->report->unexplained, "a provider cannot read a query");
 		return;
 	}
-	while (reply.id < s->orders_len && strcmp(s->orders[reply.id].id, id) != 0)
-		reply.id++;
+	reply.id = find_asked(s, id);
 	if (reply.id < s->orders_len)
 		note_call(s, &s->orders[reply.id]);
 	reply.what = reply.id < s->orders_len ? ANSWER_STATE : ANSWER_404;
@@ -362,8 +386,7 @@ void provider_ipn_again(struct sim *s, const struct task *task)
 }
 
 /* Where it is sent: as given with the request, or as agreed for the account. */
-static struct str path_of(
-	struct sim *s, const struct order *o, enum news news, struct arena *arena)
+static struct str path_of(struct sim *s, const struct order *o, enum news news, struct arena *arena)
 {
 	static const char nobody[] = "NOBODYNOBODY";
 	char token[sizeof(nobody) + 35];

@@ -46,8 +46,8 @@ static void keep_struck(struct failure *f)
 }
 
 /* Tries without those that `drops` names; keeps the rest when it fails all the same. */
-static bool try_without(
-	struct failure *f, bool (*drops)(const struct failure *, size_t, const void *), const void *which)
+static bool try_without(struct failure *f,
+	bool (*drops)(const struct failure *, size_t, const void *), const void *which)
 {
 	struct strokes less = {.all = NULL};
 	bool fails;
@@ -107,8 +107,7 @@ static void print(const struct failure *f, FILE *out)
 size_t sim_shrink(const struct sim_shared *shared, uint64_t world, size_t presses,
 	enum sim_mutant mutant, FILE *out)
 {
-	struct failure f = {
-		.shared = shared, .world = world, .presses = presses, .mutant = mutant};
+	struct failure f = {.shared = shared, .world = world, .presses = presses, .mutant = mutant};
 	size_t left = SIZE_MAX;
 
 	if (!fails_with(&f, NULL))

@@ -48,6 +48,7 @@ enum task_kind {
 	TASK_SMS,
 	TASK_RESTART,
 	TASK_PERSON,
+	TASK_RELEASE,
 };
 
 struct task {
@@ -98,6 +99,7 @@ enum fault {
 	FAULT_IPN_BROKEN,
 	FAULT_LIE,
 	FAULT_QUERY,
+	FAULT_HIDDEN,
 	FAULT_PREPARE,
 	FAULT_STALL, /* the wire takes a claim up late */
 	FAULT_SMS,
@@ -162,6 +164,7 @@ struct sent {
 	int leg;
 	int64_t left_ms; /* when its first byte left; 0: none did */
 	unsigned left; /* how often it left */
+	uint64_t body; /* digest of what left */
 	unsigned done, right; /* carried out; and with the amount asked for */
 	bool has_lied; /* the provider said something false about it */
 	int64_t told_ms; /* when a true and final word about it got through; 0: none did */
@@ -183,7 +186,7 @@ struct order {
 	enum order_state state;
 	size_t request; /* the simulator's knowledge, not the provider's */
 	size_t sent;
-	int64_t made_ms;
+	int64_t made_ms, hidden_ms; /* so long no query by our id finds it */
 };
 
 /* A customer's press and what the customer knows. */
@@ -194,6 +197,7 @@ struct press {
 	const char *offer;
 	bool is_acknowledged, is_refused, was_in_doubt, is_faulted;
 	uint64_t purchase; /* 0: unknown to the customer */
+	int64_t acknowledged_ms;
 	char reply[48]; /* that came with the acknowledgement */
 	unsigned tries;
 	uint64_t chance;
@@ -215,11 +219,11 @@ struct call {
 
 struct sim_report {
 	uint64_t worlds, purchases, faulted, reviews, refunds, steps, events, crashes, executions,
-		checks, disk_worlds, power_losses, decisions,
-		honoured;
+		checks, disk_worlds, power_losses, decisions, honoured, restored, forgotten;
 	uint64_t faults[FAULTS];
 	uint64_t states[32]; /* purchases at the end */
-	uint64_t cells[SIM_STATES][SIM_EVENTS]; /* of the machine, looked up: twice where it moves */
+	uint64_t cells[SIM_STATES]
+		      [SIM_EVENTS]; /* of the machine, looked up: twice where it moves */
 	uint64_t trace; /* of all worlds, in any order; the same seed gives the same */
 	uint64_t lost, doubled, unexplained; /* what the checkers counted; any ends the run */
 	uint64_t broken_world, broken_presses; /* the seed and size of the first that broke */
@@ -259,6 +263,9 @@ struct sim {
 	const struct store_ops *real;
 	struct store_ops ops;
 	struct disk *disk; /* NULL: the store is in memory */
+	struct disk *backup; /* a copy of it, made at backup_ms; 0: not yet */
+	int64_t backup_ms, restored_ms; /* when the copy was put back; 0: never */
+	size_t acknowledged_at_backup;
 	unsigned life; /* of the process, from 1 */
 	bool is_up, has_faults, is_dying;
 	bool stops; /* the disk is armed to end the process */
@@ -442,8 +449,9 @@ struct str provider_login(struct sim *s, const struct http_call *call, struct ar
 
 /* ---- person.c ---- */
 
-/* Two users go through what waits for them. */
+/* Two users go through what waits for them; accounts that are held they look at more often. */
 void person_looks(struct sim *s);
+void person_releases(struct sim *s);
 void person_answered(struct sim *s, const struct engine_event *event, size_t user);
 
 /* ---- speech.c ---- */
@@ -464,8 +472,12 @@ void speech_ipn(struct sim *s, const struct order *o, enum news news, struct are
 void check_purchase(struct sim *s, uint64_t purchase);
 /* X1, the moment a provider carries something out. */
 void check_execution(struct sim *s, const struct order *order);
-/* I3, the moment the first byte leaves. */
+/* I3 and 2.5, the moment the first byte leaves. */
 void check_departure(struct sim *s, const struct request *r);
+/* Whether the account's provider knows requests by our id: class I. */
+bool request_is_honoured(const struct request *r);
+/* Whether this press belongs to a life that a restored copy knows nothing of. */
+bool is_forgotten(const struct sim *s, const struct press *p);
 /* Right after a process came up again. */
 void check_restart(struct sim *s);
 /* What a loss of power left: whole, and all that was acknowledged is there. */
@@ -489,8 +501,8 @@ struct image_report {
 };
 
 /* Plays worlds on the disk, and opens what power losses on the way may leave. */
-bool sim_images(const struct sim_shared *shared, uint64_t seed, uint64_t images,
-	struct image_report *out);
+bool sim_images(
+	const struct sim_shared *shared, uint64_t seed, uint64_t images, struct image_report *out);
 void images_watch(struct image_run *run, struct sim *s);
 void images_leave(struct image_run *run);
 

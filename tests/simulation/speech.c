@@ -136,8 +136,8 @@ static struct str say_easytransfert(
 }
 
 /* The amount of a payout is negative in queries (2.4). */
-static struct str say_xente(const struct order *o, const char *word, int64_t amount, bool is_query,
-	struct arena *arena)
+static struct str say_xente(
+	const struct order *o, const char *word, int64_t amount, bool is_query, struct arena *arena)
 {
 	const char *sign = is_query && o->is_payout ? "-" : "";
 
@@ -221,7 +221,8 @@ static struct str say_error(const struct sim *s, const struct task *task)
 			     : STR("{\"error\":\"Numero de destination invalide\"}");
 	case ANSWER_FAILED:
 		return xente ? STR("{\"code\":4002,\"message\":\"Not now\"}")
-			     : STR("{\"state\":\"FAILED\",\"error\":\"Numero de destination invalide\"}");
+			     : STR("{\"state\":\"FAILED\",\"error\":\"Numero de destination "
+				   "invalide\"}");
 	case ANSWER_DUPLICATE:
 		return STR("{\"code\":400,\"message\":\"Duplicate RequestId\"}");
 	case ANSWER_401:
@@ -254,8 +255,8 @@ static struct str say_order(struct sim *s, const struct task *task, const struct
 
 	switch (task->what) {
 	case ANSWER_PENDING:
-		return say(s, o, o->is_xente ? "PROCESSING" : "PENDING1", o->amount, is_query,
-			arena);
+		return say(
+			s, o, o->is_xente ? "PROCESSING" : "PENDING1", o->amount, is_query, arena);
 	case ANSWER_FALSE:
 		return say(s, o, "FAILED", o->amount, is_query, arena);
 	case ANSWER_WRONG:
@@ -282,7 +283,7 @@ struct answer_bytes speech_answer(struct sim *s, const struct task *task, const 
 		out.body = garbage(s, uid, arena);
 	else if (order != NULL && task->what != ANSWER_DUPLICATE &&
 		 (task->what >= ANSWER_PENDING || task->what == ANSWER_CUT ||
-					  task->what == ANSWER_CUT_WHOLE))
+			 task->what == ANSWER_CUT_WHOLE))
 		out.body = say_order(s, task, order, is_query, arena);
 	else
 		out.body = say_error(s, task);
@@ -304,8 +305,8 @@ static const char *ipn_word(const struct order *o, enum news news)
 }
 
 /* Two shapes (1.9); their spelling of the answer differs, and so may the amount's type. */
-static struct str ipn_easytransfert(
-	const struct order *o, const char *word, int64_t amount, uint64_t shape, struct arena *arena)
+static struct str ipn_easytransfert(const struct order *o, const char *word, int64_t amount,
+	uint64_t shape, struct arena *arena)
 {
 	long long n = (long long)amount;
 
@@ -373,8 +374,7 @@ void speech_ipn(struct sim *s, const struct order *o, enum news news, struct are
 		(void)snprintf(said.id, sizeof(said.id), "NOBODY");
 	}
 	if (said.is_xente)
-		*body_out = ipn_xente(
-			&said, ipn_word(o, news), amount, shape, arena, query_out);
+		*body_out = ipn_xente(&said, ipn_word(o, news), amount, shape, arena, query_out);
 	else
 		*body_out = ipn_easytransfert(&said, ipn_word(o, news), amount, shape, arena);
 	if (news != NEWS_BROKEN)

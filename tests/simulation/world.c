@@ -6,7 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define FAULTS_UNTIL_MS (2 * SIM_HOUR)
+#define FAULTS_UNTIL_MS (9 * SIM_HOUR)
 #define END_MS (FAULTS_UNTIL_MS + 48 * SIM_HOUR)
 
 void sim_trace(struct sim *s, uint64_t a, uint64_t b)
@@ -140,6 +140,8 @@ static void acknowledged(struct sim *s, struct engine_event *event, struct press
 		sim_break(s, &s->report->unexplained, "I10: a repeated hop got another reply");
 	if (!p->is_acknowledged && event->outcome == ENGINE_REPEATED && !p->was_in_doubt)
 		sim_break(s, &s->report->unexplained, "I10: a repeat of what was never taken");
+	if (!p->is_acknowledged)
+		p->acknowledged_ms = s->now_ms;
 	p->is_acknowledged = true;
 	p->purchase = buy->purchase;
 	(void)snprintf(p->reply, sizeof(p->reply), "%.*s", STR_ARG(reply));
@@ -189,7 +191,8 @@ static void event_done(struct engine_event *event)
 
 	sim_trace(s, event->kind, event->outcome);
 	s->report->events++;
-	if (event->kind == ENGINE_RESULT && event->outcome == ENGINE_NOT_DONE && !process_is_dying(s)) {
+	if (event->kind == ENGINE_RESULT && event->outcome == ENGINE_NOT_DONE &&
+		!process_is_dying(s)) {
 		append(s, event); /* as the wire does: it exists nowhere else */
 		return;
 	}
@@ -253,8 +256,8 @@ void sim_tells(struct engine_event *event, size_t sent)
 /* ---- customers ---------------------------------------------------------------------------------
  */
 
-static const struct operator_cfg *operator_of(const struct sim *s, const struct offer *offer,
-	const char *number, struct msisdn *out)
+static const struct operator_cfg *operator_of(
+	const struct sim *s, const struct offer *offer, const char *number, struct msisdn *out)
 {
 	memset(out, 0, sizeof(*out));
 	(void)snprintf(out->digits, sizeof(out->digits), "%s", number);
@@ -263,8 +266,9 @@ static const struct operator_cfg *operator_of(const struct sim *s, const struct 
 
 static void draw_press(struct sim *s, struct press *p, uint32_t uid)
 {
-	static const char *const offers[] = {"ci-airtime", "ci-refund", "ci-refund", "ci-payment",
-		"agent-airtime", "ug-airtime", "ug-refund", "ui-airtime"};
+	static const char *const offers[] = {"ci-airtime", "ci-refund", "ci-payment", "ci-payment",
+		"agent-airtime", "agent-airtime", "agent-airtime", "ug-airtime", "ug-refund",
+		"ui-airtime"};
 	static const char *const prefixes[] = {"01", "05", "07"};
 	uint64_t state = s->seed ^ (uint64_t)uid << 32;
 	/* One in twenty is somebody who was here already: the pause is met. */
@@ -314,6 +318,8 @@ static void press(struct sim *s, const struct task *task)
 	struct engine_event *event;
 	struct engine_buy *buy;
 
+	if (is_forgotten(s, p))
+		return; /* by persons' hands, from the provider's list */
 	if (!s->is_up) {
 		press_again(s, task->index);
 		return;
@@ -327,8 +333,8 @@ static void press(struct sim *s, const struct task *task)
 	buy->ordinal = 1;
 	buy->channel = STR("ussd");
 	buy->lang = STR("fr");
-	buy->hop_reply = arena_printf(&event->arena, "Demande recue. %u.%u", (unsigned)p->uid,
-		p->tries);
+	buy->hop_reply =
+		arena_printf(&event->arena, "Demande recue. %u.%u", (unsigned)p->uid, p->tries);
 	/* A hop may be late: its deadline cancels it before the engine takes it up. */
 	atomic_store(&p->claim, sim_below(s, p->uid, 60) == 0 ? CLAIM_CANCELLED : CLAIM_WAITING);
 	buy->claim = &p->claim;
@@ -356,6 +362,10 @@ static void run_task(struct sim *s, const struct task *task)
 		break;
 	case TASK_PERSON:
 		person_looks(s);
+		break;
+	case TASK_RELEASE:
+		person_releases(s);
+		sim_later(s, s->has_faults ? 2 * SIM_MINUTE : SIM_HOUR, *task);
 		break;
 	case TASK_PREPARED:
 	case TASK_GO:
@@ -415,7 +425,7 @@ static void play(struct sim *s, int64_t until_ms)
 
 /* When persons look; the last time soon enough for what they start to end. */
 static const int64_t nights_ms[] = {
-	SIM_HOUR, 8 * SIM_HOUR, 9 * SIM_HOUR, 26 * SIM_HOUR, 27 * SIM_HOUR};
+	SIM_HOUR, 8 * SIM_HOUR, 10 * SIM_HOUR, 33 * SIM_HOUR, 34 * SIM_HOUR};
 
 static void open_world(struct sim *s, size_t presses)
 {
@@ -435,6 +445,7 @@ static void open_world(struct sim *s, size_t presses)
 	}
 	for (size_t i = 0; i < SIM_ROWS(nights_ms); i++)
 		sim_later(s, nights_ms[i], (struct task){.kind = TASK_PERSON});
+	sim_later(s, SIM_MINUTE, (struct task){.kind = TASK_RELEASE});
 	process_open(s);
 }
 
@@ -542,9 +553,8 @@ bool sim_run(const struct sim_shared *shared, const struct sim_run *run, struct 
 
 void sim_load(struct sim_shared *out)
 {
-	static struct randombytes_implementation chance = {.implementation_name = sodium_name,
-		.random = sodium_number,
-		.buf = sodium_bytes};
+	static struct randombytes_implementation chance = {
+		.implementation_name = sodium_name, .random = sodium_number, .buf = sodium_bytes};
 	static uint64_t before_the_first;
 	struct err err = ERR_INIT;
 	const char *tmp = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
@@ -566,7 +576,7 @@ void sim_load(struct sim_shared *out)
 /* The store leaves nothing real behind but its lock and an empty file. */
 static void remove_dir(const char *dir, const char *sub)
 {
-	static const char *const names[] = {"lock", "tama.db"};
+	static const char *const names[] = {"lock", "tama.db", "mark"};
 	char path[256];
 
 	for (size_t i = 0; i < SIM_ROWS(names); i++) {

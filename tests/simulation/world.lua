@@ -51,7 +51,7 @@ end
 
 easytransfert("et-ci", "one")
 
-local function xente(name)
+local function xente(name, idempotent)
   account(name) {
     partner = "one",
     provider = "xente",
@@ -65,11 +65,12 @@ local function xente(name)
     currency = "UGX",
     ipn_secret = demo_secret("demo-ipn-secret-of-" .. name),
     polls = { "150s", "10m", "1h", "4h", "12h" },
+    idempotent = idempotent,
   }
 end
 
 xente "xente-ug"
-xente "xente-i"
+xente("xente-i", { keeps = "24h" })
 
 local cashout = { ["orange-ci"] = "125", ["mtn-ci"] = "121", ["moov-ci"] = "123" }
 local airtime = { ["orange-ci"] = "225", ["mtn-ci"] = "221", ["moov-ci"] = "223" }

@@ -2,13 +2,15 @@
  * The simulation (tests/simulation/sim.h). Without arguments: the tests below, run from the top of
  * the tree. Else, as `make simulate` does:
  *
- *   test_simulation [--cells] SEED PURCHASES   so many purchases from a seed, and a page of figures;
+ *   test_simulation [--cells] SEED PURCHASES   so many purchases from a seed, and a page of
+ * figures;
  *                                              --cells: which of the machine's were seldom met
  *   test_simulation --shrink SEED PRESSES      the fewest faults that still break that world
  *   test_simulation --tell SEED PRESSES PRESS  that world, and what became of one press
  *   test_simulation --trace                    what tests/simulation/trace.txt should hold now
  *
- * TAMA_SIM_PURCHASES lowers the number of the test that runs a million; under a sanitizer it is low.
+ * TAMA_SIM_PURCHASES lowers the number of the test that runs a million; under a sanitizer it is
+ * low.
  */
 #include "../simulation/sim.h"
 
@@ -108,9 +110,10 @@ static void print_broken(const struct sim_report *r)
 static void print_counts(const struct sim_report *r)
 {
 	printf("steps %llu events %llu checks %llu executions %llu crashes %llu on_disk %llu "
-	       "power_losses %llu decisions %llu\n",
+	       "power_losses %llu decisions %llu restored %llu forgotten %llu honoured %llu\n",
 		big(r->steps), big(r->events), big(r->checks), big(r->executions), big(r->crashes),
-		big(r->disk_worlds), big(r->power_losses), big(r->decisions));
+		big(r->disk_worlds), big(r->power_losses), big(r->decisions), big(r->restored),
+		big(r->forgotten), big(r->honoured));
 	for (int i = 0; i < FAULTS; i++)
 		printf("%s %llu%s", sim_fault_name((enum fault)i), big(r->faults[i]),
 			i % 8 == 7 || i == FAULTS - 1 ? "\n" : ", ");
@@ -138,19 +141,23 @@ static void print_end(const struct sim_report *r, const char *before, double too
 	printf("%spurchases_per_s %.0f\n", before, (double)r->purchases / took);
 }
 
-/* Which were met, but fewer than a hundred times. */
+/* How often a cell was met: the engine looks a move up before it makes it. */
+static uint64_t hits(const struct sim_report *r, enum attempt_state s, enum attempt_event e)
+{
+	return attempt_step(s, e).kind == STEP_STAY ? r->cells[s][e] : r->cells[s][e] / 2;
+}
+
+/* Prints which were met, but fewer than a hundred times; how many of them not even ten times. */
 static size_t print_cells(const struct sim_report *r, FILE *out)
 {
 	size_t few = 0;
 
-	for (int s = ATTEMPT_READY; s < ATTEMPT_STATES; s++)
-		for (int e = 0; e < ATTEMPT_EVENTS; e++)
-			if (r->cells[s][e] > 0 && r->cells[s][e] < 200) {
-				(void)fprintf(out, "cell %s %s %llu\n",
-					attempt_state_name((enum attempt_state)s),
-					attempt_event_name((enum attempt_event)e),
-					big(r->cells[s][e]));
-				few++;
+	for (enum attempt_state s = ATTEMPT_READY; s < ATTEMPT_STATES; s++)
+		for (enum attempt_event e = 0; e < ATTEMPT_EVENTS; e++)
+			if (r->cells[s][e] > 0 && hits(r, s, e) < 100) {
+				(void)fprintf(out, "cell %s %s %llu\n", attempt_state_name(s),
+					attempt_event_name(e), big(hits(r, s, e)));
+				few += hits(r, s, e) < 10;
 			}
 	return few;
 }
@@ -216,7 +223,8 @@ static int print_traces(void)
 	struct sim_report report;
 
 	sim_load(&shared);
-	printf("# Seed, presses, and the digest of all that happens: equal in every build. Made by\n"
+	printf("# Seed, presses, and the digest of all that happens: equal in every build. Made "
+	       "by\n"
 	       "# build/test/unit/test_simulation --trace > tests/simulation/trace.txt\n");
 	for (size_t i = 0; i < ROWS(traced); i++) {
 		run_seed(traced[i][0], traced[i][1], &report);
@@ -316,7 +324,7 @@ static void check_faults_and_ends(const struct sim_report *r)
 {
 	static const enum purchase_state ends[] = {PURCHASE_COLLECTED, PURCHASE_DELIVERED,
 		PURCHASE_CANCELLED, PURCHASE_EXPIRED, PURCHASE_REFUND_DUE, PURCHASE_REVIEW,
-		PURCHASE_CONTRADICTED};
+		PURCHASE_CONTRADICTED, PURCHASE_REFUNDED, PURCHASE_WRITTEN_OFF};
 
 	for (int i = 0; i < FAULTS; i++)
 		if (r->faults[i] < 100)
@@ -326,6 +334,7 @@ static void check_faults_and_ends(const struct sim_report *r)
 		if (r->states[ends[i]] == 0)
 			fail_msg("no purchase ended %s", purchase_state_name(ends[i]));
 	assert_true(r->crashes > 0 && r->power_losses > 0 && r->disk_worlds > 0);
+	assert_true(r->decisions > 0 && r->restored > 0 && r->honoured > 0);
 }
 
 static void a_million_purchases_hold(void **state)
@@ -341,7 +350,8 @@ static void a_million_purchases_hold(void **state)
 		print_broken(&r);
 		fail_msg("seed %llu: %s", big(r.broken_world), r.broken);
 	}
-	assert_true(share(r.faulted, r.purchases) >= 0.30);
+	if (n >= MILLION / 10)
+		assert_true(share(r.faulted, r.purchases) >= 0.30);
 	if (n < MILLION)
 		return;
 	assert_true(r.purchases >= MILLION);
