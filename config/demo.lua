@@ -24,6 +24,7 @@ gateway {
   admin = setting("admin", "127.0.0.1:8081"),
   workers = 0,
   connections = 1024,
+  disk_reserve = setting("disk_reserve", 64),
   -- These two also permit demo_secret. Neither belongs where there is real money.
   allow_loopback = true,
   allow_http = true,
@@ -80,6 +81,7 @@ account "xente-ug" {
   -- One IPN address for the whole account, so the address itself is the secret.
   ipn_secret = demo_secret "demo-ipn-secret-xente-ug",
   polls = { "150s", "10m", "1h", "4h", "12h" },
+  queries = { per_minute = setting("queries", 30) },
   float = floats and { warn = 1000000, every = float_every },
   reconcile = floats and reconcile_at,
 }

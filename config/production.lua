@@ -62,6 +62,10 @@ gateway {
   -- Connections at once; the proxy keeps some open for its own use.
   connections = 1024,
 
+  -- MiB: with less free on the disk of `data` nothing is sold, so that what has been begun can end
+  -- and IPNs are still taken.
+  disk_reserve = 64,
+
   -- Providers and gateways on this machine, demo_secret, port 0: for demo and tests.
   allow_loopback = false,
 

@@ -5,7 +5,7 @@ set -eu
 run="gcc make pkg-config libmicrohttpd-dev libcurl4-openssl-dev liblua5.4-dev libsqlite3-dev
 libjansson-dev libsodium-dev curl ca-certificates"
 test="python3 libcmocka-dev kannel kannel-extras clang-format clang-tidy cppcheck lua-check
-strace sqlite3 perl spin lua5.4 systemd libseccomp2"
+strace fiu-utils libfaketime e2fsprogs sqlite3 perl spin lua5.4 systemd libseccomp2"
 bench="wrk nodejs npm"
 
 want=""

@@ -248,6 +248,7 @@ struct config {
 	uint16_t admin_port;
 	unsigned workers; /* 0: one a processor */
 	unsigned connections;
+	uint64_t disk_reserve; /* bytes: with less free beside the data nothing is sold */
 	bool allow_loopback; /* providers and gateways on this machine: demo and tests only */
 	bool allow_http; /* providers without TLS: demo and tests only */
 	/* Proxies in front of us: of X-Forwarded-For, the last address that is none of them is the

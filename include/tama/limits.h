@@ -67,6 +67,9 @@
 #define LIMIT_CONFIG_SECRET 1024
 #define LIMIT_CONFIG_SECRETS (64 * 1024)
 
+/* MiB that stay free on the data's disk: below, nothing is sold (F-B5). gateway{ disk_reserve }. */
+#define LIMIT_DISK_RESERVE_MIB 64
+
 /* Engine. */
 #define LIMIT_ENGINE_QUEUE 8192
 #define LIMIT_ENGINE_BATCH 256

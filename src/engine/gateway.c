@@ -7,7 +7,9 @@
 #include "tama/http_out.h"
 #include "tama/limits.h"
 
+#include <limits.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #define SWEEP_MS 1000
@@ -163,6 +165,33 @@ void worker_free(struct worker *w)
 	config_unref(&w->config);
 }
 
+/* A disk that cannot be asked is left to the commits, which say what they get. */
+static void look_at_disk(struct gateway *g)
+{
+	const struct config *config = gateway_config(g);
+	char path[PATH_MAX];
+	struct statvfs fs;
+	bool is_low;
+
+	(void)snprintf(path, sizeof(path), "%.*s", STR_ARG(config->data_dir));
+	if (statvfs(path, &fs) == 0) {
+		uint64_t free_bytes = (uint64_t)fs.f_bavail * fs.f_frsize;
+
+		atomic_store(&g->disk_free, free_bytes);
+		is_low = free_bytes < config->disk_reserve;
+		if (atomic_exchange(&g->is_disk_low, is_low) != is_low)
+			log_event(g->log, is_low ? "alarm" : "info", "disk_low", STR(""),
+				is_low ? STR("less than the reserve is free: nothing is sold")
+				       : STR("there is room again"));
+	}
+	config_unref(&config);
+}
+
+bool gateway_has_room(struct gateway *g)
+{
+	return !atomic_load(&g->is_disk_low);
+}
+
 int gateway_start(
 	const struct config *config, struct log *log, struct gateway **out, struct err *err)
 {
@@ -175,6 +204,8 @@ int gateway_start(
 	g->config = config_ref(config);
 	g->log = log;
 	rc = open_stores(g, err);
+	if (rc == 0)
+		look_at_disk(g);
 	if (rc == 0)
 		rc = start_threads(g, err);
 	if (rc == 0)
@@ -193,12 +224,13 @@ int gateway_start(
 
 void gateway_tick(struct gateway *g)
 {
-	int64_t now_ms = clock_wall_ms();
+	int64_t now_ms = clock_wall_ms(), boot_ms = clock_boot_ms();
 
-	hops_tick(g, clock_boot_ms());
-	if (now_ms - g->swept_ms < SWEEP_MS)
+	hops_tick(g, boot_ms);
+	if (boot_ms - g->swept_ms < SWEEP_MS)
 		return;
-	g->swept_ms = now_ms;
+	g->swept_ms = boot_ms;
+	look_at_disk(g);
 	session_sweep(g->sessions, now_ms);
 	secrets_sweep(g->secrets, now_ms);
 }

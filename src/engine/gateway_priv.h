@@ -67,13 +67,18 @@ struct gateway {
 	struct hop *waiting; /* suspended hops, for their deadlines */
 	atomic_uint in_flight[CHANNELS_MAX];
 	struct gateway_stats stats;
-	int64_t swept_ms;
+	int64_t swept_ms; /* by the boot clock */
+	_Atomic uint64_t disk_free; /* bytes, a second ago at most */
+	atomic_bool is_disk_low;
 	atomic_bool is_draining; /* set under the lock, so that no hop begins to wait after it */
 };
 
 /* A worker's own Lua states; on failure *worker is half made and worker_free takes it. */
 int worker_make(struct worker *worker, const struct config *config, struct err *err);
 void worker_free(struct worker *worker);
+
+/* Whether the disk has more than its reserve left; without, nothing new is sold. Any thread. */
+bool gateway_has_room(struct gateway *gateway);
 
 /* The current configuration with a reference for the caller. */
 const struct config *gateway_config(struct gateway *gateway);

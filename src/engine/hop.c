@@ -147,7 +147,9 @@ static struct hop_answer finish(
 
 static bool account_is_closed(void *ctx, const struct account *account)
 {
-	return !engine_thread_sells(((struct gateway *)ctx)->engine, account->name);
+	struct gateway *g = ctx;
+
+	return !gateway_has_room(g) || !engine_thread_sells(g->engine, account->name);
 }
 
 static int64_t float_available(void *ctx, struct str name)

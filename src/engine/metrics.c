@@ -112,6 +112,7 @@ static void add_purchases(struct gateway *g, struct buf *out)
 		(uint64_t)(s.clock_off_ms < 0 ? -s.clock_off_ms : s.clock_off_ms));
 	gauge(out, "tama_accounts_stopped", "Accounts stopped by their circuit breaker.",
 		s.lanes_stopped);
+	gauge(out, "tama_disk_free_bytes", "Free where the data is.", atomic_load(&g->disk_free));
 	gauge(out, "tama_inbox_parked", "Evidence that a person must look at.", c.parked);
 	gauge(out, "tama_refund_due", "Purchases paid and not delivered.", c.refund_due);
 	gauge(out, "tama_outbox", "What is still owed to the outside.", c.outbox_due);

@@ -158,6 +158,8 @@ static const struct field gateway_fields[] = {
 	{"workers", FIELD_NUMBER, AT(decl_gateway, workers), .max = LIMIT_HTTP_WORKERS},
 	{"connections", FIELD_NUMBER, AT(decl_gateway, connections), .min = 1,
 		.max = LIMIT_HTTP_CONNECTIONS, .def = 1024},
+	{"disk_reserve", FIELD_NUMBER, AT(decl_gateway, disk_reserve), .max = 1024 * 1024,
+		.def = LIMIT_DISK_RESERVE_MIB},
 	{"allow_loopback", FIELD_BOOL, AT(decl_gateway, allow_loopback)},
 	{"allow_http", FIELD_BOOL, AT(decl_gateway, allow_http)},
 	{"master_key", FIELD_KEY, AT(decl_gateway, master_key), NEEDED},

@@ -116,7 +116,7 @@ struct decl_gateway {
 	struct str socket, standby;
 	int64_t verify;
 	struct texts proxies;
-	int64_t workers, connections;
+	int64_t workers, connections, disk_reserve;
 	bool allow_loopback, allow_http;
 };
 

@@ -116,6 +116,7 @@ static void resolve_gateway(struct loader *loader)
 	config->proxies_len = gateway->proxies.n;
 	config->workers = (unsigned)gateway->workers;
 	config->connections = (unsigned)gateway->connections;
+	config->disk_reserve = (uint64_t)gateway->disk_reserve * 1024 * 1024;
 	config->master_key = gateway->master_key;
 	struct str listen = gateway->listen.n > 0 ? gateway->listen : STR("127.0.0.1:8080");
 	struct str admin = gateway->admin.n > 0 ? gateway->admin : STR("127.0.0.1:8081");

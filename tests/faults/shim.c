@@ -244,6 +244,7 @@ static size_t cut(const struct rule *rule, size_t n)
 	return rule != NULL && rule->what == SHORT && n > 1 ? 1 : n;
 }
 
+/* NOLINTBEGIN(bugprone-macro-parentheses): these are pieces of declarations. */
 #define REAL(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
 
 /* A call without bytes: RESULT NAME(PARAMETERS), on descriptor FD. */
@@ -277,6 +278,8 @@ static size_t cut(const struct rule *rule, size_t n)
 
 /* Messages and vectors are left whole: they are killed or failed, never cut. */
 #define GATHERING(name, fd, parameters, arguments) PLAIN(ssize_t, name, fd, parameters, arguments)
+
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 MOVING(pwrite64, "pwrite64", fd, (int fd, const void *p, size_t n, off64_t at), (fd, p, n, at))
 MOVING(pwrite, "pwrite64", fd, (int fd, const void *p, size_t n, off_t at), (fd, p, n, at))

@@ -57,7 +57,10 @@ class Sweep:
                 chain.live("the first")
                 turn = self.go_on(chain, lives, turn)
                 self.kills += chain.kills
-                self.wrong += chain.finish()
+                try:
+                    self.wrong += chain.finish()
+                except AssertionError as error:
+                    self.wrong.append(f"the end: {error}")
         return self
 
     def go_on(self, chain, lives, turn):
@@ -155,6 +158,7 @@ class AroundTheStore(unittest.TestCase):
     def test_K26_an_upgrade(self):
         """An older store, killed at each write of its upgrade: old or new, never half."""
         chain = self.chain()
+        chain.world.is_damaged = True  # its history begins in the middle
         for n in (1, 2):
             make_old_store(chain)
             self.assertEqual(self.upgraded(chain, crash=f"K26:{n}"), "killed")

@@ -46,7 +46,7 @@ from gateway import can_trace
 from harness import eventually
 from world import BROKEN, OUTBOX, World, mask, reference
 
-FAST = {"push_delay": "0s", "spacing": "0s"}
+FAST = {"push_delay": "0s", "spacing": "0s", "queries": 6000}
 FINAL = {"DELIVERED", "CANCELLED", "EXPIRED", "REFUND_DUE"}
 
 
