@@ -116,7 +116,8 @@
 #define LIMIT_PROGRESS_MS (3 * 60 * 1000)
 #define LIMIT_REPEAT_MS (3 * 60 * 1000) /* the same again within this: asked about (F-G3) */
 #define LIMIT_FLOAT_EMPTY_MS (15 * 60 * 1000) /* a refusal, where no balance is asked for */
-#define LIMIT_FLOAT_FRESH_MS 1000 /* floats are worked out so often */
+#define LIMIT_FLOAT_FRESH_MS 1000 /* floats are worked out so often where something is sold */
+#define LIMIT_FLOAT_IDLE_MS 10000 /* and so often for gauges and warnings */
 #define LIMIT_FLOAT_PROMISES 1024 /* accounts and offers with something under way */
 #define LIMIT_LIST_PAGES 2000 /* of a provider's list, a day */
 #define LIMIT_LIST_ROWS 200 /* of a page */

@@ -236,6 +236,9 @@ int handle_buy(struct engine *e, struct engine_event *event)
 		event->outcome = ENGINE_CLOSED;
 		return 0;
 	}
+	rc = floats_look(e);
+	if (rc != 0)
+		return rc;
 	if (!floats_allow(e, buy->intent)) {
 		event->outcome = ENGINE_NO_FLOAT;
 		e->stats.no_float++;

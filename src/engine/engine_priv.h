@@ -302,8 +302,10 @@ struct float_state *floats_new(void);
 void floats_free(struct float_state **floats);
 /* What was worked out from a step that was not kept, or from another configuration, is forgotten. */
 void floats_forget(struct float_state *floats);
-/* Once a step: chores that are missing, and once a second what each float is worth. */
+/* Once a step: chores that are missing, and every ten seconds what each float is worth. */
 int floats_step(struct engine *e);
+/* Before floats_allow: not older than a second. */
+int floats_look(struct engine *e);
 /* Whether all that the purchase needs is there; notes it as promised. */
 bool floats_allow(struct engine *e, const struct buy_intent *intent);
 /* Whether the leg waits for news of a float that was refused (F-D26). */

@@ -290,14 +290,18 @@ static int refresh(struct engine *e)
 	return rc;
 }
 
-int floats_step(struct engine *e)
+static int refresh_after(struct engine *e, int64_t ms)
 {
 	int64_t age_ms = e->now_ms - e->floats->fresh_ms;
+
+	return age_ms >= 0 && age_ms < ms ? 0 : refresh(e);
+}
+
+int floats_step(struct engine *e)
+{
 	int rc = e->floats->is_planned ? 0 : plan(e);
 
-	if (rc != 0 || (age_ms >= 0 && age_ms < LIMIT_FLOAT_FRESH_MS))
-		return rc;
-	return refresh(e);
+	return rc == 0 ? refresh_after(e, LIMIT_FLOAT_IDLE_MS) : rc;
 }
 
 size_t engine_floats(const struct engine *e, struct engine_float *out, size_t max)
@@ -313,6 +317,11 @@ size_t engine_floats(const struct engine *e, struct engine_float *out, size_t ma
 
 /* ---- selling -----------------------------------------------------------------------------------
  */
+
+int floats_look(struct engine *e)
+{
+	return refresh_after(e, LIMIT_FLOAT_FRESH_MS);
+}
 
 bool floats_allow(struct engine *e, const struct buy_intent *intent)
 {
