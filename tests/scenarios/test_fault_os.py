@@ -109,7 +109,8 @@ class Suspended(Os):
 
     def test_past_the_claim(self):
         points = ["K12", "K13"]
-        worlds = [self.world() for _ in points]
+        # The answer has left before the request is due: a stopped process answers nobody.
+        worlds = [self.world({"push_delay": "300ms"}) for _ in points]
         refs = []
         for world, point in zip(worlds, points):
             world.gateway.start(crash=f"stop:{point}")
