@@ -94,11 +94,11 @@ static void agents_spend_what_they_paid_in(void **state)
 	assert_int_equal(rig_buy(r, "agent-airtime", MOOV, MOOV2, 3), ENGINE_NO_FLOAT);
 	/* Proven undelivered: it is theirs again. */
 	rig_reply(r, &a, "FAILED", "T1");
-	r->now_ms += 2000;
+	r->now_ms += 11000;
 	assert_int_equal(rig_buy(r, "agent-airtime", MOOV, MOOV2, 4), ENGINE_DONE);
 	a = rig_send(r);
 	rig_reply(r, &a, "SUCCESSFUL", "T2");
-	r->now_ms += 2000;
+	r->now_ms += 11000;
 	rig_step(r);
 	assert_int_equal(float_now(r, "float:agents").balance, 500);
 	assert_int_equal(float_now(r, "float:agents").reserved, 500);
@@ -170,11 +170,11 @@ static void what_is_in_doubt_is_not_counted_twice(void **state)
 	float_balance(r, ET, "5000");
 	assert_int_equal(float_now(r, "et-ci").balance, 5000 - 588);
 	rig_reply(r, &a, "SUCCESSFUL", "T1");
-	r->now_ms += 2000;
+	r->now_ms += 11000;
 	rig_step(r);
 	assert_int_equal(float_now(r, "et-ci").balance, 5000);
 	a = rig_send(r);
-	r->now_ms += 2000;
+	r->now_ms += 11000;
 	rig_step(r);
 	assert_int_equal(float_now(r, "et-ci").balance, 5000 - 10);
 }
@@ -191,19 +191,19 @@ static void warnings_come_once_and_the_forecast_counts(void **state)
 	a = rig_send(r);
 	rig_reply(r, &a, "SUCCESS", "X1");
 	a = rig_send(r);
-	r->now_ms += 2000;
+	r->now_ms += 11000;
 	rig_step(r);
 	/* 500 came in and went out: nothing is lost. */
 	assert_int_equal(float_now(r, "xente-ug").seconds_left, -1);
 	rig_reply(r, &a, "SUCCESS", "X2");
 	float_balance(r, ET, "1999");
-	rig_wait(r, 5000);
+	rig_wait(r, 11000);
 	assert_int_equal(rig_count(r, SAID_ALARM, "float_low"), 1);
 	float_balance(r, ET, "100000");
 	assert_int_equal(rig_buy(r, "agent-airtime", MOOV, MTN, 2), ENGINE_DONE);
 	a = rig_send(r);
 	rig_reply(r, &a, "SUCCESSFUL", "T2");
-	r->now_ms += 2000;
+	r->now_ms += 11000;
 	rig_step(r);
 	/* 99,400 at 500 an hour. */
 	assert_int_equal(float_now(r, "et-ci").available, 99400);
