@@ -21,7 +21,7 @@ local dialect = {
 
 local config = {
 	"setting", "include", "secret_file", "demo_secret", "gateway", "country", "operator", "partner", "account",
-	"offer", "service", "channel", "limits", "credential",
+	"offer", "service", "channel", "limits", "credential", "float",
 }
 
 local function sees(names)

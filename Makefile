@@ -53,7 +53,7 @@ lint: deps-test ## clang-format, clang-tidy, cppcheck, luacheck and the project'
 	$(Q)scripts/lint.sh
 
 fmt: ## format the C sources in place
-	clang-format -i $(wildcard src/*/*.[ch] include/tama/*.h tests/*/*.[ch] bench/*.[ch])
+	$(Q)clang-format -i $(wildcard src/*/*.[ch] include/tama/*.h tests/*/*.[ch] bench/*.[ch])
 
 asan tsan: deps-test ## the tests under AddressSanitizer and UBSan, or ThreadSanitizer
 	$(Q)$(MAKE) --no-print-directory MODE=$@ all unit

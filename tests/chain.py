@@ -193,9 +193,10 @@ class Chain:
 
     def waits_for_a_query(self):
         """Nothing is being sent, the sandbox has brought all it has: a hint was taken before the reply
-        was, or its query died with an earlier life, and the next query comes by the account's table."""
+        was, or its query died with an earlier life, and the next query comes by the account's table; or
+        the request itself died with one, and its attempt waits for news that nobody has."""
         with contextlib.suppress(*BROKEN):
-            if self.shape is Uganda and not self.sandbox.totals()["parcels"]:
+            if not self.sandbox.totals()["parcels"]:
                 gauges = self.gateway.metrics()
                 return not gauges['tama_attempts{state="READY"}'] + gauges['tama_attempts{state="SENDING"}']
         return False

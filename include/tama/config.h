@@ -122,7 +122,8 @@ struct account {
 	int64_t float_warn; /* an alarm below this */
 	int64_t float_stop; /* nothing is sold that would leave less */
 	bool float_must_be_known; /* nothing is sold before its balance was first heard */
-	int32_t reconcile_at_s; /* yesterday is reconciled at this second of the UTC day; -1: never */
+	int32_t reconcile_at_s; /* yesterday is reconciled at this second of the UTC day; -1: never
+				 */
 	struct velocity cap; /* of the requests that go out through it */
 	unsigned queries_per_minute; /* status queries of all its attempts together */
 	/* Class I, once its live account has proven it (reliability 2.5). 0: class N. */
@@ -337,7 +338,8 @@ const struct channel *config_sms_route(
 /* The service or product id of a leg for an operator; {NULL, 0} when it is not sold. */
 struct str offer_leg_service(const struct offer_leg *leg, const struct operator_cfg *op);
 
-/* What a delivery takes from the float, and what is kept of a collection: whole minor units, down. */
+/* What a delivery takes from the float, and what is kept of a collection: whole minor units, down.
+ */
 int64_t offer_cost(const struct offer *offer, int64_t face_value);
 int64_t offer_collect_fee(const struct offer *offer, int64_t price);
 

@@ -41,8 +41,8 @@ enum engine_outcome {
 	ENGINE_PENDING = 0,
 	ENGINE_DONE, /* committed as asked */
 	ENGINE_REPEATED, /* BUY: this key was bought before: its reply and ref are in the answer */
-	ENGINE_AGAIN, /* BUY: the same was bought minutes ago, as repeat_ref: ask, and come again with
-			 intent->is_repeat_confirmed */
+	ENGINE_AGAIN, /* BUY: the same was bought minutes ago, as repeat_ref: ask, and come again
+			 with intent->is_repeat_confirmed */
 	ENGINE_SPACED, /* BUY: the provider wants a pause; until_ms tells when it works again */
 	ENGINE_REF_TAKEN, /* BUY: draw another reference */
 	ENGINE_CLOSED, /* BUY: offer, operator or account is out of service */

@@ -127,12 +127,12 @@ struct menu_result {
  * the journal is as it was before.
  *
  * The one look-up is "last_purchase", without arguments: what became of the caller's latest
- * purchase. A turn after a purchase that was refused as a repeat carries the effect MENU_REPEAT with
- * the earlier one's reference: behind the confirmation the menu then asks "encore ?".
+ * purchase. A turn after a purchase that was refused as a repeat carries the effect MENU_REPEAT
+ * with the earlier one's reference: behind the confirmation the menu then asks "encore ?".
  *
- * Of "last_purchase" the value has the keys ref, state (purchase_state_name in lower case), amount and price
- * (minor units), operator (name), to (E.164 digits). Values hold neither ';' nor '=' nor control
- * characters.
+ * Of "last_purchase" the value has the keys ref, state (purchase_state_name in lower case), amount
+ * and price (minor units), operator (name), to (E.164 digits). Values hold neither ';' nor '=' nor
+ * control characters.
  */
 int menu_run(struct menu_host *host, const struct menu_turn *turn, struct arena *arena,
 	struct menu_result *out, struct err *err);

@@ -390,8 +390,8 @@ struct store_ops {
 	/* The newest of a payer; TAMA_ENOTFOUND. */
 	int (*purchase_last)(struct store *, uint32_t partner, struct str payer, struct arena *,
 		struct purchase_row *);
-	/* The newest since a moment with this one's payer, beneficiary, offer and face value that was
-	 * not called off (CANCELLED, EXPIRED, REFUNDED): its reference; TAMA_ENOTFOUND. */
+	/* The newest since a moment with this one's payer, beneficiary, offer and face value that
+	 * was not called off (CANCELLED, EXPIRED, REFUNDED): its reference; TAMA_ENOTFOUND. */
 	int (*purchase_repeated)(struct store *, const struct purchase_row *like, int64_t since_ms,
 		struct arena *, struct str *ref_out);
 	/* What its attempts make of the legs; the has_ fields are left as they are. */
@@ -415,8 +415,8 @@ struct store_ops {
 	/* All of a purchase, oldest first; at most max. Returns how many, or negative. */
 	int (*attempt_list)(struct store *, uint32_t partner, uint64_t purchase, struct arena *,
 		struct attempt_row *, size_t max);
-	/* Writes state, owner, epoch, hash, provider_id, polls, absent, times where version still is
-	 * row->version, and raises it by one; TAMA_ECONFLICT. */
+	/* Writes state, owner, epoch, hash, provider_id, polls, absent, times where version still
+	 * is row->version, and raises it by one; TAMA_ECONFLICT. */
 	int (*attempt_update)(struct store *, const struct attempt_row *);
 	/* What the account sent last, by id, those after `since` only; newest first. */
 	int (*attempt_recent)(struct store *, uint32_t partner, struct str account, uint64_t since,
@@ -528,8 +528,8 @@ struct store_ops {
 
 	int (*observation_insert)(struct store *, const struct observation_row *);
 	/* The newest of either source; TAMA_ENOTFOUND. */
-	int (*observation_last)(struct store *, uint32_t partner, struct str account,
-		struct observation_row *out);
+	int (*observation_last)(
+		struct store *, uint32_t partner, struct str account, struct observation_row *out);
 	/* Of those ASKED from from_ms until before until_ms, the newest or the oldest. */
 	int (*observation_find)(struct store *, uint32_t partner, struct str account,
 		int64_t from_ms, int64_t until_ms, bool is_newest, struct observation_row *out);
@@ -543,8 +543,8 @@ struct store_ops {
 	int (*reconciliation_get)(struct store *, uint32_t partner, struct str account, int64_t day,
 		struct reconciliation_row *out); /* account stays the caller's */
 	int (*reconciliation_put)(struct store *, const struct reconciliation_row *);
-	/* Adds or replaces. TAMA_EEXIST when it was put since_ms or later, or is unknown and another
-	 * day's. */
+	/* Adds or replaces. TAMA_EEXIST when it was put since_ms or later, or is unknown and
+	 * another day's. */
 	int (*listing_put)(struct store *, const struct listing_row *, int64_t since_ms);
 	/* What was found of an attempt since_ms or later; TAMA_ENOTFOUND. */
 	int (*listing_of)(struct store *, uint32_t partner, uint64_t attempt, int64_t since_ms,

@@ -326,10 +326,10 @@ static void balance_act(struct sandbox_call *call)
 		say_error(call, 401, "Invalid API Key");
 		return;
 	}
-	int64_t lie = fault_is(call->fault, FAULT_WRONG_AMOUNT) ? AMOUNT_STEP : 0;
+	int64_t untrue = fault_is(call->fault, FAULT_WRONG_AMOUNT) ? AMOUNT_STEP : 0;
 	buf_printf(call->out,
 		"{\"data\":{\"balance\":%" PRId64 "},\"message\":\"\",\"statut_code\":200}",
-		call->sandbox->ledger.wallets[SANDBOX_EASYTRANSFERT].balance + lie);
+		call->sandbox->ledger.wallets[SANDBOX_EASYTRANSFERT].balance + untrue);
 	sandbox_reply(call, 200, "application/json");
 }
 

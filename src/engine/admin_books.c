@@ -134,10 +134,10 @@ int admin_books(struct admin_turn *turn)
 		rc = say_view(turn, BOOKS_BALANCES, "balance", partner, BOOKS_ROWS);
 	if (rc == 0)
 		rc = say_view(turn, BOOKS_FLOATS, "observation", partner, BOOKS_ROWS);
-	if (rc == 0)
-		say_floats(turn, partner);
-	if (rc == 0)
-		rc = say_view(turn, BOOKS_RECONCILIATIONS, "reconciliation", partner, 20);
+	if (rc != 0)
+		return rc;
+	say_floats(turn, partner);
+	rc = say_view(turn, BOOKS_RECONCILIATIONS, "reconciliation", partner, 20);
 	return rc == 0 ? say_view(turn, BOOKS_FINDINGS, "finding", partner, 100) : rc;
 }
 

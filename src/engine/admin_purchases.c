@@ -130,7 +130,7 @@ static struct str upper(const char *word, char out[static 33])
 {
 	size_t n = 0;
 
-	for (; word[n] != '\0' && n < 32; n++)
+	for (; n < 32 && word[n] != '\0'; n++)
 		out[n] = (char)(word[n] >= 'a' && word[n] <= 'z' ? word[n] - ('a' - 'A') : word[n]);
 	out[n] = '\0';
 	return (struct str){out, n};

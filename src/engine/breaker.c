@@ -161,8 +161,7 @@ void lane_note_refusal(
 
 	/* Where its balance is asked for, float.c closes it until that is told. */
 	if (account == NULL || account->float_every_ms > 0 || attempt->leg == LEG_COLLECT ||
-		attempt->state != ATTEMPT_FAILED ||
-		!provider_lacks_float(account->profile, facts))
+		attempt->state != ATTEMPT_FAILED || !provider_lacks_float(account->profile, facts))
 		return;
 	lane = edit(e, attempt->partner, attempt->account);
 	if (lane != NULL)

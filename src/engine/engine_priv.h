@@ -53,7 +53,8 @@ struct lane {
 	int64_t pause_ms, until_ms; /* stopped: from then on one may try */
 	uint64_t probe; /* the one that tries; 0: none */
 	int64_t query_ms; /* when the budget for queries is next full; in the past: it is */
-	int64_t refused_ms, refused_until_ms; /* the provider wants no queries: for how long, till when */
+	int64_t refused_ms,
+		refused_until_ms; /* the provider wants no queries: for how long, till when */
 	int64_t sold_ms; /* stopped: from then on one may be sold to try with */
 };
 
@@ -199,8 +200,7 @@ int learn_id(struct engine *e, struct attempt_row *attempt, struct str provider_
 
 /* The machine's: at once or after the offer's delay. Where the offer has no refund leg: an alarm.
  */
-int refund_start(
-	struct engine *e, const struct purchase_row *p, const struct purchase_legs *legs);
+int refund_start(struct engine *e, const struct purchase_row *p, const struct purchase_legs *legs);
 
 /* One that was not sent yet waits a while longer: news about the delivery is being looked into. */
 int refund_put_off(struct engine *e, const struct purchase_row *p);
@@ -281,7 +281,8 @@ int lane_freeze_one(struct engine *e, void *row);
  * one (F-D24); 0: one may go, and is counted. */
 int64_t lane_wait_query(struct engine *e, const struct account *account);
 /* What a query's answer means for the next. */
-void lane_note_query(struct engine *e, const struct account *account, const struct engine_result *r);
+void lane_note_query(
+	struct engine *e, const struct account *account, const struct engine_result *r);
 
 /* ---- resend.c ---- */
 
@@ -300,7 +301,8 @@ int resend_claim(struct engine *e, struct engine_case *c, const struct engine_pr
 
 struct float_state *floats_new(void);
 void floats_free(struct float_state **floats);
-/* What was worked out from a step that was not kept, or from another configuration, is forgotten. */
+/* What was worked out from a step that was not kept, or from another configuration, is forgotten.
+ */
 void floats_forget(struct float_state *floats);
 /* Once a step: chores that are missing, and every ten seconds what each float is worth. */
 int floats_step(struct engine *e);

@@ -204,10 +204,10 @@ int gateway_start(
 	g->config = config_ref(config);
 	g->log = log;
 	rc = open_stores(g, err);
-	if (rc == 0)
+	if (rc == 0) {
 		look_at_disk(g);
-	if (rc == 0)
 		rc = start_threads(g, err);
+	}
 	if (rc == 0)
 		rc = make_workers(g, err);
 	if (rc == 0)

@@ -174,8 +174,8 @@ static int hold_lane(struct engine *e, const struct engine_case *c)
 {
 	engine_alarm(e, "never_sent", c->purchase.ref,
 		"news of a request that was not sent: restored store or forgery; account held");
-	return lane_hold(e, c->attempt.partner, c->attempt.account,
-		"news of a request that was never sent");
+	return lane_hold(
+		e, c->attempt.partner, c->attempt.account, "news of a request that was never sent");
 }
 
 static int apply(struct engine *e, struct engine_case *c, const struct engine_ipn *ipn)

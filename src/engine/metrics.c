@@ -81,8 +81,7 @@ static void add_purchases(struct gateway *g, struct buf *out)
 	counter(out, "tama_findings_total", "What a provider's list has otherwise.", s.findings);
 	counter(out, "tama_purchases_limited_total", "Refused by a limit of velocity.", s.limited);
 	counter(out, "tama_attempts_sent_total", "Requests to providers.", s.sent);
-	counter(out, "tama_attempts_resent_total", "Requests sent again under their id.",
-		s.resent);
+	counter(out, "tama_attempts_resent_total", "Requests sent again under their id.", s.resent);
 	counter(out, "tama_attempts_succeeded_total", "Legs proven done.", s.succeeded);
 	counter(out, "tama_attempts_failed_total", "Legs proven refused.", s.failed);
 	counter(out, "tama_attempts_not_sent_total", "Legs proven not sent.", s.not_sent);
@@ -150,8 +149,8 @@ static void add_floats(struct gateway *g, struct buf *out)
 			     "pace; absent: never.\n# TYPE tama_float_seconds_left gauge\n"));
 	for (size_t i = 0; i < n; i++)
 		if (floats[i].is_known && floats[i].seconds_left >= 0)
-			float_gauge(out, "tama_float_seconds_left", &floats[i],
-				floats[i].seconds_left);
+			float_gauge(
+				out, "tama_float_seconds_left", &floats[i], floats[i].seconds_left);
 	free(floats);
 }
 

@@ -439,7 +439,7 @@ static int close_day(struct engine *e, struct reconciliation_row *r, const struc
 int reconcile_observed(struct engine *e, const struct account *account)
 {
 	struct reconciliation_row r;
-	struct outbox_row chore;
+	struct outbox_row chore = {0};
 	uint64_t id;
 	int rc = STORE(e, chore_find, account->partner->id, OUTBOX_RECONCILE, account->name, &id);
 

@@ -88,8 +88,8 @@ static int try_claim(struct engine *e, struct engine_case *c, const struct engin
 	if (rc != 0)
 		return rc;
 	if (!lane_may_send(e, account, c->attempt.id) || !floats_may_send(e, &c->attempt) ||
-		free_ms > e->now_ms ||
-		lane_is_frozen(e, c->purchase.id) || e->now_ms >= attempt_expires_ms(&c->attempt))
+		free_ms > e->now_ms || lane_is_frozen(e, c->purchase.id) ||
+		e->now_ms >= attempt_expires_ms(&c->attempt))
 		return drop(e, p);
 	return claim(e, c, p);
 }
@@ -279,10 +279,10 @@ static int note(struct engine *e, struct engine_case *c, const struct engine_res
 	if (r->call == PROVIDER_SUBMIT)
 		return 0;
 	rc = STORE(e, attempt_update, &c->attempt);
-	if (rc == 0)
-		c->attempt.version++;
-	if (rc == 0)
-		rc = poll_answered(e, &c->attempt, r->facts.is_valid);
+	if (rc != 0)
+		return rc;
+	c->attempt.version++;
+	rc = poll_answered(e, &c->attempt, r->facts.is_valid);
 	return rc == 0 ? resend_ask(e, c) : rc;
 }
 

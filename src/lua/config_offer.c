@@ -176,12 +176,14 @@ static void check_payer(struct loader *loader, const struct decl_offer *o)
 }
 
 /* Whose money it is must be somebody's: what pays without limit pays for nothing. */
-static void check_float(struct loader *loader, const struct decl_offer *o, const struct offer *offer)
+static void check_float(
+	struct loader *loader, const struct decl_offer *o, const struct offer *offer)
 {
 	const struct float_cfg *pays = config_float(&loader->box->config, o->paid_by);
 	struct str name = str_from(o->paid_by, strlen("float:"));
 
-	if (o->collect.is_given || o->paid_by.n == 0 || config_named(loader, &o->decl, "paid_by", DECL_FLOAT, name) == NULL ||
+	if (o->collect.is_given || o->paid_by.n == 0 ||
+		config_named(loader, &o->decl, "paid_by", DECL_FLOAT, name) == NULL ||
 		pays == NULL || offer->country == NULL)
 		return;
 	if (pays->partner != offer->partner || pays->currency != offer->country->currency)

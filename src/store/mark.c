@@ -63,7 +63,7 @@ static bool read_u64(struct str text, uint64_t *out)
 
 static bool parse(struct str text, struct mark *out)
 {
-	char again[MARK_BYTES];
+	char again[MARK_BYTES] = "";
 	struct str rest = text, store, machine;
 	struct mark mark = {.generation = 0};
 	size_t n;

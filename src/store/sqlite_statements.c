@@ -54,7 +54,8 @@ static const char *const texts[STATEMENTS] = {
 		"INSERT INTO purchase (id, partner, uid, ordinal, ref, channel, offer, payer,"
 		" beneficiary, payer_operator, operator, lang, face_value, fee, price, cost,"
 		" currency, has_collect, has_deliver, menu_hash, texts, state, version, created_ms,"
-		" updated_ms, collect_fee, paid_by) VALUES (:id, :partner, :uid, :ordinal, :ref, :channel,"
+		" updated_ms, collect_fee, paid_by) VALUES (:id, :partner, :uid, :ordinal, :ref, "
+		":channel,"
 		" :offer, "
 		":payer,"
 		" :beneficiary, :payer_operator, :operator, :lang, :face_value, :fee, :price, "
@@ -65,7 +66,8 @@ static const char *const texts[STATEMENTS] = {
 	[ST_PURCHASE_BY_KEY] = PURCHASE "AND q.uid = :uid AND q.ordinal = :ordinal",
 	[ST_PURCHASE_BY_REF] = PURCHASE "AND q.ref = :ref",
 	[ST_PURCHASE_LAST] = PURCHASE "AND q.payer = :payer ORDER BY q.id DESC LIMIT 1",
-	/* An id begins with the milliseconds at which it was made; the payer's index has it behind. */
+	/* An id begins with the milliseconds at which it was made; the payer's index has it behind.
+	 */
 	[ST_PURCHASE_REPEATED] = "SELECT ref FROM purchase WHERE payer = :payer"
 				 " AND id > (:since << 20) AND +partner = :partner"
 				 " AND +beneficiary = :beneficiary AND offer = :offer"
@@ -85,7 +87,8 @@ static const char *const texts[STATEMENTS] = {
 		"service,"
 		" person, amount, currency, needs_secret, secret, incarnation_made, state, version,"
 		" owner_incarnation, epoch, body_hash, provider_id, polls, created_ms, sent_ms,"
-		" updated_ms, absent, absent_ms, first_sent_ms) VALUES (:id, :partner, :purchase, :leg, :n, :account, :our_ref, "
+		" updated_ms, absent, absent_ms, first_sent_ms) VALUES (:id, :partner, :purchase, "
+		":leg, :n, :account, :our_ref, "
 		":verb,"
 		" :service, :person, :amount, :currency, :needs_secret, :secret, :incarnation_made,"
 		" :state, :version, :owner_incarnation, :epoch, :body_hash, :provider_id, :polls,"
@@ -256,7 +259,8 @@ static const char *const texts[STATEMENTS] = {
 	[ST_FLOW_TRIM] = "DELETE FROM flow WHERE minute < :before / 60000",
 	/* Sent, and nobody can say: the books of ledger.c hold a collection's price in suspense. */
 	[ST_DOUBT_GET] =
-		"SELECT coalesce(sum(CASE a.leg WHEN 1 THEN q.price - q.collect_fee ELSE 0 END), 0),"
+		"SELECT coalesce(sum(CASE a.leg WHEN 1 THEN q.price - q.collect_fee ELSE 0 END), "
+		"0),"
 		" coalesce(sum(CASE a.leg WHEN 1 THEN 0 WHEN 2 THEN q.cost ELSE q.price END), 0)"
 		" FROM attempt a JOIN purchase q ON q.id = a.purchase"
 		" WHERE (a.state < 5 OR a.state = 9 OR a.state = 10) AND a.state <> 1"
@@ -274,10 +278,10 @@ static const char *const texts[STATEMENTS] = {
 		" AND a.leg = 2 AND q.paid_by <> '' GROUP BY 1, 3 LIMIT :max",
 	[ST_OBSERVATION_INSERT] =
 		"INSERT INTO observation (id, partner, account, at_ms, source, balance, books,"
-		" slack_low, slack_high) VALUES (:id, :partner, :account, :at_ms, :source, :balance,"
+		" slack_low, slack_high) VALUES (:id, :partner, :account, :at_ms, :source, "
+		":balance,"
 		" :books, :slack_low, :slack_high)",
-	[ST_OBSERVATION_LAST] =
-		OBSERVATION " ORDER BY at_ms DESC, id DESC LIMIT 1",
+	[ST_OBSERVATION_LAST] = OBSERVATION " ORDER BY at_ms DESC, id DESC LIMIT 1",
 	[ST_OBSERVATION_NEWEST] =
 		OBSERVATION " AND source = 1 AND at_ms >= :from AND at_ms < :until"
 			    " ORDER BY at_ms DESC, id DESC LIMIT 1",
@@ -289,15 +293,18 @@ static const char *const texts[STATEMENTS] = {
 	[ST_CHORES_WAKE] = "UPDATE outbox SET due_ms = :now WHERE is_done = 0 AND due_ms > :now"
 			   " AND kind BETWEEN 7 AND 8 AND tries > 0",
 	[ST_RECONCILIATION_GET] =
-		"SELECT state, page, page_mark, cursor, begun_ms, closed_ms, has_list, opening IS NOT NULL,"
+		"SELECT state, page, page_mark, cursor, begun_ms, closed_ms, has_list, opening IS "
+		"NOT NULL,"
 		" opening, closing, booked, difference, slack_low, slack_high, matched, late,"
 		" missing, unknown, differing FROM reconciliation"
 		" WHERE partner = :partner AND account = :account AND day = :day",
 	[ST_RECONCILIATION_PUT] =
-		"INSERT OR REPLACE INTO reconciliation (partner, account, day, state, page, page_mark, cursor,"
+		"INSERT OR REPLACE INTO reconciliation (partner, account, day, state, page, "
+		"page_mark, cursor,"
 		" begun_ms, closed_ms, has_list, opening, closing, booked, difference, slack_low,"
 		" slack_high, matched, late, missing, unknown, differing) VALUES (:partner,"
-		" :account, :day, :state, :page, :page_mark, :cursor, :begun_ms, :closed_ms, :has_list,"
+		" :account, :day, :state, :page, :page_mark, :cursor, :begun_ms, :closed_ms, "
+		":has_list,"
 		" :opening, :closing, :booked, :difference, :slack_low, :slack_high, :matched,"
 		" :late, :missing, :unknown, :differing)",
 	[ST_LISTING_GET] = "SELECT finding, day, at_ms FROM listing"
@@ -344,7 +351,8 @@ _Static_assert(ATTEMPT_READY == 1 && ATTEMPT_SENDING == 2 && ATTEMPT_ACCEPTED ==
 		       LEDGER_BOOKS == 9 && DECIDE_DISMISS == 5 && DECISION_APPLIED == 2,
 	"states are stored as these numbers");
 _Static_assert(VERDICT_MISMATCH == 4 && VERDICT_CONTRADICTION == 5 && VERDICT_ORPHAN == 6 &&
-		       VERDICT_IMPOSSIBLE == 9 && VERDICT_PROPOSAL == 10 && OUTBOX_SMS == 3 && INBOX_REPLY == 2,
+		       VERDICT_IMPOSSIBLE == 9 && VERDICT_PROPOSAL == 10 && OUTBOX_SMS == 3 &&
+		       INBOX_REPLY == 2,
 	"verdicts and kinds are stored as these numbers");
 
 int db_prepare(struct db *db, struct err *err)

@@ -169,6 +169,10 @@ local function collect_position(post, legs, terms)
 			owner = legs.refund and "REFUND_PAYABLE" or "REVENUE"
 		end
 		post(owner, -price)
+	elseif state == "WRITTEN_OFF" and legs.deliver then
+		-- Given up after a delivery was begun on the strength of it.
+		post("WRITE_OFF", price)
+		post("CUSTOMER", -price)
 	end
 end
 
@@ -184,7 +188,9 @@ local function deliver_position(post, legs, terms)
 		post(state == "SUCCEEDED" and "REVENUE" or "WRITE_OFF", -(price - cost))
 	end
 	local owes = state == "FAILED" or state == "EXPIRED" or (state == "CONTRADICTED" and refund_sent[legs.refund])
-	if owes and legs.has_collect then
+	-- Who paid nothing, as persons found, is owed nothing.
+	local is_paid = legs.collect == "SUCCEEDED" or in_doubt[legs.collect]
+	if owes and is_paid then
 		post("CUSTOMER", price)
 		post("REFUND_PAYABLE", -price)
 	end

@@ -29,10 +29,6 @@ class Wire(unittest.TestCase):
         self.gateway.settings["easytransfert"] = self.chaos.url + "/api_v1/transaction"
         self.gateway.settings["xente"] = self.chaos.url + "/api"
         self.gateway.start()
-        # A life begins by asking for balances: fates are for what comes after.
-        asked = ("POST /api_v1/admin/partner/wallet/single", "GET /api/accounts")
-        eventually(lambda: all(self.sandbox.requests()["paths"][path] for path in asked), "balances")
-        eventually(lambda: len(self.chaos.fates()) >= 2 or self.gateway.metrics()["tama_wire_queries_total"] >= 2, "read")
         self.refs = {}
 
     def buy(self, n, what=""):

@@ -308,10 +308,16 @@ static void mark_sending(struct sim *s)
 	}
 }
 
+/* Within it a copy made by hand cannot be told from its original (mark.h, "the window"). */
+#define MARK_WINDOW_MS (3 * SIM_SECOND)
+
 /* F-C5, F-K3: last night's copy is put in the place of what there was. */
 static void maybe_restore(struct sim *s)
 {
 	bool strikes = false;
+
+	if (s->now_ms - s->backup_ms <= MARK_WINDOW_MS)
+		return;
 
 	/* Deaths are few: each has several chances. */
 	for (int i = 0; i < 4 && s->backup_ms != 0 && s->restored_ms == 0; i++)

@@ -33,7 +33,7 @@ static struct attempt_row any_attempt(struct rig *r)
 	return rows[chance(r, (uint32_t)n)];
 }
 
-static void answer(struct rig *r, const struct attempt_row *a)
+static void answer_one(struct rig *r, const struct attempt_row *a)
 {
 	static const enum transfer_end ends[] = {
 		TRANSFER_COMPLETE, TRANSFER_COMPLETE, TRANSFER_TIMEOUT, TRANSFER_CONNECT};
@@ -75,7 +75,7 @@ static void blow(struct rig *r)
 		break;
 	case 3:
 	case 4:
-		answer(r, &a);
+		answer_one(r, &a);
 		break;
 	case 5:
 		(void)rig_post_ipn(r, &a, WORDS[chance(r, 3)], "T");

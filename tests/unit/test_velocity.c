@@ -210,8 +210,7 @@ static void a_channel_has_a_cap_of_purchases(void **state)
 
 	*rule = (struct velocity_rule){2, 0};
 	for (uint64_t uid = 1; uid <= 4; uid++) {
-		post_ug(r, uid % 2 ? UG : UG2, UG3, uid)->channel =
-			STR("sms-ug");
+		post_ug(r, uid % 2 ? UG : UG2, UG3, uid)->channel = STR("sms-ug");
 		rig_step(r);
 		assert_int_equal(r->outcome, uid <= 2 ? ENGINE_DONE : ENGINE_LIMITED);
 		assert_int_equal(r->until_ms, 0);
