@@ -113,6 +113,16 @@ static bool is_behind_us(const struct menu_run *run)
 	return false;
 }
 
+/*
+ * The one thing typed answers the confirmation that the last hop showed. Whether that very press
+ * has bought already, and its answer was lost, only the engine knows: so it decides, not a switch.
+ */
+static bool is_confirming(const struct menu_run *run)
+{
+	return run->steps.n > 0 && run->at >= run->steps.n && run->inputs_len == 1 &&
+	       run->input_at == 0 && !run->inputs[0].is_pretyped;
+}
+
 /* Before anything is confirmed or collected: what could not be delivered is not offered. */
 static bool has_float(const struct menu_run *run, const struct buy_intent *quote)
 {
@@ -142,7 +152,7 @@ static void refuse_politely(lua_State *L, const struct buy_intent *quote)
 		const struct menu_var vars[] = {{"operator", wallet->title}};
 		(void)menu_stop_key(L, "wallet_none", vars, 1);
 	}
-	if (is_behind_us(run))
+	if (is_behind_us(run) || is_confirming(run))
 		return;
 	if (quote->operator_->out_of_service || !offer_is_in_service(run, quote->offer))
 		(void)menu_stop_not_sold(L, quote->operator_);

@@ -358,8 +358,8 @@ class AtEachSend(KillTest):
                 n += 1
                 died = self.dies_at(shape, threads, n)
             threads += 1
-        # The screen, two requests, the answers to their IPNs, and the message, at least.
-        self.assertGreaterEqual(kills, 6)
+        # At least the screen, two requests, an IPN's answer, and the message.
+        self.assertGreaterEqual(kills, 5)
 
     def dies_at(self, shape, thread, n):
         """False when the purchase was over before that thread's n-th send; None: no such thread."""
