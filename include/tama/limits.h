@@ -108,12 +108,14 @@
 #define LIMIT_REVIEW_BLIND_MS (6 * 3600 * 1000) /* UNKNOWN without the provider's id */
 #define LIMIT_REVIEW_MS (24 * 3600 * 1000) /* UNKNOWN with it */
 #define LIMIT_POLL_MS (7 * 24 * 3600 * (int64_t)1000)
-#define LIMIT_REFUND_DELAY_MS (30 * 60 * 1000) /* unless its offer says: a contradiction may come  \
-						*/
+#define LIMIT_REFUND_DELAY_MS                                                                      \
+	(30 * 60 * 1000) /* unless its offer says: a contradiction may come                        \
+			  */
 #define LIMIT_REFUND_READY_MS (24 * 3600 * 1000) /* never sent by then: a person decides */
 #define LIMIT_REFUND_PAUSE_MS (30 * 60 * 1000) /* between its tries, at most */
-#define LIMIT_LATE_MS (24 * 3600 * 1000) /* unless its offer says: goods nobody expects any more   \
-					  */
+#define LIMIT_LATE_MS                                                                              \
+	(24 * 3600 * 1000) /* unless its offer says: goods nobody expects any more                 \
+			    */
 #define LIMIT_ASK_TRIES 50 /* queries about one piece of news before a person has to */
 #define LIMIT_PROGRESS_MS (3 * 60 * 1000)
 #define LIMIT_REPEAT_MS (3 * 60 * 1000) /* the same again within this: asked about (F-G3) */

@@ -291,7 +291,7 @@ static void a_failure_is_made_small(void **state)
 {
 	const struct sim_plan plan = {.mutant = MUTANT_SENDS_TWICE};
 	struct sim_report report;
-	uint64_t chance = 5, seed = chance;
+	uint64_t chance = 5, seed;
 	char page[4096] = "";
 	FILE *out = fmemopen(page, sizeof(page), "w");
 
