@@ -41,12 +41,20 @@ void resend_note_answer(struct engine *e, struct attempt_row *a, const struct en
 	}
 }
 
+/* The purchase waits for this very leg: nothing said meanwhile speaks against carrying it out. */
+static bool is_still_wanted(const struct purchase_row *p)
+{
+	return p->state == PURCHASE_COLLECTING || p->state == PURCHASE_DELIVERING ||
+	       p->state == PURCHASE_REFUNDING;
+}
+
 bool resend_is_due(struct engine *e, const struct engine_case *c)
 {
 	const struct attempt_row *a = &c->attempt;
 	const struct account *account = engine_account(e, a);
 
-	if (account == NULL || account->keeps_ids_ms == 0 || a->state != ATTEMPT_UNKNOWN)
+	if (account == NULL || account->keeps_ids_ms == 0 || a->state != ATTEMPT_UNKNOWN ||
+		!is_still_wanted(&c->purchase))
 		return false;
 	/* A secret is forgotten with its first byte, and what a forgotten life did nobody knows. */
 	if (a->needs_secret || a->first_sent_ms == 0 || lane_is_frozen(e, c->purchase.id))

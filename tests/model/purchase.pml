@@ -20,6 +20,7 @@
  *   RETENTION              a class I doubt is sent again after the provider forgot its ids
  *   NOT_SENT_AFTER_RESEND  that the second copy never left is taken for proof about the first
  *   RETRY_REGARDLESS       a refund that did not leave is tried again although the delivery is contradicted by now
+ *   RESEND_REGARDLESS      a refund in doubt is sent once more although the delivery is contradicted by now
  *   NO_WITHDRAWAL          a refund that is due is sent although success came after failure
  */
 #include "attempt.pml"
@@ -79,6 +80,11 @@ bool lied;
 #define IS_STILL_WANTED(l) true
 #else
 #define IS_STILL_WANTED(l) ((l != REFUND || IS_PROVEN_UNDELIVERED) && (l == COLLECT || st[COLLECT] == SUCCEEDED))
+#endif
+#ifdef RESEND_REGARDLESS
+#define MAY_GO_AGAIN(l) true
+#else
+#define MAY_GO_AGAIN(l) IS_STILL_WANTED(l)
 #endif
 /* By the sender's own clock, the provider still remembers the id. */
 #ifdef RETENTION
@@ -224,7 +230,8 @@ end:
 #ifdef CLASS_I
 	/* Queried, absent, and within the time it remembers ids: the same id once more. */
 	:: atomic { alive[n] && owner == n && st[l] == UNKNOWN && resends[l] < MAX_RESENDS && IN_TIME(l) &&
-		IS_UNHEARD_OF(l) && transfer[n * 3 + l] == IDLE ->
+		IS_UNHEARD_OF(l) && transfer[n * 3 + l] == IDLE && MAY_GO_AGAIN(l) ->
+		assert(l != REFUND || IS_PROVEN_UNDELIVERED);
 		resends[l]++;
 		transfer[n * 3 + l] = CLAIMED;
 		move(l, AEV_RESEND) }

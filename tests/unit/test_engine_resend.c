@@ -241,12 +241,48 @@ static void what_needs_a_secret_is_never_sent_again(void **state)
 
 	rig_wait(r, HOUR);
 	c.purchase.id = UINT64_MAX;
+	c.purchase.state = PURCHASE_COLLECTING;
 	assert_false(resend_is_due(r->engine, &c));
 	c.attempt.needs_secret = false;
 	assert_true(resend_is_due(r->engine, &c));
 	/* Nor what a forgotten life may have gone on with. */
 	c.purchase.id = 0;
 	assert_false(resend_is_due(r->engine, &c));
+}
+
+/* A payment that is said to have failed after all: its goods, which may not be there, stay unsent. */
+static void what_is_contradicted_is_not_sent_again(void **state)
+{
+	struct rig *r = *state;
+	struct account *account = account_of(r, "et-ci");
+	struct attempt_row collect, deliver;
+
+	account->keeps_ids_ms = (uint32_t)(24 * HOUR);
+	account->absent_after_ms = (uint32_t)(10 * MINUTE);
+	account->absent_answers = 3;
+	assert_int_equal(rig_buy(r, "ci-airtime", MOOV, MOOV2, 1), ENGINE_DONE);
+	collect = rig_send(r);
+	rig_reply(r, &collect, "SUCCESSFUL", "C1");
+	deliver = rig_send(r);
+	rig_broken(r, &deliver, TRANSFER_TIMEOUT, 100);
+	(void)rig_ipn(r, &collect, "FAILED", "C1");
+	assert_int_equal(rig_purchase_state(r), PURCHASE_CONTRADICTED);
+	assert_int_equal(rig_attempt(r, LEG_DELIVER).state, ATTEMPT_UNKNOWN);
+	rig_forget(r);
+	for (int i = 0; i < 4; i++) {
+		rig_wait(r, 10 * MINUTE);
+		deliver = rig_attempt(r, LEG_DELIVER);
+		rig_post_result(r, &deliver, PROVIDER_STATUS, NULL, NULL)->transfer.status = 404;
+		rig_step(r);
+	}
+	assert_int_equal(rig_attempt(r, LEG_DELIVER).absent, 4);
+	assert_int_equal(rig_count(r, SAID_PREPARE, NULL), 0);
+	/* Nor if it had been asked for before the news came. */
+	(void)rig_post_prepared(r, &deliver, PREPARED_OK);
+	rig_step(r);
+	assert_int_equal(rig_count(r, SAID_GO, NULL), 0);
+	rig_wait(r, 24 * HOUR);
+	assert_int_equal(rig_attempt(r, LEG_DELIVER).state, ATTEMPT_REVIEW);
 }
 
 /* ---- the budget --------------------------------------------------------------------------------
@@ -326,6 +362,7 @@ int main(void)
 		CLASS_I_TEST(a_crash_in_between_counts_on),
 		RIG_TEST(class_n_is_never_sent_again),
 		CLASS_I_TEST(what_needs_a_secret_is_never_sent_again),
+		RIG_TEST(what_is_contradicted_is_not_sent_again),
 		RIG_TEST(queries_keep_to_their_budget),
 		RIG_TEST(refused_queries_back_off),
 	};
