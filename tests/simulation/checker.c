@@ -76,6 +76,7 @@ struct attempt {
 
 struct purchase {
 	uint64_t id;
+	int press; /* the one that made it: what --tell takes */
 	uint32_t partner;
 	int state, told;
 	bool has_collect, has_deliver;
@@ -92,8 +93,8 @@ struct purchase {
 
 static void broken(struct sim *s, const struct purchase *p, const char *what)
 {
-	sim_break(s, &s->report->unexplained, "%s (purchase %llu, state %d, legs %d %d %d)", what,
-		(unsigned long long)p->id, p->state, p->leg[1], p->leg[2], p->leg[3]);
+	sim_break(s, &s->report->unexplained, "%s (press %d, state %d, legs %d %d %d)", what,
+		p->press, p->state, p->leg[1], p->leg[2], p->leg[3]);
 }
 
 static bool in(int state, unsigned set)
@@ -128,6 +129,7 @@ static bool read_purchase(struct sim *s, uint64_t id, struct purchase *p)
 		p->collect_fee = sqlite3_column_int64(row, 6);
 		(void)snprintf(p->currency, sizeof(p->currency), "%s",
 			(const char *)sqlite3_column_text(row, 7));
+		p->press = sqlite3_column_int(row, 8);
 	}
 	(void)sqlite3_reset(row);
 	return is_there;

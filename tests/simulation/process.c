@@ -20,7 +20,7 @@ static const char *const texts[SIM_STATEMENTS] = {
 			" ON p.id = a.purchase WHERE a.id = ?1",
 	[SQL_PURCHASE] =
 		"SELECT partner, state, has_collect, has_deliver, price, cost, collect_fee,"
-		" currency FROM purchase WHERE id = ?1",
+		" currency, substr(ref, 2) FROM purchase WHERE id = ?1",
 	[SQL_ATTEMPTS] = "SELECT id, leg, n, state, amount, partner FROM attempt"
 			 " WHERE purchase = ?1 ORDER BY leg, n",
 	[SQL_EVENTS] = "SELECT seq, partner, coalesce(attempt, 0), from_state, to_state,"
