@@ -242,7 +242,10 @@ struct engine_world {
 	 */
 	bool (*go)(void *ctx, uint32_t partner, uint64_t attempt, uint32_t epoch,
 		int64_t claimed_boot_ms);
-	/* Forget what was prepared: the claim failed. */
+	/*
+	 * Forget what was prepared: the claim failed. What was told to go is called back: if no
+	 * byte of it has left none will, and its ENGINE_RESULT says that it was not started.
+	 */
 	void (*drop)(void *ctx, uint64_t attempt, uint32_t epoch);
 	bool (*query)(void *ctx, const struct wire_attempt *attempt);
 	bool (*send_sms)(void *ctx, const struct wire_sms *sms);

@@ -92,12 +92,19 @@ int case_legs(struct engine *e, const struct purchase_row *p, struct purchase_le
 
 int case_attempts(struct engine *e, const struct purchase_row *p, struct attempt_row **out)
 {
-	const size_t max = (size_t)3 * LIMIT_ATTEMPTS;
+	/* Room for all there may be only where a few are not enough: a batch has many purchases. */
+	static const size_t most[] = {8, (size_t)3 * LIMIT_ATTEMPTS};
+	int n = 0;
 
-	*out = arena_alloc(&e->arena, sizeof(**out) * max);
-	if (*out == NULL)
-		return TAMA_ENOMEM;
-	return STORE(e, attempt_list, p->partner, p->id, &e->arena, *out, max);
+	for (size_t i = 0; i < sizeof(most) / sizeof(most[0]); i++) {
+		*out = arena_alloc(&e->arena, sizeof(**out) * most[i]);
+		if (*out == NULL)
+			return TAMA_ENOMEM;
+		n = STORE(e, attempt_list, p->partner, p->id, &e->arena, *out, most[i]);
+		if (n < (int)most[i])
+			break;
+	}
+	return n;
 }
 
 int case_event(struct engine *e, const struct engine_case *c, struct event_row row)
@@ -198,10 +205,6 @@ static int start_again(
 	return leg_start(e, p, &again, e->now_ms + again_ms(last));
 }
 
-/*
- * The rule of derive(): stored == derive(legs) at every write. A NOT_SENT attempt that starts again
- * leaves the purchase where a READY one would.
- */
 /* Whether persons may have proposed a refund in it. */
 static bool is_refundable(const struct purchase_row *p)
 {
@@ -235,6 +238,10 @@ static int set_state(
 	return rc == 0 && purchase_is_settled(state, p->has_deliver) ? sms_settle(e, p) : rc;
 }
 
+/*
+ * The rule of derive(): stored == derive(legs) at every write. A NOT_SENT attempt that starts again
+ * leaves the purchase where a READY one would.
+ */
 int case_settle(struct engine *e, struct engine_case *c, const struct purchase_legs *legs,
 	const char *cause)
 {
@@ -288,8 +295,8 @@ static int move_attempt(struct engine *e, struct engine_case *c, enum attempt_st
 /*
  * Two facts disagree about this purchase: what of it was never sent never will be, be it the same
  * leg made again (it ran after all), the goods of a payment that may not stand, or a refund
- * (EXPIRE). Where another life may have sent what this store never did, that is held as well
- * (FREEZE).
+ * (EXPIRE); and what was told to go is called back, should no byte of it have left. Where another
+ * life may have sent what this store never did, that is held as well (FREEZE).
  */
 static int end_unsent(
 	struct engine *e, struct engine_case *c, enum attempt_event how, uint64_t evidence)
@@ -300,11 +307,12 @@ static int end_unsent(
 	for (int i = 0; i < n; i++) {
 		struct engine_case held = {.purchase = c->purchase, .attempt = rows[i]};
 		struct attempt_step step;
-		int rc;
+		int rc = 0;
 
-		if (rows[i].state != ATTEMPT_READY)
-			continue;
-		rc = case_apply(e, &held, how, evidence, &step);
+		if (rows[i].state == ATTEMPT_SENDING && rows[i].id != c->attempt.id)
+			rc = engine_drop(e, rows[i].id, rows[i].epoch);
+		else if (rows[i].state == ATTEMPT_READY)
+			rc = case_apply(e, &held, how, evidence, &step);
 		if (rc != 0)
 			return rc;
 		c->purchase = held.purchase;

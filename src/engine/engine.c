@@ -76,6 +76,17 @@ int engine_ask(
 	return 0;
 }
 
+int engine_drop(struct engine *e, uint64_t attempt, uint32_t epoch)
+{
+	struct effect *effect = engine_effect(e, EFFECT_DROP);
+
+	if (effect == NULL)
+		return TAMA_ENOMEM;
+	effect->wire.attempt = attempt;
+	effect->wire.epoch = epoch;
+	return 0;
+}
+
 struct str engine_reference(struct engine *e)
 {
 	unsigned char chance[2 * REF_LEN];

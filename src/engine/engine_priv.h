@@ -110,6 +110,9 @@ uint64_t engine_next_id(struct engine *e);
 struct effect *engine_effect(struct engine *e, enum effect_kind kind);
 void engine_alarm(struct engine *e, const char *what, struct str ref, const char *detail);
 
+/* Forgets what was prepared under that epoch, or calls it back before its first byte. */
+int engine_drop(struct engine *e, uint64_t attempt, uint32_t epoch);
+
 /* Asks the wire for something about an attempt. The effect owns its text: events go before it runs.
  */
 int engine_ask(

@@ -64,17 +64,6 @@ static int claim(struct engine *e, struct engine_case *c, const struct engine_pr
 	return rc == 0 ? engine_ask(e, EFFECT_GO, &c->attempt, c->attempt.epoch) : rc;
 }
 
-static int drop(struct engine *e, const struct engine_prepared *p)
-{
-	struct effect *effect = engine_effect(e, EFFECT_DROP);
-
-	if (effect == NULL)
-		return TAMA_ENOMEM;
-	effect->wire.attempt = p->attempt;
-	effect->wire.epoch = p->epoch;
-	return 0;
-}
-
 /*
  * The last look before D2. What changed while the wire encoded (the expiry, a switch, somebody
  * else's call that began the provider's pause) is told by dropping it: its SEND row comes again.
@@ -90,7 +79,7 @@ static int try_claim(struct engine *e, struct engine_case *c, const struct engin
 	if (!lane_may_send(e, account, c->attempt.id) || !floats_may_send(e, &c->attempt) ||
 		free_ms > e->now_ms || lane_is_frozen(e, c->purchase.id) ||
 		e->now_ms >= attempt_expires_ms(&c->attempt))
-		return drop(e, p);
+		return engine_drop(e, p->attempt, p->epoch);
 	return claim(e, c, p);
 }
 
@@ -103,9 +92,9 @@ static int try_resend(struct engine *e, struct engine_case *c, const struct engi
 		return 0;
 	if (!resend_is_due(e, c) ||
 		!lane_may_send(e, engine_account(e, &c->attempt), c->attempt.id))
-		return drop(e, p);
+		return engine_drop(e, p->attempt, p->epoch);
 	rc = resend_claim(e, c, p);
-	return rc == TAMA_ECONFLICT ? drop(e, p) : rc;
+	return rc == TAMA_ECONFLICT ? engine_drop(e, p->attempt, p->epoch) : rc;
 }
 
 int handle_prepared(struct engine *e, struct engine_event *event)
@@ -121,7 +110,7 @@ int handle_prepared(struct engine *e, struct engine_event *event)
 		return try_resend(e, &c, p);
 	/* Something else moved it meanwhile, or an older answer came late. */
 	if (c.attempt.state != ATTEMPT_READY || p->epoch != c.attempt.epoch + 1)
-		return drop(e, p);
+		return engine_drop(e, p->attempt, p->epoch);
 	switch (p->outcome) {
 	case PREPARED_OK:
 		return try_claim(e, &c, p);

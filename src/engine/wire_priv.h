@@ -65,6 +65,7 @@ struct wire {
 	struct http_out *out;
 	struct dialect_host *host;
 	struct prepared *prepared[PREPARED_BUCKETS];
+	struct flight *flights; /* told to go, and not over */
 	struct token *tokens;
 	pthread_t thread;
 	bool has_thread;

@@ -13,6 +13,8 @@ struct flight {
 	const struct config *config; /* keeps request->terms.account alive */
 	enum provider_call call;
 	int64_t claimed_boot_ms;
+	bool is_called_back; /* no byte may leave any more */
+	struct flight *next, **link; /* of wire->flights */
 };
 
 /* ---- what was prepared -------------------------------------------------------------------------
@@ -219,12 +221,26 @@ void job_prepare(struct wire *wire, struct job *job)
 	post_prepared(wire, &job->attempt, PREPARED_OK, hash);
 }
 
+/* Too late is no harm: its first byte has left, and its result tells what came of it. */
+static void call_back(struct wire *wire, const struct wire_attempt *a)
+{
+	for (struct flight *f = wire->flights; f != NULL; f = f->next) {
+		const struct wire_attempt *of = &f->request->job->attempt;
+
+		if (f->call == PROVIDER_SUBMIT && of->attempt == a->attempt &&
+			of->epoch == a->epoch)
+			f->is_called_back = true;
+	}
+}
+
 void job_drop(struct wire *wire, struct job *job)
 {
 	struct prepared *p = prepared_take(wire, job->attempt.attempt, job->attempt.epoch);
 
 	if (p != NULL)
 		prepared_free(&p);
+	else
+		call_back(wire, &job->attempt);
 	job_free(&job);
 }
 
@@ -286,6 +302,9 @@ static struct str otp_of(struct wire *wire, const struct wire_attempt *a, char *
 
 static void flight_free(struct flight *f)
 {
+	*f->link = f->next;
+	if (f->next != NULL)
+		f->next->link = f->link;
 	prepared_free(&f->request);
 	config_unref(&f->config);
 	free(f);
@@ -322,16 +341,17 @@ static void flight_done(void *ctx, const struct http_out_result *result)
 }
 
 /*
- * The owner's last look at its claim before a byte can leave (reliability 2.5). A query that was
- * held up is not made either: the provider's pause is counted from when it was asked for.
+ * The owner's last look before a byte can leave (reliability 2.5): is the claim young, and has it
+ * not been called back? A query that was held up is not made either: the provider's pause is
+ * counted from when it was asked for.
  */
-static bool claim_is_young(void *ctx)
+static bool may_leave(void *ctx)
 {
 	const struct flight *f = ctx;
 
 	if (f->call == PROVIDER_SUBMIT)
 		CRASH_POINT("K13");
-	return clock_boot_ms() - f->claimed_boot_ms <= LIMIT_CLAIM_MS;
+	return !f->is_called_back && clock_boot_ms() - f->claimed_boot_ms <= LIMIT_CLAIM_MS;
 }
 
 /* Sends what was built. Whatever goes wrong ends in flight_done with zero bytes sent. */
@@ -344,13 +364,22 @@ static void launch(struct wire *wire, struct prepared *p, enum provider_call cal
 	struct http_out_request request = {.call = &filled,
 		.is_money = call == PROVIDER_SUBMIT,
 		.done = flight_done,
-		.ready = claim_is_young,
+		.ready = may_leave,
 		.ctx = f};
 	struct arena arena;
 	int rc;
 
 	tama_assert(f != NULL);
-	*f = (struct flight){wire, p, config_ref(p->job->config), call, claimed};
+	*f = (struct flight){.wire = wire,
+		.request = p,
+		.config = config_ref(p->job->config),
+		.call = call,
+		.claimed_boot_ms = claimed,
+		.next = wire->flights,
+		.link = &wire->flights};
+	wire->flights = f;
+	if (f->next != NULL)
+		f->next->link = &f->next;
 	arena_init(&arena, LIMIT_TURN_BYTES);
 	marks.otp = otp_of(wire, &p->job->attempt, otp, sizeof(otp));
 	rc = marks_fill(&p->call, mark_value, &marks, &arena, &filled);

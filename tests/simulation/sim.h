@@ -154,6 +154,7 @@ struct request {
 	struct http_call filled; /* as its bytes left */
 	bool has_left;
 	bool is_kept; /* prepared, neither gone nor dropped */
+	bool is_called_back; /* dropped after it was told to go */
 	size_t order; /* index + 1 of what the provider made of it */
 };
 

@@ -321,12 +321,19 @@ static bool world_go(
 static void world_drop(void *ctx, uint64_t attempt, uint32_t epoch)
 {
 	struct sim *s = ctx;
-	struct request *r = wire_lives(s) ? find_kept(s, attempt, epoch) : NULL;
+	struct request *r;
 
-	if (r == NULL)
+	if (!wire_lives(s))
 		return;
-	r->is_kept = false;
-	request_free(r);
+	r = find_kept(s, attempt, epoch);
+	if (r != NULL) {
+		r->is_kept = false;
+		request_free(r);
+		return;
+	}
+	for (size_t i = 0; i < s->requests_len; i++)
+		if (s->requests[i].a.attempt == attempt && s->requests[i].a.epoch == epoch)
+			s->requests[i].is_called_back = true;
 }
 
 static bool world_query(void *ctx, const struct wire_attempt *a)
@@ -406,7 +413,8 @@ static void go(struct sim *s, const struct task *task)
 
 	enum answer why_not = ANSWER_NONE;
 
-	if (world_boot(s) - task->claimed_ms > LIMIT_CLAIM_MS || !fill_call(s, r))
+	if (world_boot(s) - task->claimed_ms > LIMIT_CLAIM_MS || r->is_called_back ||
+		!fill_call(s, r))
 		why_not = ANSWER_ABANDONED;
 	else if (sim_strikes(s, FAULT_CONNECT, uid))
 		why_not = ANSWER_CONNECT;

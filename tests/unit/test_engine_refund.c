@@ -285,7 +285,10 @@ static void paid_and_refunded_is_told_at_once(void **state)
 	assert_int_equal(rig_attempt(r, LEG_REFUND).state, ATTEMPT_SENDING);
 	assert_int_equal(rig_stats(r).paid_and_refunded, 1);
 	assert_int_equal(rig_count(r, SAID_ALARM, "paid_and_refunded"), 1);
-	/* The refund's own life goes on, and starts nothing. */
+	/* It is called back, should its first byte not have left; else its life goes on, and
+	 * starts nothing.
+	 */
+	assert_int_equal(rig_count(r, SAID_DROP, NULL), 1);
 	rig_reply(r, &refund, "SUCCESSFUL", "R1");
 	assert_int_equal(rig_purchase_state(r), PURCHASE_CONTRADICTED);
 	assert_int_equal(rig_stats(r).paid_and_refunded, 1);

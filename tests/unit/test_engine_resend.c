@@ -250,7 +250,8 @@ static void what_needs_a_secret_is_never_sent_again(void **state)
 	assert_false(resend_is_due(r->engine, &c));
 }
 
-/* A payment that is said to have failed after all: its goods, which may not be there, stay unsent. */
+/* A payment that is said to have failed after all: its goods, which may not be there, stay unsent.
+ */
 static void what_is_contradicted_is_not_sent_again(void **state)
 {
 	struct rig *r = *state;
