@@ -204,6 +204,7 @@ class Resources(Os):
             chain.sell(f"sale {n}")
             if chain.sales[-1].screen is None:
                 break
+        self.assertGreater(int((group / "memory.failcnt").read_text()), 0, "the limit was never reached")
         with contextlib.suppress(OSError):
             (CGROUP / "cgroup.procs").write_text(str(chain.gateway.process.pid))
         if chain.gateway.is_alive():
