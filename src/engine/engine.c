@@ -332,7 +332,7 @@ static int recover(struct engine *e, bool *more_out)
 	if (rows == NULL)
 		return TAMA_ENOMEM;
 	if (e->stats.commits == 0)
-		n = e->store->ops->outbox_release(e->store, e->now_ms, LIMIT_LEASE_MS);
+		n = STORE(e, outbox_release, e->now_ms, LIMIT_LEASE_MS, false);
 	if (n < 0)
 		return n;
 	n = e->store->ops->attempt_orphans(e->store, &e->arena, rows, LIMIT_OUTBOX_BATCH);
@@ -394,6 +394,8 @@ static int work(struct engine *e, struct engine_event *events, bool *more_out)
 	if (rc == 0)
 		rc = take_events(e, events);
 	if (rc == 0)
+		rc = lanes_wake(e);
+	if (rc == 0)
 		rc = take_due(e, &more_due);
 	if (rc == 0)
 		rc = floats_step(e);
@@ -430,7 +432,8 @@ static int64_t next_due(struct engine *e, bool more)
 
 	if (more)
 		return 0;
-	if (STORE(e, outbox_next_due, e->now_ms - 1, &due_ms) != 0)
+	/* Without its mark nothing is sent, and the next step writes it. */
+	if (STORE(e, outbox_next_due, e->now_ms - 1, &due_ms) != 0 || e->is_unmarked)
 		return 1000;
 	if (due_ms == INT64_MAX)
 		return 60 * 1000;
@@ -454,8 +457,8 @@ static void look_at_clocks(struct engine *e)
 	e->is_off = is_off;
 }
 
-/* Before what this commit covers is sent. */
-static void keep_mark(struct engine *e)
+/* Before what this commit covers is sent. Returns whether it could not be, and can again. */
+static bool keep_mark(struct engine *e)
 {
 	struct err err = ERR_INIT;
 	bool was_unmarked = e->is_unmarked;
@@ -463,6 +466,7 @@ static void keep_mark(struct engine *e)
 	e->is_unmarked = e->store->ops->mark_write(e->store, &err) != 0;
 	if (e->is_unmarked && !was_unmarked)
 		e->world.alarm(e->world.ctx, "mark", STR(""), err.text);
+	return was_unmarked && !e->is_unmarked;
 }
 
 int64_t engine_step(struct engine *e, struct engine_event *events)
@@ -501,7 +505,7 @@ int64_t engine_step(struct engine *e, struct engine_event *events)
 	e->stats.commits++;
 	/* Answers first: a phone waits for them, the provider does not. */
 	finish_events(events, ENGINE_PENDING);
-	keep_mark(e);
+	more = keep_mark(e) || more;
 	run_effects(e);
 	return next_due(e, more);
 }

@@ -242,7 +242,13 @@ static void without_its_mark_nothing_new_is_sent(void **state)
 	assert_int_equal(rig_count(r, SAID_ALARM, "mark"), 1);
 	mark->path[0] = '\0';
 	mark->is_owed = false;
+	rig_forget(r);
 	rig_step(r);
+	/* What waited for it does not wait out its minute, only the provider's pause. */
+	rig_step(r);
+	assert_int_equal(rig_count(r, SAID_PREPARE, NULL), 1);
+	rig_wait(r, 6000);
+	assert_int_equal(rig_count(r, SAID_PREPARE, NULL), 2);
 	assert_int_equal(rig_buy(r, "ci-payment", MOOV2, MOOV2, 4), ENGINE_DONE);
 }
 
@@ -341,6 +347,34 @@ static void one_tries_and_a_proven_answer_opens(void **state)
 	assert_int_equal(rig_stats(r).lanes_stopped, 0);
 	(void)send_number(r, 13, "SUCCESSFUL");
 	(void)send_number(r, 14, "SUCCESSFUL");
+}
+
+/* What was put off while it was stopped goes out with the answer that opens it. */
+static void what_waited_goes_out_when_a_lane_opens(void **state)
+{
+	struct rig *r = *state;
+	struct attempt_row waits, tries;
+
+	assert_int_equal(buy_number(r, 30), ENGINE_DONE);
+	waits = rig_attempt(r, 0);
+	assert_int_equal(buy_number(r, 31), ENGINE_DONE);
+	tries = rig_attempt(r, 0);
+	stop_lane(r);
+	rig_forget(r);
+	(void)rig_post_prepared(r, &waits, PREPARED_OK);
+	(void)rig_post_prepared(r, &tries, PREPARED_OK);
+	rig_step(r);
+	assert_int_equal(rig_count(r, SAID_DROP, NULL), 2);
+	rig_wait(r, 61 * 1000);
+	(void)rig_post_prepared(r, &tries, PREPARED_OK);
+	rig_step(r);
+	assert_int_equal(rig_count(r, SAID_GO, NULL), 1);
+	rig_wait(r, 3 * 1000);
+	rig_forget(r);
+	r->purchase = tries.purchase;
+	tries = rig_attempt(r, 0);
+	rig_reply(r, &tries, "PENDING", "T");
+	assert_int_equal(rig_count(r, SAID_PREPARE, NULL), 1);
 }
 
 static void each_doubt_more_doubles_the_pause(void **state)
@@ -545,6 +579,7 @@ int main(void)
 		RIG_TEST(five_doubts_of_twenty_stop_a_lane),
 		RIG_TEST(old_doubts_do_not_count),
 		RIG_TEST(one_tries_and_a_proven_answer_opens),
+		RIG_TEST(what_waited_goes_out_when_a_lane_opens),
 		RIG_TEST(each_doubt_more_doubles_the_pause),
 		RIG_TEST(a_try_that_never_left_is_tried_again),
 		RIG_TEST(ipns_that_settle_all_doubts_open_a_lane),
