@@ -436,6 +436,9 @@ struct store_ops {
 		struct store *, int64_t now_ms, struct arena *, struct outbox_row *, size_t max);
 	/* When the first row due later than after_ms falls due; INT64_MAX for none. */
 	int (*outbox_next_due)(struct store *, int64_t after_ms, int64_t *due_ms_out);
+	/* When the attempt's row of that kind falls due; TAMA_ENOTFOUND. */
+	int (*outbox_due_of)(struct store *, uint32_t partner, uint64_t attempt,
+		enum outbox_kind kind, int64_t *due_ms_out);
 	int (*outbox_get)(
 		struct store *, uint32_t partner, uint64_t id, struct arena *, struct outbox_row *);
 	int (*outbox_set_due)(

@@ -137,6 +137,10 @@ static const char *const texts[STATEMENTS] = {
 				     " AND o.kind = 3 AND o.seq = :seq",
 	[ST_OUTBOX_DUE] = OUTBOX "WHERE o.is_done = 0 AND o.due_ms <= :now"
 				 " ORDER BY o.due_ms, o.id LIMIT :max",
+	[ST_OUTBOX_DUE_OF] =
+		"SELECT due_ms FROM outbox WHERE partner = :partner AND purchase ="
+		" (SELECT purchase FROM attempt WHERE id = :attempt AND partner = :partner)"
+		" AND kind = :kind AND attempt = :attempt AND is_done = 0",
 	[ST_OUTBOX_NEXT_DUE] =
 		"SELECT min(due_ms) FROM outbox WHERE is_done = 0 AND due_ms > :after",
 	[ST_OUTBOX_GET] = OUTBOX "WHERE o.partner = :partner AND o.id = :id",
