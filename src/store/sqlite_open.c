@@ -196,6 +196,7 @@ static const struct store_ops sqlite_ops = {
 	.outbox_message = sqlite_outbox_message,
 	.outbox_due = sqlite_outbox_due,
 	.outbox_next_due = sqlite_outbox_next_due,
+	.outbox_due_of = sqlite_outbox_due_of,
 	.outbox_get = sqlite_outbox_get,
 	.outbox_set_due = sqlite_outbox_set_due,
 	.outbox_release = sqlite_outbox_release,
