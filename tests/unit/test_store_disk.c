@@ -470,13 +470,15 @@ static void shows_nothing_of(const char *path, const char *canary)
 static void shows_no_number_and_no_text(void **state)
 {
 	static const char *const canaries[] = {KIT_PAYER, KIT_BENEFICIARY, "0700000001",
-		"0500000002", "canary-text", "canary-sms", "canary-raw", "canary-reply"};
+		"0500000002", "canary-text", "canary-sms", "canary-raw", "canary-reply",
+		"canary-proof", "canary-agreed"};
 	static const char *const files[] = {"tama.db", "tama.db-wal"};
 	struct kit *kit = *state;
 	const struct purchase_row purchase = kit_purchase(1, 1);
 	const struct attempt_row attempt = kit_attempt(&purchase, 1);
 	const struct outbox_row sms = kit_sms(&purchase, 11, 0);
 	const struct inbox_row inbox = kit_inbox(1, 21, 1);
+	struct decision_row decision = kit_decision(&purchase, 31);
 	struct hop_row hop = {.partner = 1, .ordinal = 1, .reply = STR("END canary-reply")};
 	char path[128];
 
@@ -488,6 +490,11 @@ static void shows_no_number_and_no_text(void **state)
 	assert_int_equal(DO(outbox_insert, &sms), 0);
 	assert_int_equal(DO(inbox_insert, &inbox), 0);
 	assert_int_equal(DO(hop_insert, &hop), 0);
+	assert_int_equal(DO(decision_insert, &decision), 0);
+	decision.agreed_by = STR("koffi");
+	decision.agreed_proof = STR("canary-agreed");
+	decision.state = DECISION_APPLIED;
+	assert_int_equal(DO(decision_close, &decision), 0);
 	assert_int_equal(DO(spacing_set, 1, STR("et-ci"), purchase.payer, 525,
 				 &(struct spacing){KIT_NOW, 0}),
 		0);
