@@ -110,7 +110,7 @@ static void requests_that_are_none(void **state)
 		"{\"do\":\"review.decide\",\"case\":\"a100000000000001\",\"decision\":\"failed\","
 		"\"proof\":"
 		"\"p\"}",
-		TAMA_ENOTFOUND, "running server");
+		TAMA_ENOTFOUND, "need an engine");
 	assert_int_equal(lines_of(n, "{\"do\":\"ping\"}"), 1);
 }
 

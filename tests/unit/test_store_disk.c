@@ -160,6 +160,29 @@ static void lets_one_process_in(void **state)
 	assert_true(fcntl(sqlite_store_of(kit->store)->lock_fd, F_GETFD) & FD_CLOEXEC);
 }
 
+/* Nobody gets in between whoever locked the store and the store that he opens. */
+static void takes_a_lock_over(void **state)
+{
+	struct kit *kit = *state;
+	struct store_config config = kit_config(kit);
+	int lock;
+
+	kit_open(kit);
+	kit_close(kit);
+	assert_int_equal(store_lock(config.dir, &config.lock, NULL), 0);
+	refuses_to_open(kit, TAMA_ECONFLICT, "another tama");
+	assert_int_equal(store_sqlite_open(&config, &kit->store, NULL), 0);
+	assert_int_equal(sqlite_store_of(kit->store)->lock_fd, config.lock);
+	assert_int_equal(store_lock(config.dir, &lock, NULL), TAMA_ECONFLICT);
+	kit_close(kit);
+	/* Over, even when it does not open. */
+	assert_int_equal(store_lock(config.dir, &config.lock, NULL), 0);
+	run_raw(kit, "UPDATE meta SET key_check = zeroblob(500)");
+	assert_int_equal(store_sqlite_open(&config, &kit->store, NULL), TAMA_EAUTH);
+	assert_int_equal(store_lock(config.dir, &lock, NULL), 0);
+	(void)close(lock);
+}
+
 static void refuses_another_key(void **state)
 {
 	struct kit *kit = *state;
@@ -730,6 +753,7 @@ int main(void)
 		TEST(is_open_to_nobody_else),
 		TEST(refuses_a_directory_it_cannot_have),
 		TEST(lets_one_process_in),
+		TEST(takes_a_lock_over),
 		TEST(refuses_another_key),
 		TEST(refuses_schemas_it_does_not_know),
 		TEST(refuses_what_is_no_database),
