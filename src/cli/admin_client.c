@@ -190,6 +190,8 @@ static int become_owner(struct str data, struct err *err)
 static int decide_alone(void *ctx, struct engine_event *event, struct err *err)
 {
 	struct admin_alone *alone = ctx;
+	uid_t uid = geteuid();
+	gid_t gid = getegid();
 	int rc;
 
 	if (!str_eq(alone->store.dir, alone->config->data_dir))
@@ -197,7 +199,10 @@ static int decide_alone(void *ctx, struct engine_event *event, struct err *err)
 			"with no server a decision is written where the configuration says: leave "
 			"--data away");
 	rc = become_owner(alone->store.dir, err);
-	return rc == 0 ? admin_decide_alone(alone, event, err) : rc;
+	if (rc == 0)
+		rc = admin_decide_alone(alone, event, err);
+	tama_assert(seteuid(uid) == 0 && setegid(gid) == 0);
+	return rc;
 }
 
 /* Takes the lock over. */
