@@ -104,7 +104,7 @@ struct outbox_row {
 	struct str to; /* SMS: E.164 digits */
 	struct str body; /* SMS: sealed at rest */
 	struct str dlr; /* SMS: last delivery state told by the gateway: "", "buffered", ...; our
-			   own "refused" and "too_old" where it never went out */
+			   own "refused" and "too_old" where it never went out, "in_doubt" */
 };
 
 enum inbox_kind {
@@ -436,24 +436,32 @@ struct store_ops {
 		struct store *, int64_t now_ms, struct arena *, struct outbox_row *, size_t max);
 	/* When the first row due later than after_ms falls due; INT64_MAX for none. */
 	int (*outbox_next_due)(struct store *, int64_t after_ms, int64_t *due_ms_out);
+	/* When the attempt's row of that kind falls due; TAMA_ENOTFOUND. */
+	int (*outbox_due_of)(struct store *, uint32_t partner, uint64_t attempt,
+		enum outbox_kind kind, int64_t *due_ms_out);
 	int (*outbox_get)(
 		struct store *, uint32_t partner, uint64_t id, struct arena *, struct outbox_row *);
 	int (*outbox_set_due)(
 		struct store *, uint32_t partner, uint64_t id, int64_t due_ms, uint32_t tries);
 	/*
-	 * After a restart: what an earlier life had handed out (SEND, POLL, SMS; of every partner)
-	 * falls due now instead of at the end of its lease, because whoever held it died with that
-	 * life. Handed out is a row with tries, or one due exactly lease_ms after it was made; what
-	 * was never handed out keeps its time.
+	 * What was handed out (of every partner) falls due now instead of at the end of its lease:
+	 * after a restart SEND, POLL and SMS, because whoever held them died with the earlier life;
+	 * with sends_only what may have been put off until a lane opens. Handed out is a row with
+	 * tries, or one due exactly lease_ms after it was made; what was never handed out keeps its
+	 * time.
 	 */
-	int (*outbox_release)(struct store *, int64_t now_ms, int64_t lease_ms);
-	int (*outbox_done)(
-		struct store *, uint32_t partner, uint64_t id); /* removes; SMS are kept as sent */
+	int (*outbox_release)(struct store *, int64_t now_ms, int64_t lease_ms, bool sends_only);
+	/* Removes. Not a message: that is kept with the time at which it was over, and how. */
+	int (*outbox_done)(struct store *, uint32_t partner, uint64_t id);
+	/* dlr: "" when the gateway took it, else as in struct outbox_row. */
+	int (*outbox_over)(
+		struct store *, uint32_t partner, uint64_t id, const char *dlr, int64_t now_ms);
 	/* Removes an attempt's rows of that kind, or of every kind for kind 0; 0 also when there
 	 * are none. */
 	int (*outbox_cancel)(struct store *, uint32_t partner, uint64_t attempt, enum outbox_kind);
 	/* "buffered" does not undo an end told before: reports come in any order. */
-	int (*outbox_set_dlr)(struct store *, uint32_t partner, uint64_t id, const char *state);
+	int (*outbox_set_dlr)(
+		struct store *, uint32_t partner, uint64_t id, const char *state, int64_t now_ms);
 
 	/* TAMA_EEXIST for a duplicate (account, key): nothing is written. */
 	int (*inbox_insert)(struct store *, const struct inbox_row *);

@@ -33,7 +33,7 @@ int due_send(struct engine *e, const struct outbox_row *row)
 		return expire(e, &c);
 	account = engine_account(e, &c.attempt);
 	if (!lane_may_send(e, account, c.attempt.id) || !floats_may_send(e, &c.attempt))
-		return STORE(e, outbox_set_due, row->partner, row->id, e->now_ms + LIMIT_LEASE_MS,
+		return STORE(e, outbox_set_due, row->partner, row->id, lane_look_ms(e, account),
 			row->tries + 1);
 	rc = pause_get(e, account, &c.attempt, &free_ms);
 	if (rc != 0)
@@ -64,6 +64,16 @@ static int claim(struct engine *e, struct engine_case *c, const struct engine_pr
 	return rc == 0 ? engine_ask(e, EFFECT_GO, &c->attempt, c->attempt.epoch) : rc;
 }
 
+/* Since the wire was asked it was put off, beyond the lease that the asking left (a refund's hint).
+ */
+static int is_put_off(struct engine *e, const struct attempt_row *a)
+{
+	int64_t due_ms;
+	int rc = STORE(e, outbox_due_of, a->partner, a->id, OUTBOX_SEND, &due_ms);
+
+	return rc == 0 ? due_ms > e->now_ms + LIMIT_LEASE_MS : rc;
+}
+
 /*
  * The last look before D2. What changed while the wire encoded (the expiry, a switch, somebody
  * else's call that began the provider's pause) is told by dropping it: its SEND row comes again.
@@ -73,12 +83,13 @@ static int try_claim(struct engine *e, struct engine_case *c, const struct engin
 	const struct account *account = engine_account(e, &c->attempt);
 	int64_t free_ms;
 	int rc = pause_get(e, account, &c->attempt, &free_ms);
+	int put_off = rc == 0 ? is_put_off(e, &c->attempt) : rc;
 
-	if (rc != 0)
-		return rc;
-	if (!lane_may_send(e, account, c->attempt.id) || !floats_may_send(e, &c->attempt) ||
-		free_ms > e->now_ms || lane_is_frozen(e, c->purchase.id) ||
-		e->now_ms >= attempt_expires_ms(&c->attempt))
+	if (put_off < 0)
+		return put_off;
+	if (put_off || !lane_may_send(e, account, c->attempt.id) ||
+		!floats_may_send(e, &c->attempt) || free_ms > e->now_ms ||
+		lane_is_frozen(e, c->purchase.id) || e->now_ms >= attempt_expires_ms(&c->attempt))
 		return engine_drop(e, p->attempt, p->epoch);
 	return claim(e, c, p);
 }
