@@ -1,6 +1,7 @@
 /* Requests of the person at night: found by name, answered in lines. */
 #include "admin_priv.h"
 
+#include "tama/file.h"
 #include "tama/wire.h"
 
 #include <errno.h>
@@ -101,7 +102,7 @@ static int append(const char *dir, const char *path, const char *text)
 	if (fd < 0)
 		return TAMA_EIO;
 	give_to_owner(fd, dir);
-	if (write(fd, text, n) != (ssize_t)n || fdatasync(fd) != 0)
+	if (file_write_all(fd, text, n) != 0 || fdatasync(fd) != 0)
 		rc = TAMA_EIO;
 	(void)close(fd);
 	return rc;

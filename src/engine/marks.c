@@ -44,6 +44,17 @@ static bool has_mark(struct str text, struct str name)
 	return false;
 }
 
+bool marks_configured(
+	const struct account_field *fields, size_t n, struct str name, struct str *value_out)
+{
+	for (size_t i = 0; i < n; i++)
+		if (str_eq(fields[i].name, name)) {
+			*value_out = fields[i].value;
+			return true;
+		}
+	return false;
+}
+
 bool marks_has(const struct http_call *call, struct str name)
 {
 	for (size_t i = 0; i < call->fields_len; i++)

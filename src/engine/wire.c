@@ -47,6 +47,12 @@ void job_free(struct job **job)
 	*job = NULL;
 }
 
+void wire_event_free(struct engine_event *event)
+{
+	arena_fini(&event->arena);
+	free(event);
+}
+
 static void run_job(struct wire *wire, struct job *job)
 {
 	switch (job->kind) {

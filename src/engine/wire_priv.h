@@ -77,6 +77,8 @@ struct wire {
 
 struct job *job_new(enum job_kind kind);
 void job_free(struct job **job);
+/* The done() of an event that nobody waits for. */
+void wire_event_free(struct engine_event *event);
 /* False, and the job is freed, when the queue is full. */
 bool job_push(struct wire *wire, struct job *job);
 
@@ -131,6 +133,10 @@ typedef bool (*mark_value_fn)(void *ctx, struct str name, struct str *value_out)
  */
 int marks_fill(const struct http_call *call, mark_value_fn value, void *ctx, struct arena *arena,
 	struct http_call *out);
+
+/* The ordinary part of a mark_value_fn: what configuration says under that name. */
+bool marks_configured(
+	const struct account_field *fields, size_t n, struct str name, struct str *value_out);
 
 /* Whether the call has that mark anywhere. */
 bool marks_has(const struct http_call *call, struct str name);

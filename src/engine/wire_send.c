@@ -62,12 +62,6 @@ void prepared_free_all(struct wire *wire)
 /* ---- events ------------------------------------------------------------------------------------
  */
 
-static void event_free(struct engine_event *event)
-{
-	arena_fini(&event->arena);
-	free(event);
-}
-
 /* Evidence that could not be committed is offered again: it exists nowhere else. */
 static void result_done(struct engine_event *event)
 {
@@ -76,7 +70,7 @@ static void result_done(struct engine_event *event)
 	if (event->outcome == ENGINE_NOT_DONE && !atomic_load(&wire->stop))
 		wire->world.post(wire->world.ctx, event);
 	else
-		event_free(event);
+		wire_event_free(event);
 }
 
 static struct engine_event *event_new(struct wire *wire, enum engine_event_kind kind)
@@ -86,7 +80,7 @@ static struct engine_event *event_new(struct wire *wire, enum engine_event_kind 
 	tama_assert(event != NULL);
 	event->kind = kind;
 	event->user = wire;
-	event->done = kind == ENGINE_RESULT ? result_done : event_free;
+	event->done = kind == ENGINE_RESULT ? result_done : wire_event_free;
 	arena_init(&event->arena, LIMIT_REPLY_BYTES * 3);
 	return event;
 }
@@ -277,12 +271,7 @@ static bool mark_value(void *ctx, struct str name, struct str *value_out)
 		*value_out = told->token;
 		return told->token.n > 0;
 	}
-	for (size_t i = 0; i < told->account->fields_len; i++)
-		if (str_eq(told->account->fields[i].name, name)) {
-			*value_out = told->account->fields[i].value;
-			return true;
-		}
-	return false;
+	return marks_configured(told->account->fields, told->account->fields_len, name, value_out);
 }
 
 static void read_facts(

@@ -108,12 +108,7 @@ static bool mark_value(void *ctx, struct str name, struct str *value_out)
 		*value_out = str_c(token_at(m->s, m->account));
 		return value_out->n > 0;
 	}
-	for (size_t i = 0; i < m->account->fields_len; i++)
-		if (str_eq(m->account->fields[i].name, name)) {
-			*value_out = m->account->fields[i].value;
-			return true;
-		}
-	return false;
+	return marks_configured(m->account->fields, m->account->fields_len, name, value_out);
 }
 
 /* A login takes no time here. */
