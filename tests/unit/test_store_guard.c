@@ -439,7 +439,10 @@ static void walks_no_table(void **state)
 		assert_int_equal(sqlite3_prepare_v2(db->handle, sql, -1, &plan, NULL), SQLITE_OK);
 		while (sqlite3_step(plan) == SQLITE_ROW) {
 			const char *line = (const char *)sqlite3_column_text(plan, 3);
-			if (strncmp(line, "SCAN", 4) == 0 || strstr(line, "(partner=?)") != NULL)
+			bool is_walk = strncmp(line, "SCAN", 4) == 0 &&
+				       strcmp(line, "SCAN CONSTANT ROW") != 0;
+
+			if (is_walk || strstr(line, "(partner=?)") != NULL)
 				fail_msg("%s: %s", sqlite3_sql(db->statements[i]), line);
 		}
 		sqlite3_finalize(plan);
