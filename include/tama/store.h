@@ -572,6 +572,7 @@ struct store_config {
 	struct str dir; /* the data directory: made if missing, 0700; locked by flock */
 	const struct vault *vault; /* must outlive the store */
 	struct str mark; /* the mark's path; empty: none is kept */
+	int lock; /* of store_lock, which opening takes over, even in vain; 0: it takes one */
 	bool in_memory; /* tests and simulation: no lock, no disk */
 };
 
