@@ -327,20 +327,24 @@ static enum attempt_state leg_of(const struct purchase_legs *legs, enum leg_kind
 	return leg == LEG_DELIVER ? legs->deliver : legs->refund;
 }
 
-/* To be made again; but no refund of what persons have closed meanwhile: nobody is owed it any
- * more. */
 static bool is_left_unsent(const struct attempt_row *a, const struct purchase_legs *legs)
 {
-	bool is_closed = legs->deliver == ATTEMPT_SUCCEEDED || legs->deliver == ATTEMPT_WRITTEN_OFF;
+	return a->state != ATTEMPT_EXPIRED && leg_of(legs, a->leg) == ATTEMPT_NOT_SENT;
+}
 
-	return a->state != ATTEMPT_EXPIRED && leg_of(legs, a->leg) == ATTEMPT_NOT_SENT &&
-	       !(a->leg == LEG_REFUND && is_closed);
+/* Contradicted elsewhere, or closed by persons: no goods go out for a payment that they wrote off,
+ * and nobody is owed a refund any more. */
+static bool sends_nothing(enum purchase_state state)
+{
+	return state == PURCHASE_CONTRADICTED || state == PURCHASE_WRITTEN_OFF ||
+	       state == PURCHASE_DELIVERED;
 }
 
 /*
  * A leg whose last attempt proved unsent goes on with another, be it now or when persons have found
  * that an earlier one failed. About one that facts disagree about nobody may; and of a purchase
- * that is contradicted elsewhere the new one ends where it begins, so that the leg has an end.
+ * that sends nothing the new one ends where it begins, so that the leg has an end should the case
+ * be opened again.
  */
 static int repeat_leg(struct engine *e, struct engine_case *c)
 {
@@ -375,7 +379,7 @@ static int move(struct engine *e, struct engine_case *c, enum attempt_state next
 		rc = repeat_leg(e, c);
 	if (rc == 0)
 		rc = case_settle(e, c, &after, row.cause);
-	if (rc == 0 && is_unsent && c->purchase.state == PURCHASE_CONTRADICTED)
+	if (rc == 0 && is_unsent && sends_nothing(c->purchase.state))
 		rc = end_unsent(e, c, AEV_EXPIRE, evidence);
 	count(e, &c->attempt);
 	lane_note(e, &c->attempt, next);
