@@ -52,6 +52,7 @@ bool resend_is_due(struct engine *e, const struct engine_case *c)
 {
 	const struct attempt_row *a = &c->attempt;
 	const struct account *account = engine_account(e, a);
+	bool is_asked = true;
 
 	if (account == NULL || account->keeps_ids_ms == 0 || a->state != ATTEMPT_UNKNOWN ||
 		!is_still_wanted(&c->purchase))
@@ -64,7 +65,8 @@ bool resend_is_due(struct engine *e, const struct engine_case *c)
 		!MUTANT(RETENTION_IGNORED))
 		return false;
 	return a->absent >= account->absent_answers &&
-	       e->now_ms >= a->absent_ms + account->absent_after_ms;
+	       e->now_ms >= a->absent_ms + account->absent_after_ms &&
+	       poll_holds(e, a, &is_asked) == 0 && !is_asked;
 }
 
 int resend_ask(struct engine *e, const struct engine_case *c)

@@ -182,6 +182,7 @@ static const struct store_ops sqlite_ops = {
 	.purchase_last = sqlite_purchase_last,
 	.purchase_repeated = sqlite_purchase_repeated,
 	.purchase_legs = sqlite_purchase_legs,
+	.purchase_asked = sqlite_purchase_asked,
 	.purchase_set_state = sqlite_purchase_set_state,
 	.attempt_insert = sqlite_attempt_insert,
 	.attempt_get = sqlite_attempt_get,

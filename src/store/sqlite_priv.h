@@ -36,6 +36,7 @@ enum statement {
 	ST_PURCHASE_ID,
 	ST_PURCHASE_EXISTS,
 	ST_PURCHASE_LEGS,
+	ST_PURCHASE_ASKED,
 	ST_PURCHASE_SET_STATE,
 
 	ST_ATTEMPT_INSERT,
@@ -358,6 +359,7 @@ int sqlite_purchase_last(struct store *store, uint32_t partner, struct str payer
 	struct arena *arena, struct purchase_row *out);
 int sqlite_purchase_repeated(struct store *store, const struct purchase_row *like, int64_t since_ms,
 	struct arena *arena, struct str *ref_out);
+int sqlite_purchase_asked(struct store *store, uint32_t partner, uint64_t id, uint64_t attempt);
 int sqlite_purchase_legs(
 	struct store *store, uint32_t partner, uint64_t id, struct purchase_legs *out);
 int sqlite_purchase_set_state(struct store *store, uint32_t partner, uint64_t id, uint32_t version,

@@ -78,6 +78,10 @@ static const char *const texts[STATEMENTS] = {
 	[ST_PURCHASE_EXISTS] = "SELECT 1 FROM purchase WHERE partner = :partner AND id = :id",
 	[ST_PURCHASE_LEGS] = "SELECT leg, state FROM attempt"
 			     " WHERE purchase = :id AND +partner = :partner ORDER BY leg, n",
+	[ST_PURCHASE_ASKED] =
+		"SELECT 1 FROM outbox o JOIN attempt a ON a.id = o.attempt"
+		" WHERE o.purchase = :id AND o.partner = :partner AND o.kind = 2"
+		" AND a.id <> :attempt AND a.state BETWEEN 5 AND 7",
 	[ST_PURCHASE_SET_STATE] =
 		"UPDATE purchase SET state = :state, version = version + 1, updated_ms = :now"
 		" WHERE id = :id AND partner = :partner AND version = :version",

@@ -89,6 +89,31 @@ static unsigned wait_and_prepare(struct rig *r, enum leg_kind leg, int64_t ms)
 	return rig_count(r, SAID_GO, NULL);
 }
 
+static void answer(struct rig *r, const struct attempt_row *a, const char *word, const char *id)
+{
+	(void)rig_post_result(r, a, PROVIDER_STATUS, word, id);
+	rig_step(r);
+}
+
+static void make_class_i(struct rig *r, const char *name)
+{
+	struct account *account =
+		(struct account *)(uintptr_t)config_account(r->fx.config, str_c(name));
+
+	account->keeps_ids_ms = (uint32_t)(24 * HOUR);
+	account->absent_after_ms = (uint32_t)(10 * MINUTE);
+	account->absent_answers = 3;
+}
+
+static void absent(struct rig *r, enum leg_kind leg)
+{
+	struct attempt_row a = of(r, leg);
+
+	rig_wait(r, 6 * MINUTE);
+	rig_post_result(r, &a, PROVIDER_STATUS, NULL, NULL)->transfer.status = 404;
+	rig_step(r);
+}
+
 /* ---- what persons wrote off --------------------------------------------------------------------
  */
 
@@ -141,12 +166,221 @@ static void a_refund_left_unsent_is_a_persons_when_the_case_is_opened_again(void
 	assert_int_equal(of(r, LEG_REFUND).state, ATTEMPT_READY);
 }
 
+/* ---- hints that wait for their answer ----------------------------------------------------------
+ */
+
+/* It is said to have run although we believed it unsent: the same again waits for the answer. */
+static void a_hint_about_an_unsent_request_holds_the_next(void **state)
+{
+	struct rig *r = *state;
+	struct attempt_row first = bring_to_delivery(r, "ug-refund");
+
+	rig_broken(r, &first, TRANSFER_CONNECT, 0);
+	(void)rig_ipn(r, &first, "SUCCESS", "D1");
+	assert_int_equal(rig_verdicts(r, VERDICT_HINT), 1);
+	assert_int_equal(wait_and_prepare(r, LEG_DELIVER, 10 * MINUTE), 0);
+	answer(r, &first, "COMPLETED", "D1");
+	assert_int_equal(rig_purchase_state(r), PURCHASE_CONTRADICTED);
+	assert_int_equal(of(r, LEG_DELIVER).state, ATTEMPT_EXPIRED);
+}
+
+/* And goes when the answer is that it did not. */
+static void a_hint_that_was_wrong_lets_the_next_go(void **state)
+{
+	struct rig *r = *state;
+	struct attempt_row first = bring_to_delivery(r, "ug-refund");
+
+	rig_broken(r, &first, TRANSFER_CONNECT, 0);
+	(void)rig_ipn(r, &first, "SUCCESS", "D1");
+	answer(r, &first, "FAILED", "D1");
+	assert_int_equal(wait_and_prepare(r, LEG_DELIVER, 2 * MINUTE), 1);
+}
+
+/* The hint came first, the word that nothing left after it: no proof any more. */
+static void what_the_provider_has_named_is_not_unsent(void **state)
+{
+	struct rig *r = *state;
+	struct attempt_row a = bring_to_delivery(r, "ug-refund");
+
+	(void)rig_ipn(r, &a, "SUCCESS", "D1");
+	rig_post_result(r, &a, PROVIDER_SUBMIT, NULL, NULL)->transfer.status = 401;
+	rig_step(r);
+	assert_int_equal(of(r, LEG_DELIVER).n, 1);
+	assert_int_equal(of(r, LEG_DELIVER).state, ATTEMPT_UNKNOWN);
+	assert_int_equal(wait_and_prepare(r, LEG_DELIVER, 10 * MINUTE), 0);
+}
+
+/* Hint of success, its query lost, then a reply that it failed: asked again before money leaves. */
+static void a_hint_before_a_refusal_is_asked_about_before_the_refund(void **state)
+{
+	struct rig *r = *state;
+	struct attempt_row a = bring_to_delivery(r, "ug-refund");
+
+	(void)rig_ipn(r, &a, "SUCCESS", "D1");
+	rig_reply(r, &a, "FAILED", "D1");
+	assert_int_equal(of(r, LEG_REFUND).state, ATTEMPT_READY);
+	assert_int_equal(wait_and_prepare(r, LEG_REFUND, DELAY_MS + 5 * MINUTE), 0);
+	assert_true(rig_count(r, SAID_QUERY, NULL) > 0);
+	answer(r, &a, "COMPLETED", "D1");
+	assert_int_equal(rig_purchase_state(r), PURCHASE_CONTRADICTED);
+	assert_int_equal(of(r, LEG_REFUND).state, ATTEMPT_EXPIRED);
+}
+
+/* "Pending" about what is settled settles nothing, nor does an answer about something else. */
+static void a_hint_answered_without_an_end_is_asked_about_again(void **state)
+{
+	static const struct {
+		const char *word, *id;
+	} answers[] = {{"PENDING", "D1"}, {"PROCESSING", "D1"}, {"COMPLETED", "OTHER"}};
+	struct rig *r = *state;
+	struct attempt_row a;
+
+	(void)bring_to_refund(r, "ug-refund");
+	a = of(r, LEG_DELIVER);
+	rig_wait(r, DELAY_MS - MINUTE);
+	(void)rig_ipn(r, &a, "SUCCESS", "D1");
+	for (size_t i = 0; i < ROWS(answers); i++) {
+		answer(r, &a, answers[i].word, answers[i].id);
+		assert_int_equal(wait_and_prepare(r, LEG_REFUND, 10 * MINUTE), 0);
+		assert_true(rig_count(r, SAID_QUERY, NULL) > 0);
+	}
+	answer(r, &a, "COMPLETED", "D1");
+	assert_int_equal(of(r, LEG_REFUND).state, ATTEMPT_EXPIRED);
+}
+
+/* The refund had been prepared when the hint came. */
+static void a_refund_prepared_before_the_hint_waits(void **state)
+{
+	struct rig *r = *state;
+	struct attempt_row deliver, refund;
+
+	(void)bring_to_refund(r, "ug-refund");
+	rig_wait(r, DELAY_MS);
+	assert_int_equal(rig_count(r, SAID_PREPARE, "payout"), 1);
+	deliver = of(r, LEG_DELIVER);
+	(void)rig_ipn(r, &deliver, "SUCCESS", "D1");
+	refund = of(r, LEG_REFUND);
+	(void)rig_post_prepared(r, &refund, PREPARED_OK);
+	rig_step(r);
+	assert_int_equal(rig_count(r, SAID_GO, NULL), 0);
+	assert_int_equal(of(r, LEG_REFUND).state, ATTEMPT_READY);
+}
+
+/* Class I: nor is a refund in doubt sent once more while it is asked whether it was delivered. */
+static void a_hint_holds_what_would_be_sent_again(void **state)
+{
+	struct rig *r = *state;
+	struct attempt_row deliver, refund;
+
+	make_class_i(r, "xente-ug");
+	refund = bring_to_refunding(r, "ug-refund");
+	rig_broken(r, &refund, TRANSFER_TIMEOUT, 100);
+	absent(r, LEG_REFUND);
+	absent(r, LEG_REFUND);
+	rig_forget(r);
+	deliver = of(r, LEG_DELIVER);
+	(void)rig_ipn(r, &deliver, "SUCCESS", "D1");
+	absent(r, LEG_REFUND);
+	assert_true(of(r, LEG_REFUND).absent >= 3);
+	refund = of(r, LEG_REFUND);
+	(void)rig_post_prepared(r, &refund, PREPARED_OK);
+	rig_step(r);
+	assert_int_equal(rig_count(r, SAID_PREPARE, NULL), 0);
+	assert_int_equal(rig_count(r, SAID_GO, NULL), 0);
+	/* It was not: the refund goes on. */
+	answer(r, &deliver, "FAILED", "D1");
+	absent(r, LEG_REFUND);
+	assert_int_equal(rig_count(r, SAID_PREPARE, "payout"), 1);
+}
+
+/* A payment said to be reversed: neither goods nor a refund leave before the answer. */
+static void a_hint_about_the_payment_holds_the_goods(void **state)
+{
+	struct rig *r = *state;
+	struct attempt_row collect;
+
+	(void)bring_to_paid(r, "ug-refund");
+	collect = of(r, LEG_COLLECT);
+	(void)rig_ipn(r, &collect, "REVERSED", "C1");
+	assert_int_equal(wait_and_prepare(r, LEG_DELIVER, 5 * MINUTE), 0);
+	answer(r, &collect, "REVERSED", "C1");
+	assert_int_equal(rig_purchase_state(r), PURCHASE_CONTRADICTED);
+	assert_int_equal(of(r, LEG_DELIVER).state, ATTEMPT_EXPIRED);
+}
+
+static void a_hint_about_the_payment_holds_the_refund(void **state)
+{
+	struct rig *r = *state;
+	struct attempt_row collect;
+
+	(void)bring_to_refund(r, "ug-refund");
+	collect = of(r, LEG_COLLECT);
+	rig_wait(r, DELAY_MS - MINUTE);
+	(void)rig_ipn(r, &collect, "REVERSED", "C1");
+	assert_int_equal(wait_and_prepare(r, LEG_REFUND, 10 * MINUTE), 0);
+	answer(r, &collect, "REVERSED", "C1");
+	assert_int_equal(of(r, LEG_REFUND).state, ATTEMPT_EXPIRED);
+}
+
+/* Two persons agree on a refund while it is asked about: theirs waits as well. */
+static void a_hint_holds_what_persons_begin(void **state)
+{
+	struct rig *r = *state;
+	struct offer *offer =
+		(struct offer *)(uintptr_t)config_offer(r->fx.config, STR("ug-refund"));
+	size_t n = offer->refund.services_len;
+	struct attempt_row a = bring_to_delivery(r, "ug-refund");
+
+	offer->refund.services_len = 0;
+	rig_reply(r, &a, "FAILED", "D1");
+	offer->refund.services_len = n;
+	assert_int_equal(rig_decide(r, DECIDE_REFUND, r->purchase, "awa"), ENGINE_PROPOSED);
+	(void)rig_ipn(r, &a, "SUCCESS", "D1");
+	assert_int_equal(rig_decide(r, DECIDE_REFUND, r->purchase, "koffi"), ENGINE_DONE);
+	assert_int_equal(wait_and_prepare(r, LEG_REFUND, 10 * MINUTE), 0);
+	answer(r, &a, "COMPLETED", "D1");
+	assert_int_equal(of(r, LEG_REFUND).state, ATTEMPT_EXPIRED);
+}
+
+/* The account is gone from the configuration: nobody will answer, and what waits goes its way. */
+static void nothing_waits_for_an_account_that_is_gone(void **state)
+{
+	struct rig *r = *state;
+	struct offer *offer =
+		(struct offer *)(uintptr_t)config_offer(r->fx.config, STR("ug-refund"));
+	struct account *account = (struct account *)(uintptr_t)offer->deliver.account;
+	const struct account *refunds = offer->refund.account;
+	struct str name = account->name;
+	struct attempt_row a;
+
+	offer->refund.account = config_account(r->fx.config, STR("et-ci"));
+	(void)bring_to_refund(r, "ug-refund");
+	offer->refund.account = refunds;
+	a = of(r, LEG_DELIVER);
+	rig_wait(r, DELAY_MS - MINUTE);
+	(void)rig_ipn(r, &a, "SUCCESS", "D1");
+	account->name = STR("xente-of-old");
+	assert_int_equal(wait_and_prepare(r, LEG_REFUND, 10 * MINUTE), 1);
+	account->name = name;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		RIG_TEST(an_unsent_delivery_is_not_made_again_for_a_written_off_payment),
 		RIG_TEST(an_unsent_refund_is_not_made_again_for_a_written_off_payment),
 		RIG_TEST(a_refund_left_unsent_is_a_persons_when_the_case_is_opened_again),
+		RIG_TEST(a_hint_about_an_unsent_request_holds_the_next),
+		RIG_TEST(a_hint_that_was_wrong_lets_the_next_go),
+		RIG_TEST(what_the_provider_has_named_is_not_unsent),
+		RIG_TEST(a_hint_before_a_refusal_is_asked_about_before_the_refund),
+		RIG_TEST(a_hint_answered_without_an_end_is_asked_about_again),
+		RIG_TEST(a_refund_prepared_before_the_hint_waits),
+		RIG_TEST(a_hint_holds_what_would_be_sent_again),
+		RIG_TEST(a_hint_about_the_payment_holds_the_goods),
+		RIG_TEST(a_hint_about_the_payment_holds_the_refund),
+		RIG_TEST(a_hint_holds_what_persons_begin),
+		RIG_TEST(nothing_waits_for_an_account_that_is_gone),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
