@@ -134,10 +134,12 @@ static int give_up_deliver(struct engine *e, struct engine_case *c, struct attem
 	return rc;
 }
 
-/* 2.8, point 5: the money came so late that the customer has left, and the offer gives it back. */
-static bool is_late(const struct engine *e, const struct purchase_row *p, const struct offer *offer)
+bool case_is_late(const struct engine *e, const struct purchase_row *p)
 {
-	return !offer->late_delivers && e->now_ms - p->created_ms >= offer->late_ms;
+	const struct offer *offer = config_offer(e->config, p->offer);
+
+	return offer != NULL && !offer->late_delivers &&
+	       e->now_ms - p->created_ms >= offer->late_ms;
 }
 
 /* Money is in: the goods go out, as soon as the provider's pause for this number and amount allows.
@@ -165,7 +167,7 @@ static int start_deliver(struct engine *e, struct engine_case *c)
 		engine_alarm(e, "undeliverable", p->ref, "paid, and its offer is gone");
 		return give_up_deliver(e, c, &attempt);
 	}
-	if (is_late(e, p, offer)) {
+	if (case_is_late(e, p)) {
 		engine_alarm(e, "late_collect", p->ref, "paid too late to deliver: to be refunded");
 		return give_up_deliver(e, c, &attempt);
 	}
@@ -200,7 +202,9 @@ static int start_again(
 	again.owner_incarnation = 0;
 	again.provider_id = (struct str){NULL, 0};
 	again.polls = 0;
-	again.sent_ms = 0;
+	again.sent_ms = again.first_sent_ms = 0;
+	again.absent = 0;
+	again.absent_ms = 0;
 	memset(again.body_hash, 0, sizeof(again.body_hash));
 	return leg_start(e, p, &again, e->now_ms + again_ms(last));
 }
@@ -292,6 +296,13 @@ static int move_attempt(struct engine *e, struct engine_case *c, enum attempt_st
 	return rc;
 }
 
+/* An earlier life may know better: what is under way goes on, but never once more (resend.c). */
+static int end_resending(struct engine *e, struct attempt_row *row)
+{
+	row->first_sent_ms = 0;
+	return STORE(e, attempt_update, row);
+}
+
 /*
  * Two facts disagree about this purchase: what of it was never sent never will be, be it the same
  * leg made again (it ran after all), the goods of a payment that may not stand, or a refund
@@ -313,6 +324,8 @@ static int end_unsent(
 			rc = engine_drop(e, rows[i].id, rows[i].epoch);
 		else if (rows[i].state == ATTEMPT_READY)
 			rc = case_apply(e, &held, how, evidence, &step);
+		if (rc == 0 && how == AEV_FREEZE && attempt_is_queried(rows[i].state))
+			rc = end_resending(e, &rows[i]);
 		if (rc != 0)
 			return rc;
 		c->purchase = held.purchase;

@@ -151,6 +151,9 @@ void attempt_terms_of(const struct engine *e, const struct attempt_row *attempt,
 int case_legs(struct engine *e, const struct purchase_row *p, struct purchase_legs *out);
 int case_attempts(struct engine *e, const struct purchase_row *p, struct attempt_row **out);
 
+/* 2.8, point 5: so late that the customer has left, and the offer gives back what comes now. */
+bool case_is_late(const struct engine *e, const struct purchase_row *p);
+
 /* Appends to the purchase's chain: attempt, from, to, cause and evidence are the caller's. */
 int case_event(struct engine *e, const struct engine_case *c, struct event_row row);
 

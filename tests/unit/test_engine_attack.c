@@ -364,6 +364,98 @@ static void nothing_waits_for_an_account_that_is_gone(void **state)
 	account->name = name;
 }
 
+/* ---- class I -----------------------------------------------------------------------------------
+ */
+
+/* Answers about a request that never left say nothing of the one made in its place. */
+static void a_request_made_again_counts_its_own_absences(void **state)
+{
+	struct rig *r = *state;
+	struct attempt_row first, second;
+
+	make_class_i(r, "xente-ug");
+	first = bring_to_delivery(r, "ug-airtime");
+	rig_wait(r, 2 * MINUTE); /* the process was stopped: its own end comes late */
+	assert_int_equal(of(r, LEG_DELIVER).state, ATTEMPT_UNKNOWN);
+	absent(r, LEG_DELIVER);
+	absent(r, LEG_DELIVER);
+	rig_broken(r, &first, TRANSFER_NOT_STARTED, 0);
+	second = of(r, LEG_DELIVER);
+	assert_int_equal(second.n, 2);
+	assert_int_equal(second.absent, 0);
+	second = rig_send(r);
+	rig_broken(r, &second, TRANSFER_TIMEOUT, 100);
+	rig_forget(r);
+	absent(r, LEG_DELIVER);
+	assert_int_equal(rig_count(r, SAID_PREPARE, NULL), 0);
+}
+
+/* News of a delivery that was never sent: the refund in doubt is not sent once more. */
+static void news_of_what_expired_ends_sending_again(void **state)
+{
+	struct rig *r = *state;
+	struct attempt_row deliver, refund;
+
+	make_class_i(r, "et-ci");
+	deliver = bring_to_paid(r, "ci-refund");
+	(void)rig_post_prepared(r, &deliver, PREPARED_NEVER);
+	rig_step(r);
+	rig_wait(r, 16 * MINUTE);
+	refund = rig_send(r);
+	rig_broken(r, &refund, TRANSFER_TIMEOUT, 100);
+	deliver = of(r, LEG_DELIVER);
+	(void)rig_ipn(r, &deliver, "SUCCESSFUL", "D1");
+	assert_int_equal(rig_stats(r).lanes_held, 1);
+	rig_release_holds(r);
+	rig_forget(r);
+	for (int i = 0; i < 4; i++)
+		absent(r, LEG_REFUND);
+	refund = of(r, LEG_REFUND);
+	assert_int_equal(refund.state, ATTEMPT_UNKNOWN);
+	(void)rig_post_prepared(r, &refund, PREPARED_OK);
+	rig_step(r);
+	assert_int_equal(rig_count(r, SAID_PREPARE, NULL), 0);
+	assert_int_equal(rig_count(r, SAID_GO, NULL), 0);
+}
+
+/* What the provider has given an id was there: that it knows none of that id is no absence. */
+static void what_the_provider_has_named_is_not_sent_again(void **state)
+{
+	struct rig *r = *state;
+	struct attempt_row a;
+
+	make_class_i(r, "xente-ug");
+	a = bring_to_delivery(r, "ug-airtime");
+	(void)rig_ipn(r, &a, "SUCCESS", "D1");
+	rig_broken(r, &a, TRANSFER_TIMEOUT, 100);
+	rig_forget(r);
+	for (int i = 0; i < 4; i++)
+		absent(r, LEG_DELIVER);
+	assert_int_equal(rig_count(r, SAID_PREPARE, NULL), 0);
+}
+
+/* Beyond the time in which it would buy anything nobody is asked to pay once more. */
+static void a_payment_that_would_come_too_late_is_not_sent_again(void **state)
+{
+	struct rig *r = *state;
+	struct offer *offer =
+		(struct offer *)(uintptr_t)config_offer(r->fx.config, STR("ug-refund"));
+	uint32_t late_ms = (uint32_t)offer->late_ms;
+	struct attempt_row a;
+
+	make_class_i(r, "xente-ug");
+	offer->late_ms = (uint32_t)HOUR;
+	a = bring_to_collect(r, "ug-refund");
+	rig_broken(r, &a, TRANSFER_TIMEOUT, 100);
+	rig_wait(r, HOUR);
+	rig_forget(r);
+	for (int i = 0; i < 4; i++)
+		absent(r, LEG_COLLECT);
+	offer->late_ms = late_ms;
+	assert_int_equal(rig_count(r, SAID_PREPARE, NULL), 0);
+	assert_int_equal(of(r, LEG_COLLECT).state, ATTEMPT_UNKNOWN);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -381,6 +473,10 @@ int main(void)
 		RIG_TEST(a_hint_about_the_payment_holds_the_refund),
 		RIG_TEST(a_hint_holds_what_persons_begin),
 		RIG_TEST(nothing_waits_for_an_account_that_is_gone),
+		RIG_TEST(a_request_made_again_counts_its_own_absences),
+		RIG_TEST(news_of_what_expired_ends_sending_again),
+		RIG_TEST(what_the_provider_has_named_is_not_sent_again),
+		RIG_TEST(a_payment_that_would_come_too_late_is_not_sent_again),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
