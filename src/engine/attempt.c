@@ -431,8 +431,15 @@ static int contradict(
 int case_apply(struct engine *e, struct engine_case *c, enum attempt_event event, uint64_t evidence,
 	struct attempt_step *step_out)
 {
-	struct attempt_step step = attempt_step(c->attempt.state, event);
+	struct attempt_step step;
 
+	/* "Never sent" is nothing that a store behind another life can know. */
+	if (event == AEV_EXPIRE && lane_is_frozen(e, c->purchase.id)) {
+		event = AEV_FREEZE;
+		engine_alarm(e, "frozen", c->purchase.ref,
+			"an earlier life may have sent it: a person decides");
+	}
+	step = attempt_step(c->attempt.state, event);
 	*step_out = step;
 	switch (step.kind) {
 	case STEP_MOVE:

@@ -456,6 +456,45 @@ static void a_payment_that_would_come_too_late_is_not_sent_again(void **state)
 	assert_int_equal(of(r, LEG_COLLECT).state, ATTEMPT_UNKNOWN);
 }
 
+/* ---- a store that is behind --------------------------------------------------------------------
+ */
+
+/* An earlier life may have delivered: that this one cannot or will not is no proof of nothing. */
+static void what_a_forgotten_life_may_have_sent_never_expires(void **state)
+{
+	struct rig *r = *state;
+	struct attempt_row a = bring_to_collect(r, "ci-refund");
+
+	rig_broken(r, &a, TRANSFER_TIMEOUT, 100);
+	r->engine->frozen_id = r->purchase;
+	r->is_lax = true;
+	rig_wait(r, 24 * HOUR);
+	r->is_lax = false;
+	rig_forget(r);
+	(void)rig_ipn(r, &a, "SUCCESSFUL", "C1");
+	assert_int_equal(of(r, LEG_DELIVER).state, ATTEMPT_REVIEW);
+	assert_int_equal(of(r, LEG_REFUND).id, 0);
+	assert_int_equal(rig_count(r, SAID_SMS, NULL), 0);
+	assert_int_equal(rig_purchase_state(r), PURCHASE_REVIEW);
+}
+
+static void what_a_forgotten_life_may_have_sent_is_never_unsendable(void **state)
+{
+	struct rig *r = *state;
+	struct attempt_row a = bring_to_collect(r, "ci-refund");
+
+	rig_broken(r, &a, TRANSFER_TIMEOUT, 100);
+	r->engine->frozen_id = r->purchase;
+	(void)rig_ipn(r, &a, "SUCCESSFUL", "C1");
+	a = of(r, LEG_DELIVER);
+	assert_int_equal(a.state, ATTEMPT_READY);
+	(void)rig_post_prepared(r, &a, PREPARED_NEVER);
+	rig_step(r);
+	rig_wait(r, 2 * MINUTE);
+	assert_int_equal(of(r, LEG_DELIVER).state, ATTEMPT_REVIEW);
+	assert_int_equal(of(r, LEG_REFUND).id, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -477,6 +516,8 @@ int main(void)
 		RIG_TEST(news_of_what_expired_ends_sending_again),
 		RIG_TEST(what_the_provider_has_named_is_not_sent_again),
 		RIG_TEST(a_payment_that_would_come_too_late_is_not_sent_again),
+		RIG_TEST(what_a_forgotten_life_may_have_sent_never_expires),
+		RIG_TEST(what_a_forgotten_life_may_have_sent_is_never_unsendable),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
