@@ -116,9 +116,12 @@ int handle_prepared(struct engine *e, struct engine_event *event)
 		return rc;
 	if (c.attempt.state == ATTEMPT_UNKNOWN && p->epoch == c.attempt.epoch + 1)
 		return try_resend(e, &c, p);
-	/* Something else moved it meanwhile, or an older answer came late. */
+	/*
+	 * Something else moved it meanwhile, or an older answer came late. Where nothing was
+	 * prepared there is nothing to drop but what an earlier answer of this epoch let go.
+	 */
 	if (c.attempt.state != ATTEMPT_READY || p->epoch != c.attempt.epoch + 1)
-		return engine_drop(e, p->attempt, p->epoch);
+		return p->outcome == PREPARED_OK ? engine_drop(e, p->attempt, p->epoch) : 0;
 	switch (p->outcome) {
 	case PREPARED_OK:
 		return try_claim(e, &c, p);

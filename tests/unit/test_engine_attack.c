@@ -495,6 +495,24 @@ static void what_a_forgotten_life_may_have_sent_is_never_unsendable(void **state
 	assert_int_equal(of(r, LEG_REFUND).id, 0);
 }
 
+/* ---- asked twice -------------------------------------------------------------------------------
+ */
+
+/* A second answer of the wire, that it cannot now, calls nothing back that was told to go. */
+static void a_late_refusal_to_prepare_calls_nothing_back(void **state)
+{
+	struct rig *r = *state;
+	struct attempt_row a;
+
+	assert_int_equal(rig_buy(r, "agent-airtime", MOOV, MOOV2, 1), ENGINE_DONE);
+	a = of(r, LEG_DELIVER);
+	(void)rig_post_prepared(r, &a, PREPARED_OK);
+	(void)rig_post_prepared(r, &a, PREPARED_LATER);
+	rig_step(r);
+	assert_int_equal(rig_count(r, SAID_GO, NULL), 1);
+	assert_int_equal(rig_count(r, SAID_DROP, NULL), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -518,6 +536,7 @@ int main(void)
 		RIG_TEST(a_payment_that_would_come_too_late_is_not_sent_again),
 		RIG_TEST(what_a_forgotten_life_may_have_sent_never_expires),
 		RIG_TEST(what_a_forgotten_life_may_have_sent_is_never_unsendable),
+		RIG_TEST(a_late_refusal_to_prepare_calls_nothing_back),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
