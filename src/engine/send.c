@@ -30,12 +30,13 @@ int due_send(struct engine *e, const struct outbox_row *row)
 		return STORE(e, outbox_done, row->partner, row->id);
 	if (lane_is_frozen(e, c.purchase.id))
 		return lane_freeze_case(e, &c);
-	if (e->now_ms >= attempt_expires_ms(&c.attempt))
-		return expire(e, &c);
-	account = engine_account(e, &c.attempt);
 	rc = poll_holds(e, &c.attempt, &is_asked);
 	if (rc != 0)
 		return rc;
+	/* Nor does it end, and the customer is told so, while it may have been done after all. */
+	if (!is_asked && e->now_ms >= attempt_expires_ms(&c.attempt))
+		return expire(e, &c);
+	account = engine_account(e, &c.attempt);
 	if (is_asked || !lane_may_send(e, account, c.attempt.id) || !floats_may_send(e, &c.attempt))
 		return STORE(e, outbox_set_due, row->partner, row->id, e->now_ms + LIMIT_LEASE_MS,
 			row->tries + 1);

@@ -184,6 +184,35 @@ static void a_hint_about_an_unsent_request_holds_the_next(void **state)
 	assert_int_equal(of(r, LEG_DELIVER).state, ATTEMPT_EXPIRED);
 }
 
+/* Nor is the customer told meanwhile that nothing was debited. */
+static void a_hint_about_an_unsent_payment_tells_nothing_yet(void **state)
+{
+	struct rig *r = *state;
+	struct attempt_row first = bring_to_collect(r, "ug-refund");
+
+	rig_broken(r, &first, TRANSFER_CONNECT, 0);
+	(void)rig_ipn(r, &first, "SUCCESS", "C1");
+	assert_int_equal(wait_and_prepare(r, LEG_COLLECT, 30 * MINUTE), 0);
+	assert_int_equal(rig_count(r, SAID_SMS, "expired"), 0);
+	assert_int_equal(of(r, LEG_COLLECT).state, ATTEMPT_READY);
+	answer(r, &first, "COMPLETED", "C1");
+	assert_int_equal(rig_purchase_state(r), PURCHASE_CONTRADICTED);
+	assert_int_equal(rig_count(r, SAID_SMS, "expired"), 0);
+}
+
+/* But for ever it waits for nothing. */
+static void a_hint_that_nobody_answers_lets_it_end(void **state)
+{
+	struct rig *r = *state;
+	struct attempt_row first = bring_to_collect(r, "ug-refund");
+
+	rig_broken(r, &first, TRANSFER_CONNECT, 0);
+	(void)rig_ipn(r, &first, "SUCCESS", "C1");
+	assert_int_equal(wait_and_prepare(r, LEG_COLLECT, 3 * HOUR), 0);
+	assert_int_equal(rig_count(r, SAID_QUERY, NULL), LIMIT_ASK_TRIES - 1);
+	assert_int_equal(rig_purchase_state(r), PURCHASE_EXPIRED);
+}
+
 /* And goes when the answer is that it did not. */
 static void a_hint_that_was_wrong_lets_the_next_go(void **state)
 {
@@ -520,6 +549,8 @@ int main(void)
 		RIG_TEST(an_unsent_refund_is_not_made_again_for_a_written_off_payment),
 		RIG_TEST(a_refund_left_unsent_is_a_persons_when_the_case_is_opened_again),
 		RIG_TEST(a_hint_about_an_unsent_request_holds_the_next),
+		RIG_TEST(a_hint_about_an_unsent_payment_tells_nothing_yet),
+		RIG_TEST(a_hint_that_nobody_answers_lets_it_end),
 		RIG_TEST(a_hint_that_was_wrong_lets_the_next_go),
 		RIG_TEST(what_the_provider_has_named_is_not_unsent),
 		RIG_TEST(a_hint_before_a_refusal_is_asked_about_before_the_refund),
