@@ -444,12 +444,13 @@ struct store_ops {
 	int (*outbox_set_due)(
 		struct store *, uint32_t partner, uint64_t id, int64_t due_ms, uint32_t tries);
 	/*
-	 * After a restart: what an earlier life had handed out (SEND, POLL, SMS; of every partner)
-	 * falls due now instead of at the end of its lease, because whoever held it died with that
-	 * life. Handed out is a row with tries, or one due exactly lease_ms after it was made; what
-	 * was never handed out keeps its time.
+	 * What was handed out (of every partner) falls due now instead of at the end of its lease:
+	 * after a restart SEND, POLL and SMS, because whoever held them died with the earlier life;
+	 * with sends_only what may have been put off until a lane opens. Handed out is a row with
+	 * tries, or one due exactly lease_ms after it was made; what was never handed out keeps its
+	 * time.
 	 */
-	int (*outbox_release)(struct store *, int64_t now_ms, int64_t lease_ms);
+	int (*outbox_release)(struct store *, int64_t now_ms, int64_t lease_ms, bool sends_only);
 	int (*outbox_done)(
 		struct store *, uint32_t partner, uint64_t id); /* removes; SMS are kept as sent */
 	/* Removes an attempt's rows of that kind, or of every kind for kind 0; 0 also when there

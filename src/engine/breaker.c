@@ -8,6 +8,8 @@
  */
 #include "engine_priv.h"
 
+#include "tama/limits.h"
+
 #include <stdio.h>
 
 static struct lane *find(struct engine *e, uint32_t partner, struct str account)
@@ -24,18 +26,24 @@ static const struct lane *lane_of(const struct engine *e, const struct account *
 	return find((struct engine *)(uintptr_t)e, account->partner->id, account->name);
 }
 
-/* To change it: as it was is kept until the step is. NULL: no such lane, or the step fails anyway.
- */
+/* As it was is kept until the step is. False: the step fails anyway. */
+static bool keep(struct engine *e, struct lane *lane)
+{
+	struct lane_undo *undo = arena_alloc(&e->arena, sizeof(*undo));
+
+	if (undo == NULL)
+		return false;
+	*undo = (struct lane_undo){e->undo, lane, *lane};
+	e->undo = undo;
+	return true;
+}
+
+/* To change it. NULL: no such lane, or the step fails anyway. */
 static struct lane *edit(struct engine *e, uint32_t partner, struct str account)
 {
 	struct lane *lane = find(e, partner, account);
-	struct lane_undo *undo = lane != NULL ? arena_alloc(&e->arena, sizeof(*undo)) : NULL;
 
-	if (undo == NULL)
-		return NULL;
-	*undo = (struct lane_undo){e->undo, lane, *lane};
-	e->undo = undo;
-	return lane;
+	return lane != NULL && keep(e, lane) ? lane : NULL;
 }
 
 void lanes_undo(struct engine *e, const struct lane_undo *mark)
@@ -205,6 +213,44 @@ bool lane_may_send(const struct engine *e, const struct account *account, uint64
 	return lane == NULL || lane->probe == attempt || may_try(e, lane, lane->until_ms);
 }
 
+int64_t lane_look_ms(const struct engine *e, const struct account *account)
+{
+	const struct lane *lane = account != NULL ? lane_of(e, account) : NULL;
+	int64_t look_ms = e->now_ms + LIMIT_LEASE_MS;
+
+	if (lane != NULL && lane->is_stopped && lane->until_ms > e->now_ms &&
+		lane->until_ms < look_ms)
+		look_ms = lane->until_ms;
+	return look_ms;
+}
+
+static bool sends(const struct engine *e, const struct lane *lane)
+{
+	const struct account *account = config_account(e->config, str_c(lane->account));
+	const struct attempt_row delivery = {.leg = LEG_DELIVER, .account = str_c(lane->account)};
+
+	return lane_is_in_service(e, account) && may_try(e, lane, lane->until_ms) &&
+	       floats_may_send(e, &delivery);
+}
+
+int lanes_wake(struct engine *e)
+{
+	bool wakes = false;
+
+	for (size_t i = 0; i < e->lanes_len; i++) {
+		struct lane *lane = &e->lanes[i];
+		bool is_open = sends(e, lane);
+
+		if (is_open == lane->is_open)
+			continue;
+		if (!keep(e, lane))
+			return TAMA_ENOMEM;
+		lane->is_open = is_open;
+		wakes = wakes || is_open;
+	}
+	return wakes ? STORE(e, outbox_release, e->now_ms, LIMIT_LEASE_MS, true) : 0;
+}
+
 bool engine_account_sells(const struct engine *e, const struct account *account)
 {
 	return lane_is_open(e, account);
@@ -281,7 +327,8 @@ static int meet(struct engine *e, const struct account *account)
 
 	if (n < 0)
 		return n;
-	*lane = (struct lane){.partner = account->partner->id, .query_ms = e->now_ms + 60000};
+	*lane = (struct lane){
+		.partner = account->partner->id, .query_ms = e->now_ms + 60000, .is_open = true};
 	(void)snprintf(lane->account, sizeof(lane->account), "%.*s", STR_ARG(account->name));
 	while (n-- > 0) {
 		int replies = is_doubt(e, &rows[n]);

@@ -293,22 +293,37 @@ static int recover_one(struct engine *e, void *what)
 	return rc;
 }
 
-/*
- * A store that has not come as far as its mark, or is somewhere else: held from the first commit
- * on, what is READY frozen batch by batch, and accepted in the commit of the last.
- */
-static int distrust(struct engine *e, bool *more_out)
+/* A store that has not come as far as its mark, or is somewhere else. */
+static enum mark_verdict verdict(struct engine *e)
 {
-	struct attempt_row *rows = arena_alloc(&e->arena, sizeof(*rows) * LIMIT_OUTBOX_BATCH);
 	struct store_past past;
-	int n;
 
 	e->store->ops->past(e->store, &past);
-	if (mark_is_trusted(past.mark) || MUTANT(RESTORE_WITHOUT_HOLD))
+	return MUTANT(RESTORE_WITHOUT_HOLD) ? MARK_FITS : past.mark;
+}
+
+/*
+ * The first commit of a life takes back what the one before had only handed out: that is nobody's
+ * now. Whoever is not trusted is held by it, too, before anything else is looked at.
+ */
+static int begin_life(struct engine *e)
+{
+	int rc = STORE(e, outbox_release, e->now_ms, LIMIT_LEASE_MS, false);
+
+	return rc != 0 || mark_is_trusted(verdict(e)) ? rc : lanes_distrust(e, verdict(e));
+}
+
+/* What is READY in a store that is not trusted, batch by batch; the last batch accepts the store.
+ */
+static int freeze(struct engine *e, bool *more_out)
+{
+	struct attempt_row *rows = arena_alloc(&e->arena, sizeof(*rows) * LIMIT_OUTBOX_BATCH);
+	int n;
+
+	if (mark_is_trusted(verdict(e)))
 		return 0;
-	n = rows != NULL ? lanes_distrust(e, past.mark) : TAMA_ENOMEM;
-	if (n == 0)
-		n = STORE(e, attempt_unsent, &e->arena, rows, LIMIT_OUTBOX_BATCH);
+	n = rows != NULL ? STORE(e, attempt_unsent, &e->arena, rows, LIMIT_OUTBOX_BATCH)
+			 : TAMA_ENOMEM;
 	for (int i = 0; i < n; i++) {
 		int rc = guarded(e, lane_freeze_one, &rows[i]);
 
@@ -320,10 +335,7 @@ static int distrust(struct engine *e, bool *more_out)
 	return n < 0 ? n : 0;
 }
 
-/*
- * What an earlier incarnation was sending. Those beyond a batch are left to the next step. What it
- * had only handed out is nobody's now: the first commit of this life takes it back.
- */
+/* What an earlier incarnation was sending. Those beyond a batch are left to the next step. */
 static int recover(struct engine *e, bool *more_out)
 {
 	struct attempt_row *rows = arena_alloc(&e->arena, sizeof(*rows) * LIMIT_OUTBOX_BATCH);
@@ -332,7 +344,7 @@ static int recover(struct engine *e, bool *more_out)
 	if (rows == NULL)
 		return TAMA_ENOMEM;
 	if (e->stats.commits == 0)
-		n = e->store->ops->outbox_release(e->store, e->now_ms, LIMIT_LEASE_MS);
+		n = begin_life(e);
 	if (n < 0)
 		return n;
 	n = e->store->ops->attempt_orphans(e->store, &e->arena, rows, LIMIT_OUTBOX_BATCH);
@@ -348,7 +360,7 @@ static int recover(struct engine *e, bool *more_out)
 	}
 	CRASH_POINT("K29");
 	*more_out = n == LIMIT_OUTBOX_BATCH;
-	return *more_out ? 0 : distrust(e, more_out);
+	return *more_out ? 0 : freeze(e, more_out);
 }
 
 static void finish_events(struct engine_event *events, enum engine_outcome outcome)
@@ -394,6 +406,8 @@ static int work(struct engine *e, struct engine_event *events, bool *more_out)
 	if (rc == 0)
 		rc = take_events(e, events);
 	if (rc == 0)
+		rc = lanes_wake(e);
+	if (rc == 0)
 		rc = take_due(e, &more_due);
 	if (rc == 0)
 		rc = floats_step(e);
@@ -430,7 +444,8 @@ static int64_t next_due(struct engine *e, bool more)
 
 	if (more)
 		return 0;
-	if (STORE(e, outbox_next_due, e->now_ms - 1, &due_ms) != 0)
+	/* Without its mark nothing is sent, and the next step writes it. */
+	if (STORE(e, outbox_next_due, e->now_ms - 1, &due_ms) != 0 || e->is_unmarked)
 		return 1000;
 	if (due_ms == INT64_MAX)
 		return 60 * 1000;
@@ -454,8 +469,8 @@ static void look_at_clocks(struct engine *e)
 	e->is_off = is_off;
 }
 
-/* Before what this commit covers is sent. */
-static void keep_mark(struct engine *e)
+/* Before what this commit covers is sent. Returns whether it could not be, and can again. */
+static bool keep_mark(struct engine *e)
 {
 	struct err err = ERR_INIT;
 	bool was_unmarked = e->is_unmarked;
@@ -463,6 +478,7 @@ static void keep_mark(struct engine *e)
 	e->is_unmarked = e->store->ops->mark_write(e->store, &err) != 0;
 	if (e->is_unmarked && !was_unmarked)
 		e->world.alarm(e->world.ctx, "mark", STR(""), err.text);
+	return was_unmarked && !e->is_unmarked;
 }
 
 int64_t engine_step(struct engine *e, struct engine_event *events)
@@ -501,7 +517,7 @@ int64_t engine_step(struct engine *e, struct engine_event *events)
 	e->stats.commits++;
 	/* Answers first: a phone waits for them, the provider does not. */
 	finish_events(events, ENGINE_PENDING);
-	keep_mark(e);
+	more = keep_mark(e) || more;
 	run_effects(e);
 	return next_due(e, more);
 }

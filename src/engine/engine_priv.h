@@ -56,6 +56,7 @@ struct lane {
 	int64_t refused_ms,
 		refused_until_ms; /* the provider wants no queries: for how long, till when */
 	int64_t sold_ms; /* stopped: from then on one may be sold to try with */
+	bool is_open; /* something could be sent when that was last looked at */
 };
 
 /* As it was before a change: put back when the change is not kept. */
@@ -258,6 +259,11 @@ int pause_end(struct engine *e, const struct attempt_row *attempt);
 int lanes_load(struct engine *e);
 /* Makes the lanes of accounts that are new in the configuration, from what the store tells. */
 int lanes_meet(struct engine *e);
+/* What was put off until an account sends again is due now, should one do so since the last step.
+ */
+int lanes_wake(struct engine *e);
+/* When to look again at what cannot be sent now; lanes_wake may come before it. */
+int64_t lane_look_ms(const struct engine *e, const struct account *account);
 /* Puts back what changed since `mark` (of e->undo), which was not kept. */
 void lanes_undo(struct engine *e, const struct lane_undo *mark);
 

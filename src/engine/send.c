@@ -38,7 +38,7 @@ int due_send(struct engine *e, const struct outbox_row *row)
 		return expire(e, &c);
 	account = engine_account(e, &c.attempt);
 	if (is_asked || !lane_may_send(e, account, c.attempt.id) || !floats_may_send(e, &c.attempt))
-		return STORE(e, outbox_set_due, row->partner, row->id, e->now_ms + LIMIT_LEASE_MS,
+		return STORE(e, outbox_set_due, row->partner, row->id, lane_look_ms(e, account),
 			row->tries + 1);
 	rc = pause_get(e, account, &c.attempt, &free_ms);
 	if (rc != 0)

@@ -150,12 +150,13 @@ int sqlite_outbox_set_due(
 	return run_one(&query);
 }
 
-int sqlite_outbox_release(struct store *base, int64_t now_ms, int64_t lease_ms)
+int sqlite_outbox_release(struct store *base, int64_t now_ms, int64_t lease_ms, bool sends_only)
 {
 	struct query query = query_begin(&sqlite_store_of(base)->db, ST_OUTBOX_RELEASE);
 
 	query_i64(&query, ":now", now_ms);
 	query_i64(&query, ":lease", lease_ms);
+	query_i64(&query, ":last", sends_only ? OUTBOX_SEND : OUTBOX_SMS);
 	return query_run(&query, NULL);
 }
 

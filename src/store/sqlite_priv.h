@@ -393,7 +393,7 @@ int sqlite_outbox_get(struct store *store, uint32_t partner, uint64_t id, struct
 	struct outbox_row *out);
 int sqlite_outbox_set_due(
 	struct store *store, uint32_t partner, uint64_t id, int64_t due_ms, uint32_t tries);
-int sqlite_outbox_release(struct store *store, int64_t now_ms, int64_t lease_ms);
+int sqlite_outbox_release(struct store *store, int64_t now_ms, int64_t lease_ms, bool sends_only);
 int sqlite_outbox_done(struct store *store, uint32_t partner, uint64_t id);
 int sqlite_outbox_cancel(
 	struct store *store, uint32_t partner, uint64_t attempt, enum outbox_kind kind);

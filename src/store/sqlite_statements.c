@@ -148,7 +148,7 @@ static const char *const texts[STATEMENTS] = {
 			      " WHERE id = :id AND partner = :partner AND is_done = 0",
 	/* An id begins with the milliseconds at which it was made. */
 	[ST_OUTBOX_RELEASE] = "UPDATE outbox SET due_ms = :now WHERE is_done = 0 AND due_ms > :now"
-			      " AND kind <= 3 AND (tries > 0 OR due_ms = (id >> 20) + :lease)",
+			      " AND kind <= :last AND (tries > 0 OR due_ms = (id >> 20) + :lease)",
 	[ST_OUTBOX_REMOVE] = "DELETE FROM outbox"
 			     " WHERE id = :id AND partner = :partner AND kind <> 3",
 	[ST_OUTBOX_KEEP] = "UPDATE outbox SET is_done = 1"

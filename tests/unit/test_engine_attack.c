@@ -277,24 +277,6 @@ static void a_hint_answered_without_an_end_is_asked_about_again(void **state)
 	assert_int_equal(of(r, LEG_REFUND).state, ATTEMPT_EXPIRED);
 }
 
-/* The refund had been prepared when the hint came. */
-static void a_refund_prepared_before_the_hint_waits(void **state)
-{
-	struct rig *r = *state;
-	struct attempt_row deliver, refund;
-
-	(void)bring_to_refund(r, "ug-refund");
-	rig_wait(r, DELAY_MS);
-	assert_int_equal(rig_count(r, SAID_PREPARE, "payout"), 1);
-	deliver = of(r, LEG_DELIVER);
-	(void)rig_ipn(r, &deliver, "SUCCESS", "D1");
-	refund = of(r, LEG_REFUND);
-	(void)rig_post_prepared(r, &refund, PREPARED_OK);
-	rig_step(r);
-	assert_int_equal(rig_count(r, SAID_GO, NULL), 0);
-	assert_int_equal(of(r, LEG_REFUND).state, ATTEMPT_READY);
-}
-
 /* Class I: nor is a refund in doubt sent once more while it is asked whether it was delivered. */
 static void a_hint_holds_what_would_be_sent_again(void **state)
 {
@@ -555,7 +537,6 @@ int main(void)
 		RIG_TEST(what_the_provider_has_named_is_not_unsent),
 		RIG_TEST(a_hint_before_a_refusal_is_asked_about_before_the_refund),
 		RIG_TEST(a_hint_answered_without_an_end_is_asked_about_again),
-		RIG_TEST(a_refund_prepared_before_the_hint_waits),
 		RIG_TEST(a_hint_holds_what_would_be_sent_again),
 		RIG_TEST(a_hint_about_the_payment_holds_the_goods),
 		RIG_TEST(a_hint_about_the_payment_holds_the_refund),

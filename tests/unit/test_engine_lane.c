@@ -221,6 +221,39 @@ static void freezing_goes_on_after_a_crash(void **state)
 	assert_null(fx_broken(&r->fx, 0));
 }
 
+/* However much was being sent: it is held by the first commit, not when the last is a doubt. */
+static void many_orphans_do_not_put_the_hold_off(void **state)
+{
+	struct rig *r = *state;
+	struct attempt_row ready;
+	char number[16];
+
+	r->is_lax = true;
+	for (unsigned i = 0; i < 2 * LIMIT_OUTBOX_BATCH + 1; i++) {
+		struct attempt_row a;
+
+		(void)snprintf(number, sizeof(number), "22501010%05u", i);
+		assert_int_equal(rig_buy(r, "ci-payment", number, number, i + 1), ENGINE_DONE);
+		a = rig_attempt(r, 0);
+		(void)rig_post_prepared(r, &a, PREPARED_OK);
+		rig_step(r);
+		rig_forget(r);
+	}
+	assert_int_equal(rig_buy(r, "ug-airtime", UG, UG, 9999), ENGINE_DONE);
+	ready = rig_attempt(r, 0);
+	distrust(r);
+	r->now_ms += 6000;
+	rig_step(r);
+	assert_int_equal(rig_stats(r).lanes_held, 1);
+	(void)rig_post_prepared(r, &ready, PREPARED_OK);
+	rig_step(r);
+	rig_step(r);
+	assert_int_equal(rig_count(r, SAID_PREPARE, NULL), 0);
+	assert_int_equal(rig_count(r, SAID_GO, NULL), 0);
+	assert_int_equal(rig_count(r, SAID_ALARM, "held"), 1);
+	assert_int_equal(fx_sql(r->fx.store, "SELECT count(*) FROM attempt WHERE state < 3", 0), 0);
+}
+
 /* The window of mark.h: while the mark cannot be written nothing new is sent. */
 static void without_its_mark_nothing_new_is_sent(void **state)
 {
@@ -242,7 +275,13 @@ static void without_its_mark_nothing_new_is_sent(void **state)
 	assert_int_equal(rig_count(r, SAID_ALARM, "mark"), 1);
 	mark->path[0] = '\0';
 	mark->is_owed = false;
+	rig_forget(r);
 	rig_step(r);
+	/* What waited for it does not wait out its minute, only the provider's pause. */
+	rig_step(r);
+	assert_int_equal(rig_count(r, SAID_PREPARE, NULL), 1);
+	rig_wait(r, 6000);
+	assert_int_equal(rig_count(r, SAID_PREPARE, NULL), 2);
 	assert_int_equal(rig_buy(r, "ci-payment", MOOV2, MOOV2, 4), ENGINE_DONE);
 }
 
@@ -341,6 +380,34 @@ static void one_tries_and_a_proven_answer_opens(void **state)
 	assert_int_equal(rig_stats(r).lanes_stopped, 0);
 	(void)send_number(r, 13, "SUCCESSFUL");
 	(void)send_number(r, 14, "SUCCESSFUL");
+}
+
+/* What was put off while it was stopped goes out with the answer that opens it. */
+static void what_waited_goes_out_when_a_lane_opens(void **state)
+{
+	struct rig *r = *state;
+	struct attempt_row waits, tries;
+
+	assert_int_equal(buy_number(r, 30), ENGINE_DONE);
+	waits = rig_attempt(r, 0);
+	assert_int_equal(buy_number(r, 31), ENGINE_DONE);
+	tries = rig_attempt(r, 0);
+	stop_lane(r);
+	rig_forget(r);
+	(void)rig_post_prepared(r, &waits, PREPARED_OK);
+	(void)rig_post_prepared(r, &tries, PREPARED_OK);
+	rig_step(r);
+	assert_int_equal(rig_count(r, SAID_DROP, NULL), 2);
+	rig_wait(r, 61 * 1000);
+	(void)rig_post_prepared(r, &tries, PREPARED_OK);
+	rig_step(r);
+	assert_int_equal(rig_count(r, SAID_GO, NULL), 1);
+	rig_wait(r, 3 * 1000);
+	rig_forget(r);
+	r->purchase = tries.purchase;
+	tries = rig_attempt(r, 0);
+	rig_reply(r, &tries, "PENDING", "T");
+	assert_int_equal(rig_count(r, SAID_PREPARE, NULL), 1);
 }
 
 static void each_doubt_more_doubles_the_pause(void **state)
@@ -541,10 +608,12 @@ int main(void)
 		RIG_TEST(a_store_behind_its_mark_sends_nothing),
 		RIG_TEST(what_a_forgotten_life_may_have_gone_on_with_stays_frozen),
 		RIG_TEST(freezing_goes_on_after_a_crash),
+		RIG_TEST(many_orphans_do_not_put_the_hold_off),
 		RIG_TEST(without_its_mark_nothing_new_is_sent),
 		RIG_TEST(five_doubts_of_twenty_stop_a_lane),
 		RIG_TEST(old_doubts_do_not_count),
 		RIG_TEST(one_tries_and_a_proven_answer_opens),
+		RIG_TEST(what_waited_goes_out_when_a_lane_opens),
 		RIG_TEST(each_doubt_more_doubles_the_pause),
 		RIG_TEST(a_try_that_never_left_is_tried_again),
 		RIG_TEST(ipns_that_settle_all_doubts_open_a_lane),

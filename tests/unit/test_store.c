@@ -392,9 +392,12 @@ static void releases_what_was_handed_out(void **state)
 
 	sms.due_ms = lease;
 	assert_int_equal(DO(outbox_insert, &sms), 0);
-	assert_int_equal(DO(outbox_release, now, LEASE_MS), 0);
+	assert_int_equal(DO(outbox_release, now, LEASE_MS, true), 0);
 	assert_int_equal(due_of(kit, 1, first), now);
 	assert_int_equal(due_of(kit, 2, again), now);
+	assert_int_equal(due_of(kit, 1, query), lease + 7);
+	assert_int_equal(due_of(kit, 1, sms.id), lease);
+	assert_int_equal(DO(outbox_release, now, LEASE_MS, false), 0);
 	assert_int_equal(due_of(kit, 1, query), now);
 	assert_int_equal(due_of(kit, 1, sms.id), now);
 	assert_int_equal(due_of(kit, 1, later), lease + 7);
