@@ -104,7 +104,7 @@ struct outbox_row {
 	struct str to; /* SMS: E.164 digits */
 	struct str body; /* SMS: sealed at rest */
 	struct str dlr; /* SMS: last delivery state told by the gateway: "", "buffered", ...; our
-			   own "refused" and "too_old" where it never went out */
+			   own "refused" and "too_old" where it never went out, "in_doubt" */
 };
 
 enum inbox_kind {
@@ -451,13 +451,17 @@ struct store_ops {
 	 * time.
 	 */
 	int (*outbox_release)(struct store *, int64_t now_ms, int64_t lease_ms, bool sends_only);
-	int (*outbox_done)(
-		struct store *, uint32_t partner, uint64_t id); /* removes; SMS are kept as sent */
+	/* Removes. Not a message: that is kept with the time at which it was over, and how. */
+	int (*outbox_done)(struct store *, uint32_t partner, uint64_t id);
+	/* dlr: "" when the gateway took it, else as in struct outbox_row. */
+	int (*outbox_over)(
+		struct store *, uint32_t partner, uint64_t id, const char *dlr, int64_t now_ms);
 	/* Removes an attempt's rows of that kind, or of every kind for kind 0; 0 also when there
 	 * are none. */
 	int (*outbox_cancel)(struct store *, uint32_t partner, uint64_t attempt, enum outbox_kind);
 	/* "buffered" does not undo an end told before: reports come in any order. */
-	int (*outbox_set_dlr)(struct store *, uint32_t partner, uint64_t id, const char *state);
+	int (*outbox_set_dlr)(
+		struct store *, uint32_t partner, uint64_t id, const char *state, int64_t now_ms);
 
 	/* TAMA_EEXIST for a duplicate (account, key): nothing is written. */
 	int (*inbox_insert)(struct store *, const struct inbox_row *);

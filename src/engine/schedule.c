@@ -148,11 +148,14 @@ static int64_t deadline_ms(struct engine *e, const struct attempt_row *attempt)
 
 /*
  * SENDING waits for its time to run out, ACCEPTED and UNKNOWN for a query or for the deadline that
- * calls a person, who may be spared by a query still.
+ * calls a person, who may be spared by a query still. A query that is owed already stays as it is:
+ * a hint may have asked for it before our own reply came.
  */
 int attempt_schedule(struct engine *e, const struct attempt_row *attempt)
 {
-	int rc = STORE(e, outbox_cancel, attempt->partner, attempt->id, 0);
+	bool keeps_query = attempt->state == ATTEMPT_ACCEPTED || attempt->state == ATTEMPT_UNKNOWN;
+	int rc = STORE(
+		e, outbox_cancel, attempt->partner, attempt->id, keeps_query ? OUTBOX_DEADLINE : 0);
 
 	if (rc != 0)
 		return rc;
@@ -162,7 +165,10 @@ int attempt_schedule(struct engine *e, const struct attempt_row *attempt)
 	case ATTEMPT_ACCEPTED:
 	case ATTEMPT_UNKNOWN:
 		rc = attempt_wait(e, attempt, OUTBOX_DEADLINE, deadline_ms(e, attempt));
-		return rc == 0 ? poll_insert(e, attempt) : rc;
+		if (rc != 0)
+			return rc;
+		rc = poll_insert(e, attempt);
+		return rc == TAMA_EEXIST ? 0 : rc;
 	case ATTEMPT_REVIEW:
 		return poll_insert(e, attempt);
 	case ATTEMPT_CONTRADICTED:

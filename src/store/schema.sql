@@ -136,6 +136,8 @@ CREATE TABLE outbox (
 	person   INTEGER, -- whom a message goes to
 	body     BLOB,    -- sealed text of a message
 	dlr      TEXT    NOT NULL DEFAULT '', -- delivery state last told by the gateway
+	over_ms  INTEGER NOT NULL DEFAULT 0, -- when the gateway took a message, or it was given up
+	dlr_ms   INTEGER NOT NULL DEFAULT 0, -- when the gateway told its state
 	CHECK (kind <> 3 OR (person IS NOT NULL AND body IS NOT NULL)),
 	FOREIGN KEY (partner, purchase) REFERENCES purchase (partner, id),
 	FOREIGN KEY (partner, attempt) REFERENCES attempt (partner, id),

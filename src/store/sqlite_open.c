@@ -201,6 +201,7 @@ static const struct store_ops sqlite_ops = {
 	.outbox_set_due = sqlite_outbox_set_due,
 	.outbox_release = sqlite_outbox_release,
 	.outbox_done = sqlite_outbox_done,
+	.outbox_over = sqlite_outbox_over,
 	.outbox_cancel = sqlite_outbox_cancel,
 	.outbox_set_dlr = sqlite_outbox_set_dlr,
 	.inbox_insert = sqlite_inbox_insert,

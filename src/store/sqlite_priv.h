@@ -60,7 +60,7 @@ enum statement {
 	ST_OUTBOX_SET_DUE,
 	ST_OUTBOX_RELEASE,
 	ST_OUTBOX_REMOVE,
-	ST_OUTBOX_KEEP,
+	ST_OUTBOX_OVER,
 	ST_OUTBOX_CANCEL,
 	ST_OUTBOX_SET_DLR,
 
@@ -397,7 +397,10 @@ int sqlite_outbox_release(struct store *store, int64_t now_ms, int64_t lease_ms,
 int sqlite_outbox_done(struct store *store, uint32_t partner, uint64_t id);
 int sqlite_outbox_cancel(
 	struct store *store, uint32_t partner, uint64_t attempt, enum outbox_kind kind);
-int sqlite_outbox_set_dlr(struct store *store, uint32_t partner, uint64_t id, const char *state);
+int sqlite_outbox_over(
+	struct store *store, uint32_t partner, uint64_t id, const char *dlr, int64_t now_ms);
+int sqlite_outbox_set_dlr(
+	struct store *store, uint32_t partner, uint64_t id, const char *state, int64_t now_ms);
 
 int sqlite_inbox_insert(struct store *store, const struct inbox_row *row);
 int sqlite_inbox_repeat(struct store *store, uint32_t partner, struct str account,

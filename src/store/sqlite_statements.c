@@ -151,7 +151,8 @@ static const char *const texts[STATEMENTS] = {
 			      " AND kind <= :last AND (tries > 0 OR due_ms = (id >> 20) + :lease)",
 	[ST_OUTBOX_REMOVE] = "DELETE FROM outbox"
 			     " WHERE id = :id AND partner = :partner AND kind <> 3",
-	[ST_OUTBOX_KEEP] = "UPDATE outbox SET is_done = 1"
+	[ST_OUTBOX_OVER] = "UPDATE outbox SET is_done = 1, dlr = CASE :dlr WHEN '' THEN dlr ELSE"
+			   " :dlr END, over_ms = :now"
 			   " WHERE id = :id AND partner = :partner AND kind = 3 AND is_done = 0",
 	[ST_OUTBOX_CANCEL] =
 		"DELETE FROM outbox WHERE partner = :partner AND purchase IS NOT NULL AND purchase "
@@ -159,10 +160,11 @@ static const char *const texts[STATEMENTS] = {
 		" (SELECT purchase FROM attempt WHERE id = :attempt AND partner = :partner)"
 		" AND :kind IN (0, kind) AND attempt = :attempt",
 	/* Reports come in any order: one on the way does not undo how it ended. */
-	[ST_OUTBOX_SET_DLR] = "UPDATE outbox SET dlr = CASE WHEN :dlr = 'buffered' AND dlr <> ''"
-			      " THEN dlr ELSE :dlr END"
-			      " WHERE id = :id AND partner = :partner AND kind = 3",
-
+	[ST_OUTBOX_SET_DLR] =
+		"UPDATE outbox SET"
+		" (dlr, dlr_ms) = (SELECT dlr, dlr_ms WHERE :dlr = 'buffered'"
+		" AND dlr NOT IN ('', 'in_doubt') UNION ALL SELECT :dlr, :now LIMIT 1)"
+		" WHERE id = :id AND partner = :partner AND kind = 3",
 	[ST_INBOX_INSERT] =
 		"INSERT INTO inbox (id, partner, kind, account, attempt, digest, raw, verdict, "
 		"detail,"

@@ -86,13 +86,11 @@ static const char *const texts[STORE_VIEWS] = {
 	[VIEW_HOP] = "SELECT h.purchase AS id, h.partner, h.reply AS \"reply!hH\", q.created_ms,"
 		     " q.channel FROM hop h JOIN purchase q ON q.id = h.purchase"
 		     " WHERE h.partner = :partner AND h.purchase = :purchase",
-	[VIEW_SMS] =
-		/* Handing it over made it due again after the lease; nothing moved that since. */
-	"SELECT o.id, o.partner, o.seq, o.id >> 20 AS queued_ms, o.due_ms, o.tries,"
-	" o.is_done, CASE WHEN o.is_done THEN o.due_ms - 60000 END AS handed_ms, o.channel,"
-	" p.hash AS \"to!\", p.number, o.body AS \"text!oO\", o.dlr"
-	" FROM outbox o JOIN person p ON p.id = o.person WHERE o.partner = :partner"
-	" AND o.purchase = :purchase AND o.kind = 3 ORDER BY o.seq LIMIT :max",
+	[VIEW_SMS] = "SELECT o.id, o.partner, o.seq, o.id >> 20 AS queued_ms, o.due_ms, o.tries,"
+		     " o.is_done, o.over_ms, o.channel,"
+		     " p.hash AS \"to!\", p.number, o.body AS \"text!oO\", o.dlr, o.dlr_ms"
+		     " FROM outbox o JOIN person p ON p.id = o.person WHERE o.partner = :partner"
+		     " AND o.purchase = :purchase AND o.kind = 3 ORDER BY o.seq LIMIT :max",
 	[VIEW_OWED] = "SELECT o.id, o.kind, o.attempt, a.leg, a.n, o.due_ms, o.tries FROM outbox o"
 		      " LEFT JOIN attempt a ON a.id = o.attempt WHERE o.partner = :partner"
 		      " AND o.purchase = :purchase AND o.kind <> 3 AND o.is_done = 0"

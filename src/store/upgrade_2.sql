@@ -26,6 +26,8 @@ CREATE TRIGGER purchase_intent BEFORE UPDATE OF id, partner, uid, ordinal, ref, 
 	beneficiary, payer_operator, operator, lang, face_value, fee, price, cost, currency,
 	has_collect, has_deliver, menu_hash, texts, created_ms, collect_fee, paid_by ON purchase
 BEGIN SELECT RAISE(ABORT, 'a purchase''s intent never changes'); END;
+ALTER TABLE outbox ADD COLUMN over_ms INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE outbox ADD COLUMN dlr_ms INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE inbox ADD COLUMN dismissed INTEGER NOT NULL DEFAULT 0 CHECK (dismissed BETWEEN 0 AND 1);
 
 ALTER TABLE meta ADD COLUMN clock_ms INTEGER NOT NULL DEFAULT 0;

@@ -66,9 +66,10 @@ class Purchases(Ops):
         self.assertIn(f"Réf {ref}", next(r["reply"] for r in rows if r["row"] == "screen"))
         self.assertIn(f"Réf {ref}", next(r["text"] for r in rows if r["row"] == "sms"))
         self.assertEqual(sum(r["debit"] for r in rows if r["row"] == "ledger"), 0)
+        told = re.compile(r"sms +to .* handed over 20\d\d-.*, report: delivered 20\d\d-")
+        eventually(lambda: told.search(self.ask("purchases", "show", ref)), "the report")
         text = self.ask("purchases", "show", ref)
         self.assertIn("told on the phone: Demande recue", text)
-        self.assertRegex(text, r"sms +to .* handed over 20\d\d-")
         self.assertIn("by claim", text)
         # In order of time.
         times = [line[:23] for line in text.splitlines() if line[:2] == "20"]
@@ -79,7 +80,7 @@ class Purchases(Ops):
         self.sandbox.fault({"provider": "sms", "op": "send", "do": "status", "status": 400})
         ref = self.buy()
         eventually(lambda: 'tama_events_total{what="sms_refused"}' in self.gateway.metrics(), "refused")
-        self.assertRegex(self.ask("purchases", "show", ref), r"sms .* never sent, try 1, report: refused")
+        self.assertRegex(self.ask("purchases", "show", ref), r"sms .* never sent, given up 20\d\d-.*, try 1, report: refused")
 
     def test_numbers_are_masked_unless_a_reason_is_given(self):
         self.start()

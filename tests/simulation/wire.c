@@ -488,8 +488,8 @@ static void result(struct sim *s, const struct task *task)
 		.call = is_query ? PROVIDER_STATUS : PROVIDER_SUBMIT,
 		.transfer = bytes.transfer,
 		.reason = "simulated"};
-	out->raw =
-		secrets_redact(account_of(s, r), (struct str){NULL, 0}, bytes.body, &event->arena);
+	out->raw = secrets_redact(
+		&(struct told){.account = account_of(s, r)}, bytes.body, &event->arena);
 	if (bytes.transfer.status == 401)
 		token_at(s, account_of(s, r))[0] = '\0';
 	if (bytes.transfer.end != TRANSFER_COMPLETE)
@@ -546,7 +546,8 @@ void gateway_ipn(
 		sim_tells(event, s->orders[task->index].sent);
 	if (task->what == NEWS_BROKEN)
 		sim_break(s, &s->report->unexplained, "F-D11: broken bytes were understood");
-	ipn->raw = secrets_redact(ipn->account, (struct str){NULL, 0}, request.body, &event->arena);
+	ipn->raw = secrets_redact(
+		&(struct told){.account = ipn->account}, request.body, &event->arena);
 	sim_post(s, event);
 }
 

@@ -322,8 +322,10 @@ static void owes_each_message_once(void **state)
 
 	assert_int_equal(DO(outbox_insert, &sms), 0);
 	assert_int_equal(DO(outbox_insert, &send), 0);
-	assert_int_equal(DO(outbox_done, 1, 11), 0);
 	assert_int_equal(DO(outbox_done, 1, 11), TAMA_ENOTFOUND);
+	assert_int_equal(DO(outbox_over, 1, 12, "", KIT_NOW + 5), TAMA_ENOTFOUND);
+	assert_int_equal(DO(outbox_over, 1, 11, "", KIT_NOW + 5), 0);
+	assert_int_equal(DO(outbox_over, 1, 11, "refused", KIT_NOW + 6), TAMA_ENOTFOUND);
 	assert_int_equal(DO(outbox_set_due, 1, 11, KIT_NOW, 0), TAMA_ENOTFOUND);
 	assert_int_equal(DO(outbox_due, KIT_NOW + 1000, &kit->arena, &got, 1), 1);
 	assert_int_equal(got.id, 12);
@@ -332,17 +334,17 @@ static void owes_each_message_once(void **state)
 	sms.seq = 1;
 	assert_int_equal(DO(outbox_insert, &sms), 0);
 
-	assert_int_equal(DO(outbox_set_dlr, 1, 11, "delivered"), 0);
+	assert_int_equal(DO(outbox_set_dlr, 1, 11, "delivered", KIT_NOW), 0);
 	assert_int_equal(DO(outbox_get, 1, 11, &kit->arena, &got), 0);
 	check_str(got.dlr, "delivered");
-	assert_int_equal(DO(outbox_set_dlr, 1, 11, "buffered"), 0);
+	assert_int_equal(DO(outbox_set_dlr, 1, 11, "buffered", KIT_NOW), 0);
 	assert_int_equal(DO(outbox_get, 1, 11, &kit->arena, &got), 0);
 	check_str(got.dlr, "delivered");
-	assert_int_equal(DO(outbox_set_dlr, 1, 11, "failed"), 0);
+	assert_int_equal(DO(outbox_set_dlr, 1, 11, "failed", KIT_NOW), 0);
 	assert_int_equal(DO(outbox_get, 1, 11, &kit->arena, &got), 0);
 	check_str(got.dlr, "failed");
-	assert_int_equal(DO(outbox_set_dlr, 1, 12, "delivered"), TAMA_ENOTFOUND);
-	assert_int_equal(DO(outbox_set_dlr, 1, 99, "delivered"), TAMA_ENOTFOUND);
+	assert_int_equal(DO(outbox_set_dlr, 1, 12, "delivered", KIT_NOW), TAMA_ENOTFOUND);
+	assert_int_equal(DO(outbox_set_dlr, 1, 99, "delivered", KIT_NOW), TAMA_ENOTFOUND);
 
 	assert_int_equal(DO(outbox_done, 1, 12), 0);
 	assert_int_equal(DO(outbox_get, 1, 12, &kit->arena, &got), TAMA_ENOTFOUND);
@@ -507,7 +509,7 @@ static void finds_a_message_by_its_seq(void **state)
 
 	assert_int_equal(DO(outbox_message, 1, purchase.id, 1, &kit->arena, &got), TAMA_ENOTFOUND);
 	assert_int_equal(DO(outbox_insert, &sms), 0);
-	assert_int_equal(DO(outbox_done, 1, 11), 0);
+	assert_int_equal(DO(outbox_over, 1, 11, "", KIT_NOW), 0);
 	assert_int_equal(DO(outbox_message, 1, purchase.id, 1, &kit->arena, &got), 0);
 	check_str(got.body, "Recharge canary-sms OK");
 	assert_int_equal(DO(outbox_message, 1, purchase.id, 2, &kit->arena, &got), TAMA_ENOTFOUND);
@@ -659,7 +661,7 @@ static void counts(void **state)
 	applied.verdict = VERDICT_APPLIED;
 	assert_int_equal(DO(outbox_insert, &sms), 0);
 	assert_int_equal(DO(outbox_insert, &send), 0);
-	assert_int_equal(DO(outbox_done, 1, 11), 0);
+	assert_int_equal(DO(outbox_over, 1, 11, "", KIT_NOW), 0);
 	assert_int_equal(DO(inbox_insert, &parked), 0);
 	assert_int_equal(DO(inbox_insert, &applied), 0);
 	assert_int_equal(

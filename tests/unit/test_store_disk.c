@@ -607,7 +607,7 @@ static void upgrades_without_losing_a_row(void **state)
 	const struct event_row event = kit_event(&attempt);
 	assert_int_equal(DO(begin, NULL), 0);
 	assert_int_equal(DO(event_append, &event), 0);
-	assert_int_equal(DO(outbox_set_dlr, 1, 11, "delivered"), 0);
+	assert_int_equal(DO(outbox_set_dlr, 1, 11, "delivered", KIT_NOW), 0);
 	assert_int_equal(DO(commit, NULL), 0);
 }
 

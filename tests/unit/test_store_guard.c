@@ -206,10 +206,10 @@ static void shows_no_partner_anothers(void **state)
 	assert_int_equal(DO(attempt_list, 2, purchase.id, &kit->arena, &got_attempt, 1), 0);
 	assert_int_equal(DO(outbox_get, 2, 11, &kit->arena, &got_row), TAMA_ENOTFOUND);
 	assert_int_equal(DO(outbox_set_due, 2, 12, KIT_NOW, 1), TAMA_ENOTFOUND);
-	assert_int_equal(DO(outbox_done, 2, 11), TAMA_ENOTFOUND);
+	assert_int_equal(DO(outbox_over, 2, 11, "", KIT_NOW), TAMA_ENOTFOUND);
 	assert_int_equal(DO(outbox_done, 2, 12), TAMA_ENOTFOUND);
 	assert_int_equal(DO(outbox_cancel, 2, attempt.id, OUTBOX_SEND), 0);
-	assert_int_equal(DO(outbox_set_dlr, 2, 11, "delivered"), TAMA_ENOTFOUND);
+	assert_int_equal(DO(outbox_set_dlr, 2, 11, "delivered", KIT_NOW), TAMA_ENOTFOUND);
 	int64_t first_ms;
 	enum inbox_verdict verdict;
 	assert_int_equal(
