@@ -373,11 +373,19 @@ static int repeat_leg(struct engine *e, struct engine_case *c)
 	return start_again(e, &c->purchase, last);
 }
 
+/* How the first one ended is known before the second has left (class I), which could carry out anew
+ * what failed. */
+static bool is_needless(const struct attempt_row *a)
+{
+	return a->epoch > 1 && (a->state == ATTEMPT_SUCCEEDED || a->state == ATTEMPT_FAILED);
+}
+
 static int move(struct engine *e, struct engine_case *c, enum attempt_state next,
 	enum attempt_event event, uint64_t evidence)
 {
 	const struct event_row row = {.cause = attempt_event_name(event), .evidence = evidence};
 	bool was_a_case = attempt_is_decidable(c->attempt.state), is_unsent;
+	bool was_sending = c->attempt.state == ATTEMPT_SENDING;
 	struct purchase_legs after;
 	int rc = move_attempt(e, c, next, row, &after);
 
@@ -387,6 +395,8 @@ static int move(struct engine *e, struct engine_case *c, enum attempt_state next
 		rc = attempt_schedule(e, &c->attempt);
 	if (rc == 0 && next == ATTEMPT_EXPIRED)
 		rc = pause_give_back(e, &c->attempt);
+	if (rc == 0 && was_sending && is_needless(&c->attempt))
+		rc = engine_drop(e, c->attempt.id, c->attempt.epoch);
 	is_unsent = rc == 0 && is_left_unsent(&c->attempt, &after);
 	if (is_unsent)
 		rc = repeat_leg(e, c);

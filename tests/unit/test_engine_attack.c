@@ -445,6 +445,31 @@ static void what_the_provider_has_named_is_not_sent_again(void **state)
 	assert_int_equal(rig_count(r, SAID_PREPARE, NULL), 0);
 }
 
+/* The end of the first is told while the second is on its way: that one is called back. */
+static void what_was_sent_again_is_called_back_by_an_end(void **state)
+{
+	struct rig *r = *state;
+	struct attempt_row a;
+
+	make_class_i(r, "xente-ug");
+	a = bring_to_delivery(r, "ug-refund");
+	rig_broken(r, &a, TRANSFER_TIMEOUT, 100);
+	for (int i = 0; i < 3; i++)
+		absent(r, LEG_DELIVER);
+	a = of(r, LEG_DELIVER);
+	(void)rig_post_prepared(r, &a, PREPARED_OK);
+	rig_step(r);
+	assert_int_equal(rig_count(r, SAID_GO, NULL), 1);
+	rig_forget(r);
+	a = of(r, LEG_DELIVER);
+	answer(r, &a, "FAILED", "D1");
+	assert_int_equal(rig_count(r, SAID_DROP, NULL), 1);
+	/* Which proves nothing of the first, nor starts anything. */
+	rig_broken(r, &a, TRANSFER_NOT_STARTED, 0);
+	assert_int_equal(of(r, LEG_DELIVER).state, ATTEMPT_FAILED);
+	assert_int_equal(of(r, LEG_REFUND).state, ATTEMPT_READY);
+}
+
 /* Beyond the time in which it would buy anything nobody is asked to pay once more. */
 static void a_payment_that_would_come_too_late_is_not_sent_again(void **state)
 {
@@ -545,6 +570,7 @@ int main(void)
 		RIG_TEST(a_request_made_again_counts_its_own_absences),
 		RIG_TEST(news_of_what_expired_ends_sending_again),
 		RIG_TEST(what_the_provider_has_named_is_not_sent_again),
+		RIG_TEST(what_was_sent_again_is_called_back_by_an_end),
 		RIG_TEST(a_payment_that_would_come_too_late_is_not_sent_again),
 		RIG_TEST(what_a_forgotten_life_may_have_sent_never_expires),
 		RIG_TEST(what_a_forgotten_life_may_have_sent_is_never_unsendable),
