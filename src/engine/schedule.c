@@ -107,18 +107,27 @@ int poll_confirm(struct engine *e, const struct attempt_row *attempt)
 bool poll_is_over(const struct account *account, const struct attempt_row *attempt,
 	const struct outbox_row *row)
 {
+	bool is_gone = account == NULL; /* and what waits for its answer would wait for ever */
+
 	if (!attempt_can_be_asked(account, attempt) || attempt->state == ATTEMPT_READY ||
 		attempt->state == ATTEMPT_EXPIRED)
 		return true;
-	return !attempt_is_queried(attempt->state) && row->tries >= LIMIT_ASK_TRIES;
+	return !attempt_is_queried(attempt->state) && (is_gone || row->tries >= LIMIT_ASK_TRIES);
 }
 
-int poll_answered(struct engine *e, const struct attempt_row *attempt, bool says_something)
+int poll_holds(struct engine *e, const struct attempt_row *attempt, bool *holds_out)
+{
+	int rc = STORE(e, purchase_asked, attempt->partner, attempt->purchase, attempt->id);
+
+	*holds_out = rc == 0;
+	return rc == TAMA_ENOTFOUND ? 0 : rc;
+}
+
+int poll_answered(struct engine *e, const struct attempt_row *attempt, bool is_end)
 {
 	if (attempt_is_queried(attempt->state))
 		return poll_next(e, attempt);
-	return says_something ? STORE(e, outbox_cancel, attempt->partner, attempt->id, OUTBOX_POLL)
-			      : 0;
+	return is_end ? STORE(e, outbox_cancel, attempt->partner, attempt->id, OUTBOX_POLL) : 0;
 }
 
 /*

@@ -92,21 +92,6 @@ int sqlite_outbox_next_due(struct store *base, int64_t after_ms, int64_t *due_ms
 	return result < 0 ? result : 0;
 }
 
-int sqlite_outbox_due_of(struct store *base, uint32_t partner, uint64_t attempt,
-	enum outbox_kind kind, int64_t *due_ms_out)
-{
-	struct query query = query_begin(&sqlite_store_of(base)->db, ST_OUTBOX_DUE_OF);
-
-	query_i64(&query, ":partner", partner);
-	query_id(&query, ":attempt", attempt);
-	query_i64(&query, ":kind", kind);
-	int result = query_step(&query);
-	if (result == 1)
-		*due_ms_out = query_get_i64(&query);
-	(void)query_end(&query);
-	return result == 0 ? TAMA_ENOTFOUND : result < 0 ? result : 0;
-}
-
 /* Runs a bound query of at most one row. */
 static int read_one(struct query *query, struct arena *arena, struct outbox_row *out)
 {

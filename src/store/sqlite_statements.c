@@ -78,6 +78,10 @@ static const char *const texts[STATEMENTS] = {
 	[ST_PURCHASE_EXISTS] = "SELECT 1 FROM purchase WHERE partner = :partner AND id = :id",
 	[ST_PURCHASE_LEGS] = "SELECT leg, state FROM attempt"
 			     " WHERE purchase = :id AND +partner = :partner ORDER BY leg, n",
+	[ST_PURCHASE_ASKED] =
+		"SELECT 1 FROM outbox o JOIN attempt a ON a.id = o.attempt"
+		" WHERE o.purchase = :id AND o.partner = :partner AND o.kind = 2"
+		" AND a.id <> :attempt AND a.state BETWEEN 5 AND 7",
 	[ST_PURCHASE_SET_STATE] =
 		"UPDATE purchase SET state = :state, version = version + 1, updated_ms = :now"
 		" WHERE id = :id AND partner = :partner AND version = :version",
@@ -137,10 +141,6 @@ static const char *const texts[STATEMENTS] = {
 				     " AND o.kind = 3 AND o.seq = :seq",
 	[ST_OUTBOX_DUE] = OUTBOX "WHERE o.is_done = 0 AND o.due_ms <= :now"
 				 " ORDER BY o.due_ms, o.id LIMIT :max",
-	[ST_OUTBOX_DUE_OF] =
-		"SELECT due_ms FROM outbox WHERE partner = :partner AND purchase ="
-		" (SELECT purchase FROM attempt WHERE id = :attempt AND partner = :partner)"
-		" AND kind = :kind AND attempt = :attempt AND is_done = 0",
 	[ST_OUTBOX_NEXT_DUE] =
 		"SELECT min(due_ms) FROM outbox WHERE is_done = 0 AND due_ms > :after",
 	[ST_OUTBOX_GET] = OUTBOX "WHERE o.partner = :partner AND o.id = :id",

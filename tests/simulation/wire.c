@@ -383,7 +383,7 @@ static void world_alarm(void *ctx, const char *what, struct str ref, const char 
 void wire_world(struct sim *s, struct engine_world *out)
 {
 	*out = (struct engine_world){s, world_wall, world_boot, world_random, world_prepare,
-		world_go, world_drop, world_query, world_sms, world_alarm, NULL};
+		world_go, world_drop, world_query, world_sms, world_alarm, NULL, false};
 }
 
 /* ---- bytes out ---------------------------------------------------------------------------------

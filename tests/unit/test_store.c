@@ -516,6 +516,43 @@ static void finds_a_message_by_its_seq(void **state)
 	assert_int_equal(DO(outbox_message, 2, purchase.id, 1, &kit->arena, &got), TAMA_ENOTFOUND);
 }
 
+/* Proposed, agreed to, closed; a proof of as many bytes as may be. */
+static void keeps_a_decision_of_two(void **state)
+{
+	struct kit *kit = *state;
+	const struct purchase_row purchase = add_purchase(kit, 1, 1);
+	struct decision_row row = kit_decision(&purchase, 31), got;
+	char longest[1001];
+
+	assert_int_equal(DO(decision_open, &row, &kit->arena, &got), TAMA_ENOTFOUND);
+	assert_int_equal(DO(decision_insert, &row), 0);
+	assert_int_equal(DO(decision_open, &row, &kit->arena, &got), 0);
+	assert_int_equal(got.id, 31);
+	assert_int_equal(got.state, DECISION_PROPOSED);
+	check_str(got.proposed_by, "awa");
+	check_str(got.proof, "canary-proof: 07 00 00 00 01 called");
+	row.id = 32;
+	assert_int_equal(DO(decision_insert, &row), TAMA_EEXIST);
+	got.agreed_by = STR("awa");
+	got.agreed_proof = STR("me too");
+	got.state = DECISION_APPLIED;
+	assert_int_equal(DO(decision_close, &got), TAMA_EINVAL);
+	got.agreed_by = STR("koffi");
+	assert_int_equal(DO(decision_close, &got), 0);
+	assert_int_equal(DO(decision_close, &got), TAMA_ENOTFOUND);
+	assert_int_equal(DO(decision_open, &row, &kit->arena, &got), TAMA_ENOTFOUND);
+
+	memset(longest, 'x', sizeof(longest));
+	row.proof = (struct str){longest, 1001};
+	assert_int_equal(DO(decision_insert, &row), TAMA_EINVAL);
+	row.proof = STR("");
+	assert_int_equal(DO(decision_insert, &row), TAMA_EINVAL);
+	row.proof = (struct str){longest, 1000};
+	assert_int_equal(DO(decision_insert, &row), 0);
+	assert_int_equal(DO(decision_open, &row, &kit->arena, &got), 0);
+	assert_true(str_eq(got.proof, row.proof));
+}
+
 static size_t put(unsigned char *out, uint64_t value, size_t width)
 {
 	for (size_t i = 0; i < width; i++)
@@ -701,6 +738,7 @@ int main(void)
 		TEST(keeps_the_inbox_once),
 		TEST(counts_the_replies_of_an_attempt),
 		TEST(finds_a_message_by_its_seq),
+		TEST(keeps_a_decision_of_two),
 		TEST(chains_events),
 		TEST(posts_in_double_entry),
 		TEST(repeats_a_hop),
