@@ -345,6 +345,17 @@ int handle_list(struct engine *e, struct engine_event *event, const struct accou
 int handle_account(struct engine *e, struct engine_event *event);
 int handle_reconcile(struct engine *e, struct engine_event *event);
 
+/* ---- reconcile_row.c ---- */
+
+/* The provider's id of a row; our reference where it has none. */
+struct str reconcile_item(const struct facts *facts);
+/* A row of the list: counted, kept where it is a finding, and followed up. */
+int reconcile_listed(struct engine *e, struct reconciliation_row *r, const struct facts *facts,
+	const struct account *account);
+/* One of ours that succeeded, when the whole list has been read. */
+int reconcile_sought(
+	struct engine *e, struct reconciliation_row *r, const struct attempt_row *a);
+
 /* ---- handlers ---- */
 
 int handle_buy(struct engine *e, struct engine_event *event);

@@ -1,0 +1,259 @@
+/*
+ * What one row of a provider's list says, or its absence there (reliability.md 2.6, 2.7): matched
+ * with the attempt that it names, kept as evidence, and followed up.
+ */
+#include "engine_priv.h"
+
+#include "tama/money.h"
+
+static bool is_of_day(const struct attempt_row *a, int64_t day)
+{
+	return a->sent_ms >= day * DAY_MS && a->sent_ms < (day + 1) * DAY_MS;
+}
+
+/* ---- findings ----------------------------------------------------------------------------------
+ */
+
+struct str reconcile_item(const struct facts *facts)
+{
+	return facts->id.n > 0 ? facts->id : facts->our_ref;
+}
+
+static int put_listing(struct engine *e, const struct reconciliation_row *r, struct str item,
+	const struct attempt_row *a, enum listing_finding finding, int64_t amount)
+{
+	struct listing_row row = {.partner = r->partner,
+		.account = r->account,
+		.item = item,
+		.day = r->day,
+		.attempt = a != NULL ? a->id : 0,
+		.finding = finding,
+		.amount = amount,
+		.at_ms = e->now_ms};
+
+	return STORE(e, listing_put, &row, r->begun_ms);
+}
+
+static struct str describe(struct engine *e, const struct facts *f, struct str item)
+{
+	if (f == NULL)
+		return arena_printf(&e->arena, "{\"absent\":\"%.*s\"}", STR_ARG(item));
+	return arena_printf(&e->arena,
+		"{\"id\":\"%.*s\",\"our_ref\":\"%.*s\",\"amount\":\"%.*s\",\"word\":\"%.*s\"}",
+		STR_ARG(f->id), STR_ARG(f->our_ref), STR_ARG(f->amount), STR_ARG(f->word));
+}
+
+struct finding {
+	struct str item;
+	const struct facts *facts; /* NULL: the provider has none */
+	const struct attempt_row *attempt; /* NULL: we have none */
+	enum inbox_verdict verdict;
+	const char *detail;
+};
+
+/* Evidence for a person, or of what follows; once, however often the day is run. */
+static int keep(struct engine *e, const struct reconciliation_row *r, const struct finding *f,
+	uint64_t *id_out)
+{
+	struct inbox_row row = {.id = engine_next_id(e),
+		.partner = r->partner,
+		.kind = INBOX_LIST,
+		.account = r->account,
+		.attempt = f->attempt != NULL ? f->attempt->id : 0,
+		.raw = describe(e, f->facts, f->item),
+		.verdict = f->verdict,
+		.detail = str_c(f->detail),
+		.received_ms = e->now_ms};
+	struct str key = arena_printf(&e->arena, "list %.*s %s", STR_ARG(f->item), f->detail);
+	int rc;
+
+	vault_digest(key, row.key);
+	rc = STORE(e, inbox_insert, &row);
+	if (rc == 0) {
+		*id_out = row.id;
+		e->stats.findings++;
+		engine_alarm(e, "reconcile_finding",
+			f->attempt != NULL ? f->attempt->our_ref : f->item, f->detail);
+	}
+	return rc;
+}
+
+static int park(struct engine *e, const struct reconciliation_row *r, const struct finding *f)
+{
+	uint64_t id;
+	int rc = keep(e, r, f, &id);
+
+	return rc == TAMA_EEXIST ? 0 : rc;
+}
+
+/* ---- the provider's list -----------------------------------------------------------------------
+ */
+
+/* Executed there, and open or doubtful here: the facts decide if they suffice, else a query. */
+static int settle_open(struct engine *e, const struct reconciliation_row *r, struct finding *f,
+	const struct account *account)
+{
+	struct engine_case c;
+	struct attempt_terms terms;
+	struct attempt_step step;
+	char national[MSISDN_MAX + 2];
+	uint64_t evidence;
+	int rc = case_load(e, r->partner, f->attempt->id, &c);
+	bool is_proof;
+
+	if (rc != 0)
+		return rc;
+	attempt_terms_of(e, &c.attempt, &terms, national);
+	is_proof = provider_word(account->profile, f->facts) == WORD_SUCCESS &&
+		   provider_mismatch(account->profile, f->facts, &terms,
+			   account->profile->ipn_must_match, true) == 0;
+	f->verdict = is_proof ? VERDICT_APPLIED : VERDICT_HINT;
+	rc = keep(e, r, f, &evidence);
+	if (rc != 0 && rc != TAMA_EEXIST)
+		return rc;
+	if (rc == 0 && is_proof)
+		return case_apply(e, &c, AEV_SUCCESS, evidence, &step);
+	rc = 0;
+	if (c.attempt.provider_id.n == 0 && f->facts->id.n > 0)
+		rc = learn_id(e, &c.attempt, arena_str(&e->arena, f->facts->id));
+	return rc == 0 && c.attempt.provider_id.n > 0 ? poll_at(e, &c.attempt, e->now_ms) : rc;
+}
+
+static int late(struct engine *e, struct reconciliation_row *r, const struct facts *facts,
+	const struct attempt_row *a, const struct account *account)
+{
+	struct finding f = {.item = reconcile_item(facts),
+		.facts = facts,
+		.attempt = a,
+		.verdict = VERDICT_CONTRADICTION,
+		.detail = "executed there, not carried out here"};
+
+	r->late++;
+	return attempt_is_queried(a->state) ? settle_open(e, r, &f, account) : park(e, r, &f);
+}
+
+static int differs(struct engine *e, struct reconciliation_row *r, const struct facts *facts,
+	const struct attempt_row *a, const char *detail)
+{
+	const struct finding f = {.item = reconcile_item(facts),
+		.facts = facts,
+		.attempt = a,
+		.verdict = VERDICT_MISMATCH,
+		.detail = detail};
+
+	r->differing++;
+	return park(e, r, &f);
+}
+
+static int unknown(struct engine *e, struct reconciliation_row *r, const struct facts *facts)
+{
+	const struct finding f = {.item = reconcile_item(facts),
+		.facts = facts,
+		.verdict = VERDICT_ORPHAN,
+		.detail = "there, and nothing we know"};
+
+	r->unknown++;
+	return park(e, r, &f);
+}
+
+static int find_attempt(struct engine *e, const struct reconciliation_row *r,
+	const struct facts *facts, struct attempt_row *out)
+{
+	int rc = TAMA_ENOTFOUND;
+
+	if (facts->our_ref.n > 0)
+		rc = STORE(e, attempt_by_ref, r->partner, facts->our_ref, &e->arena, out);
+	if (rc == TAMA_ENOTFOUND && facts->id.n > 0)
+		rc = STORE(e, attempt_by_provider_id, r->partner, r->account, facts->id, &e->arena,
+			out);
+	return rc == 0 && !str_eq(out->account, r->account) ? TAMA_ENOTFOUND : rc;
+}
+
+static enum listing_finding judge(struct engine *e, const struct account *account,
+	const struct facts *facts, const struct attempt_row *a)
+{
+	struct attempt_terms terms;
+	char national[MSISDN_MAX + 2];
+	enum reply_word word = provider_word(account->profile, facts);
+
+	attempt_terms_of(e, a, &terms, national);
+	if (provider_mismatch(account->profile, facts, &terms, MATCH_ID | MATCH_AMOUNT, false) != 0)
+		return LISTING_DIFFERS;
+	if (word == WORD_FAILURE)
+		return a->state == ATTEMPT_SUCCEEDED ? LISTING_DIFFERS : LISTING_MATCHED;
+	return a->state == ATTEMPT_SUCCEEDED ? LISTING_MATCHED : LISTING_LATE;
+}
+
+static int take_known(struct engine *e, struct reconciliation_row *r, const struct facts *facts,
+	const struct attempt_row *a, const struct account *account)
+{
+	enum listing_finding finding = judge(e, account, facts, a);
+	int rc = put_listing(e, r, reconcile_item(facts), a, finding, a->amount);
+
+	if (rc != 0)
+		return rc == TAMA_EEXIST ? 0 : rc;
+	switch (finding) {
+	case LISTING_MATCHED:
+		r->matched++;
+		return 0;
+	case LISTING_LATE:
+		return late(e, r, facts, a, account);
+	case LISTING_DIFFERS:
+		return differs(e, r, facts, a, "not as we asked for it");
+	case LISTING_MISSING:
+	case LISTING_UNKNOWN:
+		break;
+	}
+	return TAMA_EINVAL;
+}
+
+int reconcile_listed(struct engine *e, struct reconciliation_row *r, const struct facts *facts,
+	const struct account *account)
+{
+	struct attempt_row a;
+	int64_t amount = 0;
+	int rc;
+
+	if (!facts->is_valid || reconcile_item(facts).n == 0)
+		return 0;
+	rc = find_attempt(e, r, facts, &a);
+	if (rc == 0)
+		return is_of_day(&a, r->day) ? take_known(e, r, facts, &a, account) : 0;
+	if (rc != TAMA_ENOTFOUND || provider_word(account->profile, facts) == WORD_FAILURE)
+		return rc == TAMA_ENOTFOUND ? 0 : rc;
+	(void)money_parse_wire(facts->amount, account->currency, &amount);
+	rc = put_listing(e, r, reconcile_item(facts), NULL, LISTING_UNKNOWN, amount);
+	if (rc == TAMA_EEXIST)
+		return 0;
+	return rc == 0 ? unknown(e, r, facts) : rc;
+}
+
+/* ---- ours that the list lacks ------------------------------------------------------------------
+ */
+
+/* What succeeded only after the list was begun may rightly be missing from it. */
+static bool is_expected(const struct reconciliation_row *r, const struct attempt_row *a)
+{
+	return is_of_day(a, r->day) && a->updated_ms < r->begun_ms;
+}
+
+int reconcile_sought(struct engine *e, struct reconciliation_row *r, const struct attempt_row *a)
+{
+	struct finding f = {.item = a->provider_id.n > 0 ? a->provider_id : a->our_ref,
+		.attempt = a,
+		.verdict = VERDICT_CONTRADICTION,
+		.detail = "carried out here, absent there"};
+	enum listing_finding finding;
+	int rc;
+
+	if (!is_expected(r, a))
+		return 0;
+	rc = STORE(e, listing_of, r->partner, a->id, r->begun_ms, &finding);
+	if (rc != TAMA_ENOTFOUND)
+		return rc;
+	rc = put_listing(e, r, f.item, a, LISTING_MISSING, a->amount);
+	if (rc != 0)
+		return rc == TAMA_EEXIST ? 0 : rc;
+	r->missing++;
+	return park(e, r, &f);
+}
