@@ -547,8 +547,8 @@ struct store_ops {
 	int (*reconciliation_get)(struct store *, uint32_t partner, struct str account, int64_t day,
 		struct reconciliation_row *out); /* account stays the caller's */
 	int (*reconciliation_put)(struct store *, const struct reconciliation_row *);
-	/* Adds or replaces. TAMA_EEXIST when it was put since_ms or later, or is unknown and
-	 * another day's. */
+	/* Adds or replaces. TAMA_EEXIST when it was put since_ms or later, or is the same finding
+	 * of another day. */
 	int (*listing_put)(struct store *, const struct listing_row *, int64_t since_ms);
 	/* What was found of an attempt since_ms or later; TAMA_ENOTFOUND. */
 	int (*listing_of)(struct store *, uint32_t partner, uint64_t attempt, int64_t since_ms,

@@ -198,6 +198,13 @@ int poll_answered(struct engine *e, const struct attempt_row *attempt, bool says
 /* The provider's id, learnt on the way: kept, and queries by it begin. */
 int learn_id(struct engine *e, struct attempt_row *attempt, struct str provider_id);
 
+/* ---- ipn.c: news of an attempt, whoever brings it ---- */
+
+/* What the inbox says of evidence that made this step. */
+enum inbox_verdict news_verdict(const struct attempt_step *step);
+/* It is of a request that was never sent: an alarm, and its account is held (2.6). */
+int news_hold(struct engine *e, const struct engine_case *c);
+
 /* ---- refund.c ---- */
 
 #define REFUND_DECIDED "decided_refund" /* cause of the events */

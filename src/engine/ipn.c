@@ -135,7 +135,7 @@ static enum attempt_event event_of(enum reply_word word)
 	return AEV_ACCEPTED;
 }
 
-static enum inbox_verdict verdict_of(const struct attempt_step *step)
+enum inbox_verdict news_verdict(const struct attempt_step *step)
 {
 	switch (step->kind) {
 	case STEP_MOVE:
@@ -170,7 +170,7 @@ static bool is_hint(
  * 2.6, first row: store, alarm, hold the lane. A READY attempt itself goes to REVIEW; what expired
  * unsent stays so, and what else of its purchase was not sent is held.
  */
-static int hold_lane(struct engine *e, const struct engine_case *c)
+int news_hold(struct engine *e, const struct engine_case *c)
 {
 	engine_alarm(e, "never_sent", c->purchase.ref,
 		"news of a request that was not sent: restored store or forgery; account held");
@@ -187,7 +187,7 @@ static int apply(struct engine *e, struct engine_case *c, const struct engine_ip
 	bool has_id = c->attempt.provider_id.n == 0 && ipn->facts.id.n > 0;
 	uint64_t evidence;
 	int rc =
-		keep(e, ipn, c->attempt.id, asks ? VERDICT_HINT : verdict_of(&step), "", &evidence);
+		keep(e, ipn, c->attempt.id, asks ? VERDICT_HINT : news_verdict(&step), "", &evidence);
 
 	if (rc != 0)
 		return rc;
@@ -196,7 +196,7 @@ static int apply(struct engine *e, struct engine_case *c, const struct engine_ip
 	if (step.kind == STEP_STAY)
 		return has_id ? learn_id(e, &c->attempt, ipn->facts.id) : 0;
 	if (c->attempt.state == ATTEMPT_READY || c->attempt.state == ATTEMPT_EXPIRED) {
-		rc = hold_lane(e, c);
+		rc = news_hold(e, c);
 		if (rc != 0)
 			return rc;
 	}

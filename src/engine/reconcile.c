@@ -5,9 +5,8 @@
  * balances around the day against what the books moved between them. Every step is a commit and
  * a due row, so a restart goes on where it was.
  *
- * Nothing is concluded from the list alone: its filters may be ignored in silence and its days are
- * of an unknown zone (xente.md 2.4). So three days are asked for, and only attempts sent on the day
- * count.
+ * The days of a list are of an unknown zone (xente.md 2.4). So three are asked for, and only
+ * attempts sent on the day count, with those that never were: news of these is a hold (2.6).
  */
 #include "engine_priv.h"
 

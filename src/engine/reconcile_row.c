@@ -6,7 +6,13 @@
 
 #include "tama/money.h"
 
-static bool is_of_day(const struct attempt_row *a, int64_t day)
+/* As far as this store knows. */
+static bool is_never_sent(enum attempt_state state)
+{
+	return state == ATTEMPT_READY || state == ATTEMPT_EXPIRED;
+}
+
+static bool is_sent_on(const struct attempt_row *a, int64_t day)
 {
 	return a->sent_ms >= day * DAY_MS && a->sent_ms < (day + 1) * DAY_MS;
 }
@@ -64,7 +70,9 @@ static int keep(struct engine *e, const struct reconciliation_row *r, const stru
 		.verdict = f->verdict,
 		.detail = str_c(f->detail),
 		.received_ms = e->now_ms};
-	struct str key = arena_printf(&e->arena, "list %.*s %s", STR_ARG(f->item), f->detail);
+	struct str word = f->facts != NULL ? f->facts->word : STR("");
+	struct str key = arena_printf(
+		&e->arena, "list %.*s %.*s %s", STR_ARG(f->item), STR_ARG(word), f->detail);
 	int rc;
 
 	vault_digest(key, row.key);
@@ -89,34 +97,55 @@ static int park(struct engine *e, const struct reconciliation_row *r, const stru
 /* ---- the provider's list -----------------------------------------------------------------------
  */
 
+/* The facts of a row that say all that its provider's evidence demands. */
+static bool is_proof(struct engine *e, const struct account *account, const struct attempt_row *a,
+	const struct facts *facts)
+{
+	struct attempt_terms terms;
+	char national[MSISDN_MAX + 2];
+
+	attempt_terms_of(e, a, &terms, national);
+	return provider_word(account->profile, facts) == WORD_SUCCESS &&
+	       provider_mismatch(account->profile, facts, &terms, account->profile->ipn_must_match,
+		       true) == 0;
+}
+
+/* The row is evidence: it moves the attempt by the table of 2.6, as an IPN would. */
+static int conclude(struct engine *e, const struct reconciliation_row *r, struct finding *f,
+	struct engine_case *c, enum attempt_event what)
+{
+	struct attempt_step step = attempt_step(c->attempt.state, what);
+	uint64_t evidence;
+	int rc;
+
+	f->verdict = news_verdict(&step);
+	rc = keep(e, r, f, &evidence);
+	if (rc != 0)
+		return rc == TAMA_EEXIST ? 0 : rc;
+	if (is_never_sent(c->attempt.state))
+		rc = news_hold(e, c);
+	if (step.kind == STEP_MOVE && c->attempt.provider_id.n == 0)
+		c->attempt.provider_id = arena_str(&e->arena, f->facts->id);
+	return rc == 0 ? case_apply(e, c, what, evidence, &step) : rc;
+}
+
 /* Executed there, and open or doubtful here: the facts decide if they suffice, else a query. */
 static int settle_open(struct engine *e, const struct reconciliation_row *r, struct finding *f,
-	const struct account *account)
+	struct engine_case *c, const struct account *account)
 {
-	struct engine_case c;
-	struct attempt_terms terms;
-	struct attempt_step step;
-	char national[MSISDN_MAX + 2];
 	uint64_t evidence;
-	int rc = case_load(e, r->partner, f->attempt->id, &c);
-	bool is_proof;
+	int rc = 0;
 
-	if (rc != 0)
-		return rc;
-	attempt_terms_of(e, &c.attempt, &terms, national);
-	is_proof = provider_word(account->profile, f->facts) == WORD_SUCCESS &&
-		   provider_mismatch(account->profile, f->facts, &terms,
-			   account->profile->ipn_must_match, true) == 0;
-	f->verdict = is_proof ? VERDICT_APPLIED : VERDICT_HINT;
+	if (is_proof(e, account, &c->attempt, f->facts))
+		return conclude(e, r, f, c, AEV_SUCCESS);
+	f->verdict = VERDICT_HINT;
 	rc = keep(e, r, f, &evidence);
 	if (rc != 0 && rc != TAMA_EEXIST)
 		return rc;
-	if (rc == 0 && is_proof)
-		return case_apply(e, &c, AEV_SUCCESS, evidence, &step);
 	rc = 0;
-	if (c.attempt.provider_id.n == 0 && f->facts->id.n > 0)
-		rc = learn_id(e, &c.attempt, arena_str(&e->arena, f->facts->id));
-	return rc == 0 && c.attempt.provider_id.n > 0 ? poll_at(e, &c.attempt, e->now_ms) : rc;
+	if (c->attempt.provider_id.n == 0 && f->facts->id.n > 0)
+		rc = learn_id(e, &c->attempt, arena_str(&e->arena, f->facts->id));
+	return rc == 0 && c->attempt.provider_id.n > 0 ? poll_at(e, &c->attempt, e->now_ms) : rc;
 }
 
 static int late(struct engine *e, struct reconciliation_row *r, const struct facts *facts,
@@ -127,9 +156,17 @@ static int late(struct engine *e, struct reconciliation_row *r, const struct fac
 		.attempt = a,
 		.verdict = VERDICT_CONTRADICTION,
 		.detail = "executed there, not carried out here"};
+	struct engine_case c;
+	int rc = case_load(e, r->partner, a->id, &c);
 
+	if (rc != 0)
+		return rc;
 	r->late++;
-	return attempt_is_queried(a->state) ? settle_open(e, r, &f, account) : park(e, r, &f);
+	if (is_never_sent(a->state)) {
+		f.detail = "there, and never sent by us";
+		return conclude(e, r, &f, &c, AEV_ACCEPTED);
+	}
+	return attempt_is_queried(a->state) ? settle_open(e, r, &f, &c, account) : park(e, r, &f);
 }
 
 static int differs(struct engine *e, struct reconciliation_row *r, const struct facts *facts,
@@ -176,6 +213,9 @@ static enum listing_finding judge(struct engine *e, const struct account *accoun
 	char national[MSISDN_MAX + 2];
 	enum reply_word word = provider_word(account->profile, facts);
 
+	/* That it is there at all is the news: nobody else was ever told its reference. */
+	if (is_never_sent(a->state))
+		return LISTING_LATE;
 	attempt_terms_of(e, a, &terms, national);
 	if (provider_mismatch(account->profile, facts, &terms, MATCH_ID | MATCH_AMOUNT, false) != 0)
 		return LISTING_DIFFERS;
@@ -217,8 +257,11 @@ int reconcile_listed(struct engine *e, struct reconciliation_row *r, const struc
 	if (!facts->is_valid || reconcile_item(facts).n == 0)
 		return 0;
 	rc = find_attempt(e, r, facts, &a);
+	/* News of what was never sent is of the day that finds it first. */
 	if (rc == 0)
-		return is_of_day(&a, r->day) ? take_known(e, r, facts, &a, account) : 0;
+		return a.sent_ms == 0 || is_sent_on(&a, r->day)
+			       ? take_known(e, r, facts, &a, account)
+			       : 0;
 	if (rc != TAMA_ENOTFOUND || provider_word(account->profile, facts) == WORD_FAILURE)
 		return rc == TAMA_ENOTFOUND ? 0 : rc;
 	(void)money_parse_wire(facts->amount, account->currency, &amount);
@@ -234,7 +277,7 @@ int reconcile_listed(struct engine *e, struct reconciliation_row *r, const struc
 /* What succeeded only after the list was begun may rightly be missing from it. */
 static bool is_expected(const struct reconciliation_row *r, const struct attempt_row *a)
 {
-	return is_of_day(a, r->day) && a->updated_ms < r->begun_ms;
+	return is_sent_on(a, r->day) && a->updated_ms < r->begun_ms;
 }
 
 int reconcile_sought(struct engine *e, struct reconciliation_row *r, const struct attempt_row *a)

@@ -38,6 +38,14 @@ static void answer_page(struct rig *r, uint32_t number, const struct facts *rows
 	rig_step(r);
 }
 
+/* A list of one page for the day that has begun. */
+static void list_today(struct rig *r, const struct facts *rows, size_t rows_len)
+{
+	(void)reconcile(r, XENTE, today(r));
+	answer_page(r, 1, rows, rows_len);
+	answer_page(r, 2, NULL, 0);
+}
+
 static struct reconciliation_row day_row(struct rig *r, struct str account, int64_t day)
 {
 	struct reconciliation_row row = {0};
@@ -272,6 +280,99 @@ static void what_was_refused_and_ran_is_parked(void **state)
 	assert_int_equal(rig_verdicts(r, VERDICT_CONTRADICTION), 1);
 }
 
+/* ---- what we believe never left ----------------------------------------------------------------
+ */
+
+static bool is_held(struct rig *r)
+{
+	return fx_sql(r->fx.store, "SELECT count(*) FROM hold WHERE released_ms IS NULL", 0) == 1;
+}
+
+/* 2.6, first row: the customer was told that nothing was taken. */
+static void what_expired_unsent_and_ran_holds_its_account(void **state)
+{
+	struct rig *r = *state;
+	struct attempt_row a;
+	struct facts row;
+
+	float_balance(r, XENTE, "5000");
+	assert_int_equal(rig_buy(r, "ug-airtime", UG, UG, 1), ENGINE_DONE);
+	a = rig_attempt(r, 0);
+	row = listed(&a, "X1");
+	rig_wait(r, 20 * MINUTE);
+	assert_int_equal(rig_attempt(r, 0).state, ATTEMPT_EXPIRED);
+	for (int run = 0; run < 2; run++) {
+		list_today(r, &row, 1);
+		float_balance(r, XENTE, "5000");
+		assert_int_equal(day_of(r).late, 1);
+		assert_int_equal(day_of(r).state, RECONCILE_DIFFERS);
+		r->now_ms += 1000;
+	}
+	assert_true(is_held(r));
+	assert_int_equal(rig_count(r, SAID_ALARM, "never_sent"), 1);
+	assert_int_equal(rig_count(r, SAID_ALARM, "reconcile_finding"), 1);
+	/* Parked until a person has looked. */
+	assert_int_equal(rig_verdicts(r, VERDICT_IMPOSSIBLE), 1);
+	assert_int_equal(rig_buy(r, "ug-airtime", UG, UG, 2), ENGINE_CLOSED);
+	/* Whoever has released the hold is not asked again by the next day's list, which overlaps.
+	 */
+	rig_release_holds(r);
+	r->now_ms += DAY;
+	list_today(r, &row, 1);
+	assert_false(is_held(r));
+	assert_int_equal(day_of(r).late, 0);
+}
+
+/* Whatever the row says of it, and of how much: the reference alone cannot have come there. */
+static void what_waits_to_be_sent_and_is_there_is_a_persons(void **state)
+{
+	struct rig *r = *state;
+	struct attempt_row a;
+	struct facts row;
+
+	float_balance(r, XENTE, "5000");
+	assert_int_equal(rig_buy(r, "ug-airtime", UG, UG, 1), ENGINE_DONE);
+	a = rig_attempt(r, 0);
+	row = listed(&a, "X1");
+	row.word = STR("FAILED");
+	row.amount = STR("1.00");
+	list_today(r, &row, 1);
+	a = rig_attempt(r, 0);
+	assert_int_equal(a.state, ATTEMPT_REVIEW);
+	check_str(a.provider_id, "X1");
+	assert_true(is_held(r));
+	rig_release_holds(r);
+	rig_forget(r);
+	rig_wait(r, HOUR);
+	assert_int_equal(rig_count(r, SAID_PREPARE, NULL), 0);
+	/* It is still there: the day never agrees, and nobody is called again. */
+	list_today(r, &row, 1);
+	assert_int_equal(day_of(r).late + day_of(r).differing, 1);
+	assert_false(is_held(r));
+}
+
+/* A delivery that was never sent, and was: the refund that it started waits for persons. */
+static void no_refund_leaves_for_what_was_never_sent_and_ran(void **state)
+{
+	struct rig *r = *state;
+	struct attempt_row a;
+	struct facts row;
+
+	float_balance(r, XENTE, "5000");
+	assert_int_equal(rig_buy(r, "ug-refund", UG, UG, 1), ENGINE_DONE);
+	rig_wait(r, 6000);
+	a = rig_send(r);
+	rig_reply(r, &a, "SUCCESS", "X1");
+	a = rig_attempt(r, LEG_DELIVER);
+	row = listed(&a, "X2");
+	(void)rig_post_prepared(r, &a, PREPARED_NEVER);
+	rig_step(r);
+	assert_int_equal(rig_attempt(r, LEG_DELIVER).state, ATTEMPT_EXPIRED);
+	assert_int_equal(rig_attempt(r, LEG_REFUND).state, ATTEMPT_READY);
+	list_today(r, &row, 1);
+	assert_int_equal(rig_attempt(r, LEG_REFUND).state, ATTEMPT_REVIEW);
+}
+
 static void a_failure_listed_is_no_execution(void **state)
 {
 	struct rig *r = *state;
@@ -393,6 +494,9 @@ int main(void)
 		FLOAT_TEST(what_no_reply_told_is_asked_about),
 		FLOAT_TEST(a_row_that_says_all_settles),
 		FLOAT_TEST(what_was_refused_and_ran_is_parked),
+		FLOAT_TEST(what_expired_unsent_and_ran_holds_its_account),
+		FLOAT_TEST(what_waits_to_be_sent_and_is_there_is_a_persons),
+		FLOAT_TEST(no_refund_leaves_for_what_was_never_sent_and_ran),
 		FLOAT_TEST(a_failure_listed_is_no_execution),
 		FLOAT_TEST(balances_alone),
 		FLOAT_TEST(a_silent_provider_is_not_waited_for_for_ever),
