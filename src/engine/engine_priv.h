@@ -202,6 +202,9 @@ int learn_id(struct engine *e, struct attempt_row *attempt, struct str provider_
 
 /* What the inbox says of evidence that made this step. */
 enum inbox_verdict news_verdict(const struct attempt_step *step);
+/* Only a hint: asked about as soon as the provider's rules allow, by this id where none was known.
+ */
+int news_ask(struct engine *e, struct engine_case *c, struct str provider_id);
 /* It is of a request that was never sent: an alarm, and its account is held (2.6). */
 int news_hold(struct engine *e, const struct engine_case *c);
 

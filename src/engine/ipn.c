@@ -106,13 +106,13 @@ static const char *mismatch_text(unsigned bits)
  * Only a hint: ask at once, if the provider's rules allow; the answer is the evidence. Until it is
  * there, no refund leaves that it may forbid.
  */
-static int ask_about(struct engine *e, struct engine_case *c, const struct engine_ipn *ipn)
+int news_ask(struct engine *e, struct engine_case *c, struct str provider_id)
 {
 	struct attempt_row *a = &c->attempt;
 	int rc = 0;
 
-	if (a->provider_id.n == 0)
-		rc = learn_id(e, a, ipn->facts.id);
+	if (a->provider_id.n == 0 && provider_id.n > 0)
+		rc = learn_id(e, a, provider_id);
 	if (rc == 0 && a->leg == LEG_DELIVER && a->state == ATTEMPT_FAILED)
 		rc = refund_put_off(e, &c->purchase);
 	return rc == 0 ? poll_at(e, a, e->now_ms) : rc;
@@ -186,13 +186,13 @@ static int apply(struct engine *e, struct engine_case *c, const struct engine_ip
 	bool asks = is_hint(profile, c, step.kind);
 	bool has_id = c->attempt.provider_id.n == 0 && ipn->facts.id.n > 0;
 	uint64_t evidence;
-	int rc =
-		keep(e, ipn, c->attempt.id, asks ? VERDICT_HINT : news_verdict(&step), "", &evidence);
+	int rc = keep(
+		e, ipn, c->attempt.id, asks ? VERDICT_HINT : news_verdict(&step), "", &evidence);
 
 	if (rc != 0)
 		return rc;
 	if (asks)
-		return ask_about(e, c, ipn);
+		return news_ask(e, c, ipn->facts.id);
 	if (step.kind == STEP_STAY)
 		return has_id ? learn_id(e, &c->attempt, ipn->facts.id) : 0;
 	if (c->attempt.state == ATTEMPT_READY || c->attempt.state == ATTEMPT_EXPIRED) {

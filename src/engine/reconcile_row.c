@@ -1,6 +1,14 @@
 /*
  * What one row of a provider's list says, or its absence there (reliability.md 2.6, 2.7): matched
  * with the attempt that it names, kept as evidence, and followed up.
+ *
+ * The list comes on a connection of our own, as a query's answer does; nobody else can speak in it.
+ * So a row that has all the facts which an answer must have is one, and moves the attempt by the
+ * same table. Most have no state (xente.md 2.4), and were asked for by a filter that may be ignored
+ * in silence: what they tell is that the provider has the request, and not what became of it. That
+ * suffices against our belief that it never arrived, because its reference was told to nobody else.
+ * Against a refusal it does not, for what was refused may be listed too: it is asked about, and the
+ * refund waits (2.8). Absence proves nothing at all.
  */
 #include "engine_priv.h"
 
@@ -126,26 +134,23 @@ static int conclude(struct engine *e, const struct reconciliation_row *r, struct
 		rc = news_hold(e, c);
 	if (step.kind == STEP_MOVE && c->attempt.provider_id.n == 0)
 		c->attempt.provider_id = arena_str(&e->arena, f->facts->id);
-	return rc == 0 ? case_apply(e, c, what, evidence, &step) : rc;
+	if (rc == 0)
+		rc = case_apply(e, c, what, evidence, &step);
+	return rc == 0 && step.next == ATTEMPT_CONTRADICTED ? poll_confirm(e, &c->attempt) : rc;
 }
 
-/* Executed there, and open or doubtful here: the facts decide if they suffice, else a query. */
-static int settle_open(struct engine *e, const struct reconciliation_row *r, struct finding *f,
-	struct engine_case *c, const struct account *account)
+/* The row is a hint, and where it speaks against an end also for a person. */
+static int ask(struct engine *e, const struct reconciliation_row *r, struct finding *f,
+	struct engine_case *c)
 {
 	uint64_t evidence;
-	int rc = 0;
+	int rc;
 
-	if (is_proof(e, account, &c->attempt, f->facts))
-		return conclude(e, r, f, c, AEV_SUCCESS);
-	f->verdict = VERDICT_HINT;
+	f->verdict = attempt_is_queried(c->attempt.state) ? VERDICT_HINT : VERDICT_CONTRADICTION;
 	rc = keep(e, r, f, &evidence);
 	if (rc != 0 && rc != TAMA_EEXIST)
 		return rc;
-	rc = 0;
-	if (c->attempt.provider_id.n == 0 && f->facts->id.n > 0)
-		rc = learn_id(e, &c->attempt, arena_str(&e->arena, f->facts->id));
-	return rc == 0 && c->attempt.provider_id.n > 0 ? poll_at(e, &c->attempt, e->now_ms) : rc;
+	return news_ask(e, c, arena_str(&e->arena, f->facts->id));
 }
 
 static int late(struct engine *e, struct reconciliation_row *r, const struct facts *facts,
@@ -154,7 +159,6 @@ static int late(struct engine *e, struct reconciliation_row *r, const struct fac
 	struct finding f = {.item = reconcile_item(facts),
 		.facts = facts,
 		.attempt = a,
-		.verdict = VERDICT_CONTRADICTION,
 		.detail = "executed there, not carried out here"};
 	struct engine_case c;
 	int rc = case_load(e, r->partner, a->id, &c);
@@ -162,11 +166,15 @@ static int late(struct engine *e, struct reconciliation_row *r, const struct fac
 	if (rc != 0)
 		return rc;
 	r->late++;
-	if (is_never_sent(a->state)) {
+	if (is_never_sent(a->state))
 		f.detail = "there, and never sent by us";
+	else if (a->state == ATTEMPT_NOT_SENT)
+		f.detail = "there, and nothing had left";
+	if (is_proof(e, account, a, facts))
+		return conclude(e, r, &f, &c, AEV_SUCCESS);
+	if (is_never_sent(a->state) || a->state == ATTEMPT_NOT_SENT)
 		return conclude(e, r, &f, &c, AEV_ACCEPTED);
-	}
-	return attempt_is_queried(a->state) ? settle_open(e, r, &f, &c, account) : park(e, r, &f);
+	return ask(e, r, &f, &c);
 }
 
 static int differs(struct engine *e, struct reconciliation_row *r, const struct facts *facts,
@@ -213,8 +221,9 @@ static enum listing_finding judge(struct engine *e, const struct account *accoun
 	char national[MSISDN_MAX + 2];
 	enum reply_word word = provider_word(account->profile, facts);
 
-	/* That it is there at all is the news: nobody else was ever told its reference. */
-	if (is_never_sent(a->state))
+	/* That it is there at all is the news, whatever else the row says; only that what had not
+	 * left has not run is none. */
+	if (is_never_sent(a->state) || (a->state == ATTEMPT_NOT_SENT && word != WORD_FAILURE))
 		return LISTING_LATE;
 	attempt_terms_of(e, a, &terms, national);
 	if (provider_mismatch(account->profile, facts, &terms, MATCH_ID | MATCH_AMOUNT, false) != 0)

@@ -373,6 +373,126 @@ static void no_refund_leaves_for_what_was_never_sent_and_ran(void **state)
 	assert_int_equal(rig_attempt(r, LEG_REFUND).state, ATTEMPT_REVIEW);
 }
 
+/* Nothing left, and the same leg is about to be sent again: it must not. */
+static void what_arrived_after_all_is_not_sent_again(void **state)
+{
+	struct rig *r = *state;
+	struct attempt_row a;
+	struct facts row;
+
+	float_balance(r, XENTE, "5000");
+	assert_int_equal(rig_buy(r, "ug-airtime", UG, UG, 1), ENGINE_DONE);
+	rig_wait(r, 6000);
+	a = rig_send(r);
+	row = listed(&a, "X1");
+	rig_broken(r, &a, TRANSFER_CONNECT, 0);
+	assert_int_equal(rig_attempt(r, 0).state, ATTEMPT_READY);
+	list_today(r, &row, 1);
+	assert_int_equal(rig_verdicts(r, VERDICT_CONTRADICTION), 1);
+	assert_int_equal(rig_purchase_state(r), PURCHASE_CONTRADICTED);
+	assert_int_equal(rig_attempt(r, 0).state, ATTEMPT_EXPIRED);
+	rig_forget(r);
+	rig_wait(r, 20 * MINUTE);
+	assert_int_equal(rig_count(r, SAID_PREPARE, NULL), 0);
+	/* Its query says what became of it; no account is held for it. */
+	assert_true(rig_count(r, SAID_QUERY, NULL) > 0);
+	assert_false(is_held(r));
+}
+
+static void what_arrived_and_failed_contradicts_nothing(void **state)
+{
+	struct rig *r = *state;
+	struct attempt_row a;
+	struct facts row;
+
+	float_balance(r, XENTE, "5000");
+	assert_int_equal(rig_buy(r, "ug-airtime", UG, UG, 1), ENGINE_DONE);
+	rig_wait(r, 6000);
+	a = rig_send(r);
+	row = listed(&a, "X1");
+	row.word = STR("FAILED");
+	rig_broken(r, &a, TRANSFER_CONNECT, 0);
+	list_today(r, &row, 1);
+	assert_int_equal(rig_attempt(r, 0).state, ATTEMPT_READY);
+	assert_int_equal(day_of(r).matched, 1);
+}
+
+/* What the list says against an attempt's end, for a person. */
+static unsigned parked(struct rig *r, enum leg_kind leg)
+{
+	return (unsigned)fx_sql(r->fx.store,
+		"SELECT count(*) FROM inbox WHERE kind = 4 AND verdict = 5 AND attempt = ?1",
+		rig_attempt(r, leg).id);
+}
+
+/* Paid, and the delivery refused 20 minutes ago: the refund is due in 10. */
+static struct facts bring_refund(struct rig *r)
+{
+	struct attempt_row a;
+	struct facts row;
+
+	float_balance(r, XENTE, "5000");
+	assert_int_equal(rig_buy(r, "ug-refund", UG, UG, 1), ENGINE_DONE);
+	rig_wait(r, 6000);
+	a = rig_send(r);
+	rig_reply(r, &a, "SUCCESS", "X1");
+	a = rig_send(r);
+	row = listed(&a, "X2");
+	rig_reply(r, &a, "FAILED", "X2");
+	rig_wait(r, 20 * MINUTE);
+	assert_int_equal(rig_attempt(r, LEG_REFUND).state, ATTEMPT_READY);
+	rig_forget(r);
+	return row;
+}
+
+/* A row without its state is a hint: asked about before the money goes back. */
+static void no_refund_leaves_before_the_list_is_asked_about(void **state)
+{
+	struct rig *r = *state;
+	struct facts row = bring_refund(r);
+	struct attempt_row a;
+
+	list_today(r, &row, 1);
+	assert_int_equal(rig_count(r, SAID_QUERY, NULL), 1);
+	/* A person sees it, whatever the answer. */
+	assert_int_equal(parked(r, LEG_DELIVER), 1);
+	rig_wait(r, 15 * MINUTE);
+	assert_int_equal(rig_count(r, SAID_PREPARE, NULL), 0);
+	a = rig_attempt(r, LEG_DELIVER);
+	(void)rig_post_result(r, &a, PROVIDER_STATUS, "SUCCESSFULL", "X2");
+	rig_step(r);
+	assert_int_equal(rig_attempt(r, LEG_DELIVER).state, ATTEMPT_CONTRADICTED);
+	assert_int_equal(rig_attempt(r, LEG_REFUND).state, ATTEMPT_EXPIRED);
+}
+
+static void a_refusal_that_is_confirmed_is_refunded(void **state)
+{
+	struct rig *r = *state;
+	struct facts row = bring_refund(r);
+	struct attempt_row a;
+
+	list_today(r, &row, 1);
+	a = rig_attempt(r, LEG_DELIVER);
+	(void)rig_post_result(r, &a, PROVIDER_STATUS, "FAILED", "X2");
+	rig_wait(r, 31 * MINUTE);
+	assert_int_equal(rig_attempt(r, LEG_DELIVER).state, ATTEMPT_FAILED);
+	assert_true(rig_count(r, SAID_PREPARE, "payout") > 0);
+}
+
+/* One that says all that a query's answer would is that answer. */
+static void a_row_that_says_all_contradicts(void **state)
+{
+	struct rig *r = *state;
+	struct facts row = bring_refund(r);
+
+	row.word = STR("SUCCESSFULL");
+	list_today(r, &row, 1);
+	assert_int_equal(rig_attempt(r, LEG_DELIVER).state, ATTEMPT_CONTRADICTED);
+	assert_int_equal(rig_attempt(r, LEG_REFUND).state, ATTEMPT_EXPIRED);
+	assert_int_equal(parked(r, LEG_DELIVER), 1);
+	assert_int_equal(rig_stats(r).contradictions, 1);
+}
+
 static void a_failure_listed_is_no_execution(void **state)
 {
 	struct rig *r = *state;
@@ -497,6 +617,11 @@ int main(void)
 		FLOAT_TEST(what_expired_unsent_and_ran_holds_its_account),
 		FLOAT_TEST(what_waits_to_be_sent_and_is_there_is_a_persons),
 		FLOAT_TEST(no_refund_leaves_for_what_was_never_sent_and_ran),
+		FLOAT_TEST(what_arrived_after_all_is_not_sent_again),
+		FLOAT_TEST(what_arrived_and_failed_contradicts_nothing),
+		FLOAT_TEST(no_refund_leaves_before_the_list_is_asked_about),
+		FLOAT_TEST(a_refusal_that_is_confirmed_is_refunded),
+		FLOAT_TEST(a_row_that_says_all_contradicts),
 		FLOAT_TEST(a_failure_listed_is_no_execution),
 		FLOAT_TEST(balances_alone),
 		FLOAT_TEST(a_silent_provider_is_not_waited_for_for_ever),
