@@ -15,8 +15,6 @@
 #define MATCH_BATCH 256
 #define ASK_TRIES 5
 #define ASK_AGAIN_MS 20000
-/* An attempt is made this long before it is sent, at most. */
-#define SENT_AFTER_MS (LIMIT_DELIVER_READY_MS + INT64_C(3600000))
 
 /* ---- the provider's list -----------------------------------------------------------------------
  */
@@ -81,10 +79,19 @@ int handle_list(struct engine *e, struct engine_event *event, const struct accou
 /* ---- ours that the list lacks ------------------------------------------------------------------
  */
 
-static int match(struct engine *e, struct reconciliation_row *r)
+/*
+ * An attempt is made so long before it is sent for the last time, at most: of all legs a refund
+ * waits longest, and a class I request may go once more until the provider forgets its id.
+ */
+static int64_t sent_after_ms(const struct account *account)
+{
+	return LIMIT_REFUND_READY_MS + (int64_t)account->keeps_ids_ms + LIMIT_LEASE_MS;
+}
+
+static int match(struct engine *e, struct reconciliation_row *r, const struct account *account)
 {
 	struct attempt_row *rows = arena_alloc(&e->arena, sizeof(*rows) * MATCH_BATCH);
-	uint64_t first = (uint64_t)(r->day * DAY_MS - SENT_AFTER_MS) << 20;
+	uint64_t first = (uint64_t)(r->day * DAY_MS - sent_after_ms(account)) << 20;
 	uint64_t end = (uint64_t)((r->day + 1) * DAY_MS) << 20;
 	int n, rc = 0;
 
@@ -246,7 +253,7 @@ static int go_on(struct engine *e, struct reconciliation_row *r, const struct ou
 			return rc;
 		break;
 	case RECONCILE_MATCHING:
-		rc = match(e, r);
+		rc = match(e, r, account);
 		if (rc == 0)
 			rc = STORE(e, reconciliation_put, r);
 		break;

@@ -181,6 +181,109 @@ static void what_the_list_lacks_is_found_once(void **state)
 	assert_int_equal(rig_purchase_state(r), PURCHASE_DELIVERED);
 }
 
+/* A collection in doubt whose id never reached us. */
+static struct attempt_row bring_doubt(struct rig *r, struct facts *row)
+{
+	struct attempt_row a;
+
+	float_balance(r, XENTE, "5000");
+	assert_int_equal(rig_buy(r, "ug-airtime", UG, UG, 1), ENGINE_DONE);
+	rig_wait(r, 6000);
+	a = rig_send(r);
+	*row = listed(&a, "X1");
+	rig_broken(r, &a, TRANSFER_BROKEN, 100);
+	assert_int_equal(rig_attempt(r, 0).state, ATTEMPT_UNKNOWN);
+	rig_forget(r);
+	return rig_attempt(r, 0);
+}
+
+/* What the list says against an attempt's end, for a person. */
+static unsigned parked(struct rig *r, enum leg_kind leg)
+{
+	return (unsigned)fx_sql(r->fx.store,
+		"SELECT count(*) FROM inbox WHERE kind = 4 AND verdict = 5 AND attempt = ?1",
+		rig_attempt(r, leg).id);
+}
+
+/* Paid, and the delivery refused 20 minutes ago: the refund is due in 10. */
+static struct facts bring_refund(struct rig *r)
+{
+	struct attempt_row a;
+	struct facts row;
+
+	float_balance(r, XENTE, "5000");
+	assert_int_equal(rig_buy(r, "ug-refund", UG, UG, 1), ENGINE_DONE);
+	rig_wait(r, 6000);
+	a = rig_send(r);
+	rig_reply(r, &a, "SUCCESS", "X1");
+	a = rig_send(r);
+	row = listed(&a, "X2");
+	rig_reply(r, &a, "FAILED", "X2");
+	rig_wait(r, 20 * MINUTE);
+	assert_int_equal(rig_attempt(r, LEG_REFUND).state, ATTEMPT_READY);
+	rig_forget(r);
+	return row;
+}
+
+/* Lets time pass without remembering what was said meanwhile. */
+static void pass(struct rig *r, int64_t ms)
+{
+	for (; ms > 0; ms -= HOUR) {
+		rig_forget(r);
+		rig_wait(r, ms < HOUR ? ms : HOUR);
+	}
+	rig_forget(r);
+}
+
+/* A refund is made when the delivery ends, and may be sent a day later. */
+static void what_was_sent_long_after_it_was_made_is_looked_for(void **state)
+{
+	struct rig *r = *state;
+	struct attempt_row a;
+	int64_t made;
+
+	pass(r, 3 * HOUR);
+	(void)bring_refund(r);
+	made = rig_attempt(r, LEG_REFUND).created_ms;
+	pass(r, 23 * HOUR);
+	(void)rig_send(r);
+	a = rig_attempt(r, LEG_REFUND);
+	assert_true(a.sent_ms - made > 23 * HOUR && a.sent_ms / DAY > made / DAY);
+	rig_reply(r, &a, "SUCCESS", "X3");
+	r->now_ms += 1000;
+	list_today(r, NULL, 0);
+	rig_step(r);
+	assert_int_equal(day_of(r).missing, 1);
+	assert_int_equal(parked(r, LEG_REFUND), 1);
+}
+
+/* Class I: what was sent again days after it was made is of the day on which it went last. */
+static void what_was_sent_again_is_looked_for(void **state)
+{
+	struct rig *r = *state;
+	struct account *account = (struct account *)(uintptr_t)config_account(r->fx.config, XENTE);
+	struct attempt_row a;
+	struct facts row;
+
+	account->keeps_ids_ms = 4 * (uint32_t)DAY;
+	a = bring_doubt(r, &row);
+	pass(r, 3 * DAY);
+	assert_int_equal(r->real->begin(r->fx.store, NULL), 0);
+	a = rig_attempt(r, 0);
+	a.sent_ms = r->now_ms;
+	assert_int_equal(r->real->attempt_update(r->fx.store, &a), 0);
+	assert_int_equal(r->real->commit(r->fx.store, NULL), 0);
+	a = rig_attempt(r, 0);
+	assert_int_equal(a.state, ATTEMPT_REVIEW);
+	(void)rig_post_result(r, &a, PROVIDER_STATUS, "SUCCESSFULL", "X1");
+	rig_step(r);
+	assert_int_equal(rig_attempt(r, LEG_COLLECT).state, ATTEMPT_SUCCEEDED);
+	r->now_ms += 1000;
+	list_today(r, NULL, 0);
+	rig_step(r);
+	assert_int_equal(day_of(r).missing, 1);
+}
+
 static void what_nobody_knows_and_what_differs_are_parked(void **state)
 {
 	struct rig *r = *state;
@@ -204,22 +307,6 @@ static void what_nobody_knows_and_what_differs_are_parked(void **state)
 	assert_int_equal(rig_verdicts(r, VERDICT_ORPHAN), 1);
 	assert_int_equal(
 		fx_sql(r->fx.store, "SELECT amount FROM listing WHERE finding = 4", 0), -700);
-}
-
-/* A collection in doubt whose id never reached us. */
-static struct attempt_row bring_doubt(struct rig *r, struct facts *row)
-{
-	struct attempt_row a;
-
-	float_balance(r, XENTE, "5000");
-	assert_int_equal(rig_buy(r, "ug-airtime", UG, UG, 1), ENGINE_DONE);
-	rig_wait(r, 6000);
-	a = rig_send(r);
-	*row = listed(&a, "X1");
-	rig_broken(r, &a, TRANSFER_BROKEN, 100);
-	assert_int_equal(rig_attempt(r, 0).state, ATTEMPT_UNKNOWN);
-	rig_forget(r);
-	return rig_attempt(r, 0);
 }
 
 /* Rows have no status: the list finds the id, and a query's answer is the evidence. */
@@ -417,34 +504,6 @@ static void what_arrived_and_failed_contradicts_nothing(void **state)
 	assert_int_equal(day_of(r).matched, 1);
 }
 
-/* What the list says against an attempt's end, for a person. */
-static unsigned parked(struct rig *r, enum leg_kind leg)
-{
-	return (unsigned)fx_sql(r->fx.store,
-		"SELECT count(*) FROM inbox WHERE kind = 4 AND verdict = 5 AND attempt = ?1",
-		rig_attempt(r, leg).id);
-}
-
-/* Paid, and the delivery refused 20 minutes ago: the refund is due in 10. */
-static struct facts bring_refund(struct rig *r)
-{
-	struct attempt_row a;
-	struct facts row;
-
-	float_balance(r, XENTE, "5000");
-	assert_int_equal(rig_buy(r, "ug-refund", UG, UG, 1), ENGINE_DONE);
-	rig_wait(r, 6000);
-	a = rig_send(r);
-	rig_reply(r, &a, "SUCCESS", "X1");
-	a = rig_send(r);
-	row = listed(&a, "X2");
-	rig_reply(r, &a, "FAILED", "X2");
-	rig_wait(r, 20 * MINUTE);
-	assert_int_equal(rig_attempt(r, LEG_REFUND).state, ATTEMPT_READY);
-	rig_forget(r);
-	return row;
-}
-
 /* A row without its state is a hint: asked about before the money goes back. */
 static void no_refund_leaves_before_the_list_is_asked_about(void **state)
 {
@@ -610,6 +669,8 @@ int main(void)
 		FLOAT_TEST(a_list_that_repeats_itself_has_ended),
 		FLOAT_TEST(a_restart_goes_on_with_its_page),
 		FLOAT_TEST(what_the_list_lacks_is_found_once),
+		FLOAT_TEST(what_was_sent_long_after_it_was_made_is_looked_for),
+		FLOAT_TEST(what_was_sent_again_is_looked_for),
 		FLOAT_TEST(what_nobody_knows_and_what_differs_are_parked),
 		FLOAT_TEST(what_no_reply_told_is_asked_about),
 		FLOAT_TEST(a_row_that_says_all_settles),
