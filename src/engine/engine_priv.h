@@ -53,6 +53,7 @@ struct lane {
 	int64_t pause_ms, until_ms; /* stopped: from then on one may try */
 	uint64_t probe; /* the one that tries; 0: none */
 	int64_t query_ms; /* when the budget for queries is next full; in the past: it is */
+	int64_t inquiry_ms; /* from then on a balance or a page of a list may be asked for */
 	int64_t refused_ms,
 		refused_until_ms; /* the provider wants no queries: for how long, till when */
 	int64_t sold_ms; /* stopped: from then on one may be sold to try with */
@@ -299,9 +300,14 @@ int lane_freeze_one(struct engine *e, void *row);
 /* How long queries of the account must wait now: its budget, or the provider's refusal of the last
  * one (F-D24); 0: one may go, and is counted. */
 int64_t lane_wait_query(struct engine *e, const struct account *account);
+/* The same for balances and pages of lists, which live on the same budget. */
+int64_t lane_wait_inquiry(struct engine *e, const struct account *account);
 /* What a query's answer means for the next. */
 void lane_note_query(
 	struct engine *e, const struct account *account, const struct engine_result *r);
+
+void lane_note_inquiry(
+	struct engine *e, const struct account *account, const struct engine_account *told);
 
 /* ---- resend.c ---- */
 
@@ -335,8 +341,9 @@ bool floats_may_send(const struct engine *e, const struct attempt_row *attempt);
 int floats_heard(struct engine *e, const struct engine_case *c, const struct facts *facts);
 /* Something was observed or posted besides: worked out anew in this step. */
 int floats_observe(struct engine *e, const struct account *account, int64_t balance);
-int floats_ask_account(struct engine *e, const struct account *account, enum provider_call call,
-	int64_t day, uint32_t page);
+/* The chore asks as soon as the account's budget allows, and is due again after a while. */
+int floats_ask_account(struct engine *e, const struct account *account,
+	const struct outbox_row *chore, const struct wire_account *ask, int64_t again_ms);
 /* The account's row of a kind is due at due_ms; made where it is missing. */
 int chore_at(struct engine *e, enum outbox_kind kind, const struct account *account, int64_t day,
 	int64_t due_ms);

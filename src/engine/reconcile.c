@@ -64,6 +64,8 @@ int handle_list(struct engine *e, struct engine_event *event, const struct accou
 	case ACCOUNT_SILENT:
 		engine_alarm(e, "list_unknown", account->name, "its list was not told");
 		return 0; /* the row's lease asks again */
+	case ACCOUNT_REFUSED:
+		return 0; /* and not before queries are wanted again */
 	case ACCOUNT_CANNOT:
 		r.state = RECONCILE_CLOSING;
 		break;
@@ -180,14 +182,12 @@ static int finish(struct engine *e, struct reconciliation_row *r, const struct o
 static int close_day(struct engine *e, struct reconciliation_row *r, const struct outbox_row *chore,
 	const struct account *account)
 {
+	const struct wire_account ask = {.call = PROVIDER_BALANCE};
 	struct observation_row opening, closing;
 	int rc = closing_find(e, r, &closing);
 
-	if (rc == TAMA_ENOTFOUND && chore->tries < ASK_TRIES) {
-		rc = STORE(e, outbox_set_due, chore->partner, chore->id, e->now_ms + ASK_AGAIN_MS,
-			chore->tries + 1);
-		return rc == 0 ? floats_ask_account(e, account, PROVIDER_BALANCE, 0, 0) : rc;
-	}
+	if (rc == TAMA_ENOTFOUND && chore->tries < ASK_TRIES)
+		return floats_ask_account(e, account, chore, &ask, ASK_AGAIN_MS);
 	if (rc == 0)
 		rc = opening_find(e, r, closing.at_ms, &opening);
 	if (rc == 0 && opening.id != closing.id)
@@ -228,7 +228,7 @@ static struct reconciliation_row begin(
 static int ask_page(struct engine *e, struct reconciliation_row *r, const struct outbox_row *chore,
 	const struct account *account)
 {
-	int rc;
+	const struct wire_account ask = {.call = PROVIDER_LIST, .day = r->day, .page = r->page};
 
 	/* It has a list and does not show it: what the balances say is still worth knowing. */
 	if (chore->tries >= ASK_TRIES) {
@@ -236,9 +236,7 @@ static int ask_page(struct engine *e, struct reconciliation_row *r, const struct
 		r->differing++;
 		return STORE(e, reconciliation_put, r);
 	}
-	rc = STORE(e, outbox_set_due, chore->partner, chore->id, e->now_ms + LIMIT_LEASE_MS,
-		chore->tries + 1);
-	return rc == 0 ? floats_ask_account(e, account, PROVIDER_LIST, r->day, r->page) : rc;
+	return floats_ask_account(e, account, chore, &ask, LIMIT_LEASE_MS);
 }
 
 static int go_on(struct engine *e, struct reconciliation_row *r, const struct outbox_row *chore,
