@@ -104,7 +104,7 @@ static const char *mismatch_text(unsigned bits)
 
 /*
  * Only a hint: ask at once, if the provider's rules allow; the answer is the evidence. Until it is
- * there, no refund leaves that it may forbid.
+ * there, nothing leaves that it may forbid (poll_holds).
  */
 int news_ask(struct engine *e, struct engine_case *c, struct str provider_id)
 {
@@ -113,8 +113,6 @@ int news_ask(struct engine *e, struct engine_case *c, struct str provider_id)
 
 	if (a->provider_id.n == 0 && provider_id.n > 0)
 		rc = learn_id(e, a, provider_id);
-	if (rc == 0 && a->leg == LEG_DELIVER && a->state == ATTEMPT_FAILED)
-		rc = refund_put_off(e, &c->purchase);
 	return rc == 0 ? poll_at(e, a, e->now_ms) : rc;
 }
 

@@ -340,7 +340,7 @@ static void an_unsent_refund_is_not_made_again_for_what_was_written_off(void **s
 	rig_forget(r);
 	rig_wait(r, 2 * HOUR_MS);
 	assert_int_equal(rig_count(r, SAID_PREPARE, NULL), 0);
-	assert_int_equal(rig_attempt(r, LEG_REFUND).state, ATTEMPT_NOT_SENT);
+	assert_int_equal(rig_attempt(r, LEG_REFUND).state, ATTEMPT_EXPIRED);
 }
 
 static void news_of_what_expired_holds_the_account_and_the_refund(void **state)
