@@ -524,7 +524,7 @@ struct store_ops {
 	/* The sum of a book; 0 where nothing was posted. */
 	int (*balance_get)(struct store *, uint32_t partner, struct str account,
 		enum ledger_book book, struct str currency, int64_t *sum_out);
-	/* What left and reached a float since then, by whole minutes. */
+	/* What left and reached a float, an account's or agents', since then, by whole minutes. */
 	int (*flow_get)(struct store *, uint32_t partner, struct str account, int64_t since_ms,
 		int64_t *taken_out, int64_t *added_out);
 	int (*flow_trim)(struct store *, int64_t before_ms);

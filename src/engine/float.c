@@ -114,7 +114,8 @@ static int64_t seconds_left(int64_t available, int64_t taken, int64_t added, int
 	return available > 0 ? available * (window_ms / 1000) / net : 0;
 }
 
-static int forecast(struct engine *e, const struct account *account, struct engine_float *f)
+/* By the last hour, or where that tells nothing by the last day. */
+static int forecast(struct engine *e, uint32_t partner, struct str name, struct engine_float *f)
 {
 	static const int64_t windows_ms[] = {HOUR_MS, 24 * HOUR_MS};
 	int64_t taken, added;
@@ -122,8 +123,7 @@ static int forecast(struct engine *e, const struct account *account, struct engi
 
 	f->seconds_left = -1;
 	for (size_t i = 0; i < 2 && rc == 0 && f->seconds_left < 0; i++) {
-		rc = STORE(e, flow_get, account->partner->id, account->name,
-			e->now_ms - windows_ms[i], &taken, &added);
+		rc = STORE(e, flow_get, partner, name, e->now_ms - windows_ms[i], &taken, &added);
 		if (rc == 0)
 			f->seconds_left = seconds_left(f->available, taken, added, windows_ms[i]);
 	}
@@ -165,7 +165,7 @@ static int value_account(struct engine *e, const struct account *account, struct
 	f->balance = o.balance - o.slack_high + books - o.books;
 	f->available = f->balance - f->reserved - account->float_stop;
 	f->sells = f->available > 0;
-	return forecast(e, account, f);
+	return forecast(e, account->partner->id, account->name, f);
 }
 
 static int value_agents(struct engine *e, const struct float_cfg *agents, struct engine_float *f)
@@ -177,11 +177,10 @@ static int value_agents(struct engine *e, const struct float_cfg *agents, struct
 	if (rc != 0)
 		return rc;
 	f->is_known = true;
-	f->seconds_left = -1;
 	f->balance = agents->opening - spent;
 	f->available = f->balance - f->reserved;
 	f->sells = f->available > 0;
-	return 0;
+	return forecast(e, agents->partner->id, agents->paid_by, f);
 }
 
 /* One line when it falls below, one more when nothing can be sold. */

@@ -81,12 +81,19 @@ class Days(Floats):
         self.assertEqual((ci["difference"], ci["state"], ci["has_list"]), (0, "balanced", 0), ci)
         self.assertEqual((ug["difference"], ug["state"], ug["matched"]), (0, "balanced", 2), ug)
         self.assertEqual(ci["closing"] - ci["opening"], 196)
+        # What was earned is what is left of it: prices less costs, and what the provider kept of them.
+        self.assertEqual((ci["margin"], ci["fees"]), (230, 34), ci)
+        self.assertEqual((ug["margin"], ug["fees"]), (0, 0), ug)
         # Once more says the same, in the same row.
         again = self.day("xente-ug")
         self.assertEqual((again["difference"], again["matched"]), (0, 2))
         self.assertEqual(len(self.books("reconciliation")), 2)
         self.assertEqual(self.books("finding"), [])
-        self.assertIn("provider_fees", self.tama("books"))
+        books = self.tama("books")
+        self.assertRegex(books, r"provider_fees +34 XOF\n")
+        self.assertRegex(books, r"et-ci .* balanced +0 XOF +230 XOF +34 XOF ")
+        self.assertRegex(books, r"xente-ug .* balanced +0 UGX ")
+        self.assertNotRegex(books, r"[0-9] F\b")
         self.gateway.stop()
         # The store at rest says the same of all but what only a running engine knows.
         self.assertEqual(len(self.books("reconciliation")), 2)

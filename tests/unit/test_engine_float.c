@@ -103,6 +103,31 @@ static void agents_spend_what_they_paid_in(void **state)
 	assert_int_equal(float_now(r, "float:agents").balance, 500);
 	assert_int_equal(float_now(r, "float:agents").reserved, 500);
 	assert_false(float_now(r, "float:agents").sells);
+	assert_int_equal(float_now(r, "float:agents").seconds_left, 0);
+}
+
+/* Like an account's: at the pace of what was delivered. */
+static void an_agents_float_is_forecast(void **state)
+{
+	struct rig *r = *state;
+	struct attempt_row a;
+
+	rig_step(r);
+	assert_int_equal(float_now(r, "float:agents").seconds_left, -1);
+	assert_int_equal(rig_buy(r, "agent-airtime", MOOV, MOOV, 1), ENGINE_DONE);
+	a = rig_send(r);
+	rig_reply(r, &a, "SUCCESSFUL", "T1");
+	r->now_ms += 11000;
+	rig_step(r);
+	/* 500 left, at 500 an hour, then at 500 a day. */
+	assert_int_equal(float_now(r, "float:agents").seconds_left, 3600);
+	rig_wait(r, 90 * MINUTE);
+	assert_int_equal(float_now(r, "float:agents").seconds_left, 24 * 3600);
+	/* It was not delivered after all: nobody spends any more. */
+	assert_int_equal(rig_ipn(r, &a, "FAILED", "T1"), ENGINE_DONE);
+	r->now_ms += 11000;
+	rig_step(r);
+	assert_int_equal(float_now(r, "float:agents").seconds_left, -1);
 }
 
 static struct attempt_row bring_delivering(struct rig *r)
@@ -387,7 +412,10 @@ static const char WRONG_BALANCES[] =
 	"SELECT count(*) FROM (SELECT * FROM (SELECT partner, account, book, currency, sum(debit)"
 	" FROM ledger GROUP BY 1, 2, 3, 4 EXCEPT SELECT * FROM balance)"
 	" UNION ALL SELECT * FROM (SELECT * FROM balance EXCEPT SELECT partner, account, book,"
-	" currency, sum(debit) FROM ledger GROUP BY 1, 2, 3, 4))";
+	" currency, sum(debit) FROM ledger GROUP BY 1, 2, 3, 4)"
+	" UNION ALL SELECT partner, account, book, currency, sum FROM (SELECT * FROM (SELECT"
+	" partner, account, at_ms / 86400000, book, currency, sum(debit) AS sum FROM ledger"
+	" WHERE book IN (3, 7) GROUP BY 1, 2, 3, 4, 5 EXCEPT SELECT * FROM earned)))";
 
 static uint32_t chance(struct rig *r, uint32_t below)
 {
@@ -457,6 +485,7 @@ int main(void)
 		FLOAT_TEST(what_is_promised_is_not_sold_again),
 		FLOAT_TEST(a_commit_that_fails_promises_nothing),
 		FLOAT_TEST(agents_spend_what_they_paid_in),
+		FLOAT_TEST(an_agents_float_is_forecast),
 		FLOAT_TEST(a_refusal_for_lack_of_float_empties_it),
 		FLOAT_TEST(a_customer_without_money_empties_nothing),
 		FLOAT_TEST(what_is_in_doubt_is_not_counted_twice),
