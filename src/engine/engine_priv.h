@@ -377,8 +377,7 @@ struct str reconcile_item(const struct facts *facts);
 int reconcile_listed(struct engine *e, struct reconciliation_row *r, const struct facts *facts,
 	const struct account *account);
 /* One of ours that succeeded, when the whole list has been read. */
-int reconcile_sought(
-	struct engine *e, struct reconciliation_row *r, const struct attempt_row *a);
+int reconcile_sought(struct engine *e, struct reconciliation_row *r, const struct attempt_row *a);
 
 /* ---- handlers ---- */
 

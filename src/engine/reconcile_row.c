@@ -177,17 +177,24 @@ static int late(struct engine *e, struct reconciliation_row *r, const struct fac
 	return ask(e, r, &f, &c);
 }
 
+/* Other facts than ours; and an end that we know as a success is asked about (2.6). */
 static int differs(struct engine *e, struct reconciliation_row *r, const struct facts *facts,
-	const struct attempt_row *a, const char *detail)
+	const struct attempt_row *a, const struct account *account)
 {
 	const struct finding f = {.item = reconcile_item(facts),
 		.facts = facts,
 		.attempt = a,
 		.verdict = VERDICT_MISMATCH,
-		.detail = detail};
+		.detail = "not as we asked for it"};
+	struct engine_case c;
+	int rc = park(e, r, &f);
 
 	r->differing++;
-	return park(e, r, &f);
+	if (rc != 0 || a->state != ATTEMPT_SUCCEEDED ||
+		provider_word(account->profile, facts) != WORD_FAILURE)
+		return rc;
+	rc = case_load(e, r->partner, a->id, &c);
+	return rc == 0 ? news_ask(e, &c, arena_str(&e->arena, facts->id)) : rc;
 }
 
 static int unknown(struct engine *e, struct reconciliation_row *r, const struct facts *facts)
@@ -248,7 +255,7 @@ static int take_known(struct engine *e, struct reconciliation_row *r, const stru
 	case LISTING_LATE:
 		return late(e, r, facts, a, account);
 	case LISTING_DIFFERS:
-		return differs(e, r, facts, a, "not as we asked for it");
+		return differs(e, r, facts, a, account);
 	case LISTING_MISSING:
 	case LISTING_UNKNOWN:
 		break;

@@ -556,6 +556,7 @@ static void a_failure_listed_is_no_execution(void **state)
 {
 	struct rig *r = *state;
 	struct facts rows[2];
+	struct attempt_row a;
 
 	bring_sold(r, rows);
 	rows[0].word = STR("FAILED");
@@ -564,6 +565,12 @@ static void a_failure_listed_is_no_execution(void **state)
 	assert_int_equal(day_of(r).differing, 1);
 	assert_int_equal(day_of(r).matched, 1);
 	assert_int_equal(rig_purchase_state(r), PURCHASE_DELIVERED);
+	/* Nor is it nothing: what was undone there since is for persons, once its query says so. */
+	assert_int_equal(rig_count(r, SAID_QUERY, NULL), 1);
+	a = rig_attempt(r, LEG_COLLECT);
+	(void)rig_post_result(r, &a, PROVIDER_STATUS, "FAILED", "X1");
+	rig_step(r);
+	assert_int_equal(rig_purchase_state(r), PURCHASE_CONTRADICTED);
 }
 
 /* Without a list the balances speak alone; what was in doubt at either end explains as much. */
