@@ -228,8 +228,10 @@ static enum listing_finding judge(struct engine *e, const struct account *accoun
 	char national[MSISDN_MAX + 2];
 	enum reply_word word = provider_word(account->profile, facts);
 
-	/* That it is there at all is the news, whatever else the row says; only that what had not
-	 * left has not run is none. */
+	/*
+	 * That it is there at all is the news, whatever else the row says. But one that we know to
+	 * have ended without a send may well be listed as failed: nothing ran either way.
+	 */
 	if (is_never_sent(a->state) || (a->state == ATTEMPT_NOT_SENT && word != WORD_FAILURE))
 		return LISTING_LATE;
 	attempt_terms_of(e, a, &terms, national);
