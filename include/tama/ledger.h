@@ -18,7 +18,7 @@ enum ledger_book {
 	LEDGER_REFUND_PAYABLE, /* paid, proven undelivered, not yet given back */
 	LEDGER_AGENT_FLOAT, /* an agent's money with us: pays where there is no collect leg */
 	LEDGER_PROVIDER_FEES, /* what providers keep of what they collect for us */
-	LEDGER_WRITE_OFF, /* what persons gave up */
+	LEDGER_WRITE_OFF, /* what persons gave up, and what went out for a payment that they did */
 	LEDGER_BOOKS,
 };
 

@@ -38,8 +38,13 @@ static void add_collect(
 	else if (legs->collect == ATTEMPT_SUCCEEDED) {
 		add(out, LEDGER_PROVIDER_FLOAT, claim, t->price - t->collect_fee);
 		add(out, LEDGER_PROVIDER_FEES, claim, t->collect_fee);
-	} else if (legs->collect == ATTEMPT_WRITTEN_OFF && legs->deliver != 0)
-		add(out, LEDGER_WRITE_OFF, claim, t->price);
+	}
+}
+
+/* Nobody will know whether it was paid: no claim stands, and what went out for it is lost. */
+static bool is_given_up(const struct purchase_legs *legs)
+{
+	return legs->collect == ATTEMPT_WRITTEN_OFF;
 }
 
 /* The customer's claim turns into a refund: proven undelivered, or a refund that left already. */
@@ -57,8 +62,9 @@ static void add_deliver(
 {
 	enum ledger_book payer = legs->has_collect ? LEDGER_CUSTOMER : LEDGER_AGENT_FLOAT;
 	bool is_closed = legs->deliver == ATTEMPT_SUCCEEDED || legs->deliver == ATTEMPT_WRITTEN_OFF;
-	enum ledger_book gain =
-		legs->deliver == ATTEMPT_SUCCEEDED ? LEDGER_REVENUE : LEDGER_WRITE_OFF;
+	enum ledger_book gain = legs->deliver == ATTEMPT_SUCCEEDED && !is_given_up(legs)
+					? LEDGER_REVENUE
+					: LEDGER_WRITE_OFF;
 
 	if (is_in_doubt(legs->deliver))
 		add(out, LEDGER_SUSPENSE_UNKNOWN, LEDGER_PROVIDER_FLOAT, t->cost);
@@ -66,16 +72,18 @@ static void add_deliver(
 		add(out, gain, LEDGER_PROVIDER_FLOAT, t->cost);
 	if (is_refund_owed(legs))
 		add(out, payer, LEDGER_REFUND_PAYABLE, t->price);
-	else if (is_closed)
+	else if (is_closed && !is_given_up(legs))
 		add(out, payer, gain, t->price);
 }
 
 static void add_refund(const struct purchase_legs *legs, const struct ledger_terms *t, int64_t *out)
 {
+	enum ledger_book claim = is_given_up(legs) ? LEDGER_WRITE_OFF : LEDGER_REFUND_PAYABLE;
+
 	if (is_in_doubt(legs->refund))
 		add(out, LEDGER_SUSPENSE_UNKNOWN, LEDGER_PROVIDER_FLOAT, t->price);
 	else if (legs->refund == ATTEMPT_SUCCEEDED || legs->refund == ATTEMPT_WRITTEN_OFF)
-		add(out, LEDGER_REFUND_PAYABLE, LEDGER_PROVIDER_FLOAT, t->price);
+		add(out, claim, LEDGER_PROVIDER_FLOAT, t->price);
 }
 
 void ledger_position(const struct purchase_legs *legs, const struct ledger_terms *terms,

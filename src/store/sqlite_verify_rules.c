@@ -70,7 +70,8 @@ static bool is_closed(int state)
 
 /*
  * What the legs are worth. The customer's claim of P is met once: by goods, or turned into a claim
- * to a refund once that is owed or may have left; what goods cost beside a refund is loss.
+ * to a refund once that is owed or may have left; what goods cost beside a refund is loss, and so
+ * is all that went out for a payment that persons wrote off.
  */
 void v_worth(const struct v_purchase *p, int64_t of[static BOOKS])
 {
@@ -78,6 +79,7 @@ void v_worth(const struct v_purchase *p, int64_t of[static BOOKS])
 	int refund = v_leg_state(p, REFUND);
 	int64_t price = p->price, cost = p->cost;
 	bool is_in = collect == SUCCEEDED;
+	bool is_lost = collect == WRITTEN_OFF;
 	bool refund_left = is_in_doubt(refund) || is_closed(refund);
 	bool is_owed = (is_in || is_in_doubt(collect)) &&
 		       (deliver == FAILED || deliver == EXPIRED || (deliver != 0 && refund_left));
@@ -91,26 +93,24 @@ void v_worth(const struct v_purchase *p, int64_t of[static BOOKS])
 	} else if (is_in_doubt(collect)) {
 		of[SUSPENSE] += price;
 		of[CUSTOMER] -= price;
-	} else if (collect == WRITTEN_OFF && deliver != 0) {
-		of[LOST] += price;
-		of[CUSTOMER] -= price;
 	}
 	if (is_in_doubt(deliver))
 		of[SUSPENSE] += cost;
 	if (is_closed(deliver))
-		of[deliver == SUCCEEDED ? REVENUE : LOST] += cost - (is_owed ? 0 : price);
+		of[deliver == SUCCEEDED && !is_lost ? REVENUE : LOST] +=
+			cost - (is_owed || is_lost ? 0 : price);
 	if (is_in_doubt(deliver) || is_closed(deliver))
 		of[FLOAT] -= cost;
 	if (is_owed)
 		of[PAYABLE] -= price;
-	if (is_owed || is_closed(deliver))
+	if (is_owed || (is_closed(deliver) && !is_lost))
 		of[p->has_collect ? CUSTOMER : AGENT] += price;
 	if (is_in_doubt(refund) || is_closed(refund))
 		of[FLOAT] -= price;
 	if (is_in_doubt(refund))
 		of[SUSPENSE] += price;
 	if (is_closed(refund))
-		of[PAYABLE] += price;
+		of[is_lost ? LOST : PAYABLE] += price;
 }
 
 static const char *book_name(int book)

@@ -12,6 +12,7 @@ local PRICE, COST, FEE = 1000000, 1000, 1 -- print_machine.h
 local settled = {
 	{ "^derive .*deliver SUCCEEDED refund [A-Z]", "no decision leads there: goods and money cannot both have gone out" },
 	{ "^derive .*deliver WRITTEN_OFF refund [A-Z]", "persons have closed it: a refund still under way shows as an attempt" },
+	{ "^derive collect WRITTEN_OFF ", "the same" },
 	{ "^books .*deliver SUCCEEDED refund [A-Z]", "no decision leads there" },
 	{ "^books .*deliver WRITTEN_OFF refund [A-Z]", "a refund that left is booked against its claim from the start" },
 	{ "^step READY ACCEPTED: MOVE REVIEW$", "stricter than 2.6: whatever news of what was never sent means a restored store" },
@@ -57,7 +58,7 @@ end
 
 -- Legs as they can come about: a leg begins only after what it waits for has succeeded, or provably failed. What
 -- becomes of a delivery whose collection persons found to have failed, the specification does not say.
-local has_begun = { CONTRADICTED = true, SUCCEEDED = true }
+local has_begun = { CONTRADICTED = true, SUCCEEDED = true, WRITTEN_OFF = true }
 local may_be_refunded = { FAILED = true, EXPIRED = true, CONTRADICTED = true, SUCCEEDED = true, WRITTEN_OFF = true }
 
 local function is_reachable(legs)

@@ -169,10 +169,6 @@ local function collect_position(post, legs, terms)
 			owner = legs.refund and "REFUND_PAYABLE" or "REVENUE"
 		end
 		post(owner, -price)
-	elseif state == "WRITTEN_OFF" and legs.deliver then
-		-- Given up after a delivery was begun on the strength of it.
-		post("WRITE_OFF", price)
-		post("CUSTOMER", -price)
 	end
 end
 
@@ -184,8 +180,13 @@ local function deliver_position(post, legs, terms)
 		post("PROVIDER_FLOAT", -cost)
 	elseif state == "SUCCEEDED" or state == "WRITTEN_OFF" then
 		post("PROVIDER_FLOAT", -cost)
-		post(payer, price)
-		post(state == "SUCCEEDED" and "REVENUE" or "WRITE_OFF", -(price - cost))
+		if legs.collect == "WRITTEN_OFF" then
+			-- Nobody has a claim any more: what the goods cost is lost.
+			post("WRITE_OFF", cost)
+		else
+			post(payer, price)
+			post(state == "SUCCEEDED" and "REVENUE" or "WRITE_OFF", -(price - cost))
+		end
 	end
 	local owes = state == "FAILED" or state == "EXPIRED" or (state == "CONTRADICTED" and refund_sent[legs.refund])
 	-- Who paid nothing, as persons found, is owed nothing.
@@ -204,7 +205,7 @@ local function refund_position(post, legs, terms)
 	elseif state == "SUCCEEDED" or state == "WRITTEN_OFF" then
 		post("PROVIDER_FLOAT", -price)
 		-- Given back what was delivered after all, or written off: nobody has a claim, it is our loss.
-		local is_loss = legs.deliver == "SUCCEEDED" or legs.deliver == "WRITTEN_OFF"
+		local is_loss = legs.collect == "WRITTEN_OFF" or legs.deliver == "SUCCEEDED" or legs.deliver == "WRITTEN_OFF"
 		post(is_loss and "WRITE_OFF" or "REFUND_PAYABLE", price)
 	end
 end

@@ -378,14 +378,13 @@ static void position_collect(const struct purchase *p, int64_t books[static BOOK
 		move(books, FLOAT, claim, p->price - p->collect_fee);
 		move(books, FEES, claim, p->collect_fee);
 	}
-	if (p->leg[1] == WRITTEN_OFF && p->leg[2] != 0)
-		move(books, WRITE_OFF, claim, p->price);
 }
 
 static void position_deliver(const struct purchase *p, int64_t books[static BOOKS])
 {
 	int payer = p->has_collect ? CUSTOMER : AGENT;
-	int gain = p->leg[2] == SUCCEEDED ? REVENUE : WRITE_OFF;
+	bool is_lost = p->leg[1] == WRITTEN_OFF;
+	int gain = p->leg[2] == SUCCEEDED && !is_lost ? REVENUE : WRITE_OFF;
 	bool is_closed = in(p->leg[2], BIT(SUCCEEDED) | BIT(WRITTEN_OFF));
 
 	if (in(p->leg[2], IN_DOUBT))
@@ -394,7 +393,7 @@ static void position_deliver(const struct purchase *p, int64_t books[static BOOK
 		move(books, gain, FLOAT, p->cost);
 	if (is_owed(p))
 		move(books, payer, PAYABLE, p->price);
-	else if (is_closed)
+	else if (is_closed && !is_lost)
 		move(books, payer, gain, p->price);
 }
 
@@ -406,7 +405,7 @@ static void position(const struct purchase *p, int64_t books[static BOOKS])
 	if (in(p->leg[3], IN_DOUBT))
 		move(books, SUSPENSE, FLOAT, p->price);
 	if (in(p->leg[3], BIT(SUCCEEDED) | BIT(WRITTEN_OFF)))
-		move(books, PAYABLE, FLOAT, p->price);
+		move(books, p->leg[1] == WRITTEN_OFF ? WRITE_OFF : PAYABLE, FLOAT, p->price);
 }
 
 static void check_books(struct sim *s, const struct purchase *p)

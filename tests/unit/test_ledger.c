@@ -78,6 +78,12 @@ static const struct {
 		-110},
 	{"a collection nobody knows of, written off", {true, true, ATTEMPT_WRITTEN_OFF, 0, 0}, 0, 0,
 		0, 0, 0, 0, 0, 0},
+	{"the same, though goods went out for it",
+		{true, true, ATTEMPT_WRITTEN_OFF, ATTEMPT_SUCCEEDED, 0}, 0, -490, 0, 0, 0, 0, 0,
+		490},
+	{"the same, though it was given back",
+		{true, true, ATTEMPT_WRITTEN_OFF, ATTEMPT_FAILED, ATTEMPT_SUCCEEDED}, 0, -600, 0, 0,
+		0, 0, 0, 600},
 	{"an agent's sale", {false, true, 0, ATTEMPT_SUCCEEDED, 0}, 0, -490, -110, 0, 0, 600, 0, 0},
 	{"an agent's sale refused", {false, true, 0, ATTEMPT_FAILED, 0}, 0, 0, 0, 0, 0, 0, 0, 0},
 };
