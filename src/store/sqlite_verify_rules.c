@@ -48,6 +48,9 @@ static bool check_postings(const struct v_purchase *p, struct violation *out)
 		}
 		if (l == NULL)
 			break;
+		if (l->is_elsewhere)
+			return v_broken(out, "I4", "posting %lld is booked to another account",
+				(long long)posting);
 		if (l->line <= line || strcmp(l->currency, p->currency) != 0)
 			return v_broken(out, "I4", "posting %lld has a line of another kind",
 				(long long)posting);
@@ -137,6 +140,12 @@ static bool check_books(const struct v_purchase *p, int64_t is[static BOOKS], st
 			return v_broken(out, "I4",
 				"%s holds %lld of it, and its legs are worth %lld", book_name(book),
 				(long long)is[book], (long long)should[book]);
+	/* Floors: nobody's claim against us falls below nothing, nor what is in doubt. */
+	if (is[CUSTOMER] + is[PAYABLE] > 0)
+		return v_broken(out, "I4", "more was given for it than was claimed: %lld",
+			(long long)(is[CUSTOMER] + is[PAYABLE]));
+	if (is[SUSPENSE] < 0)
+		return v_broken(out, "I4", "suspense holds less than nothing of it");
 	return true;
 }
 
@@ -210,6 +219,20 @@ static bool wants_evidence(const char *cause)
 	       strcmp(cause, "accepted") == 0;
 }
 
+/* 2.5: who may still send it cannot say that it failed, nor anybody else. */
+static bool check_owner(const struct v_purchase *p, const struct v_event *e, struct violation *out)
+{
+	for (size_t i = 0; i < p->attempts_len; i++) {
+		const struct v_attempt *a = &p->attempts[i];
+
+		if (a->id == e->attempt && a->owner >= e->incarnation && a->replies < a->epoch)
+			return v_broken(out, "I6",
+				"%s.%lld was decided to have failed while its owner lived",
+				v_leg_name(a->leg), (long long)a->n);
+	}
+	return true;
+}
+
 static bool check_event(const struct v_purchase *p, const struct v_event *e, struct violation *out)
 {
 	int64_t kind = decision_of(e->cause);
@@ -218,6 +241,8 @@ static bool check_event(const struct v_purchase *p, const struct v_event *e, str
 	if (kind != 0 && !was_decided(p, e, kind))
 		return v_broken(out, "P2", "event %lld is by %s, and nobody decided it",
 			(long long)e->seq, e->cause);
+	if (e->to == FAILED && kind != 0 && !check_owner(p, e, out))
+		return false;
 	if (wants_evidence(e->cause) && e->evidence == 0)
 		return v_broken(out, "I8", "event %lld is by %s without evidence",
 			(long long)e->seq, e->cause);
@@ -247,6 +272,34 @@ static bool was_refund_decided(const struct v_purchase *p)
 	return false;
 }
 
+static const struct v_attempt *attempt_of(const struct v_purchase *p, int64_t id)
+{
+	for (size_t i = 0; i < p->attempts_len; i++)
+		if (p->attempts[i].id == id)
+			return &p->attempts[i];
+	return NULL;
+}
+
+/* Each time the money left again, the last that was known of the goods was that they did not. */
+static bool check_refund_sent(const struct v_purchase *p, struct violation *out)
+{
+	int64_t goods = 0;
+
+	for (size_t i = 0; i < p->events_len; i++) {
+		const struct v_event *e = &p->events[i];
+		const struct v_attempt *a = attempt_of(p, e->attempt);
+
+		if (a != NULL && a->leg == DELIVER)
+			goods = e->to;
+		if (a == NULL || a->leg != REFUND || e->to != SENDING || !p->has_deliver)
+			continue;
+		if (goods != FAILED && goods != EXPIRED)
+			return v_broken(out, "I6", "a refund was sent, and the delivery was %s",
+				v_attempt_name(goods));
+	}
+	return true;
+}
+
 static bool check_refund(const struct v_purchase *p, struct violation *out)
 {
 	for (size_t i = 0; i < p->attempts_len; i++) {
@@ -259,33 +312,102 @@ static bool check_refund(const struct v_purchase *p, struct violation *out)
 			return v_broken(out, "I6",
 				"a refund began, and the delivery was not proven undone");
 	}
-	return true;
+	return check_refund_sent(p, out);
 }
 
 /* ---- I7, I9, I10, I11 --------------------------------------------------------------------------
  */
 
-static bool was_settled(const struct v_purchase *p)
-{
-	for (size_t i = 0; i < p->events_len; i++) {
-		const struct v_event *e = &p->events[i];
+/* The outcomes that messages tell, numbered as corrections are. */
+enum { TOLD_DELIVERED, TOLD_CANCELLED, TOLD_EXPIRED, TOLD_REFUND_DUE, TOLD_REFUNDED = 5 };
 
-		if (e->attempt == 0 &&
-			(e->to == P_DELIVERED || e->to == P_CANCELLED || e->to == P_EXPIRED ||
-				e->to == P_REFUND_DUE || e->to == P_REFUNDED ||
-				(e->to == P_COLLECTED && !p->has_deliver)))
-			return true;
+#define BIT(n) (1u << (n))
+
+/* What the customer is owed when it comes to that state; 0: nothing. */
+static unsigned outcome_of(const struct v_purchase *p, int64_t state)
+{
+	switch (state) {
+	case P_DELIVERED:
+		return BIT(TOLD_DELIVERED);
+	case P_COLLECTED:
+		return p->has_deliver ? 0 : BIT(TOLD_DELIVERED);
+	case P_CANCELLED:
+		return BIT(TOLD_CANCELLED);
+	case P_EXPIRED:
+		return BIT(TOLD_EXPIRED);
+	case P_REFUND_DUE:
+		return BIT(TOLD_REFUND_DUE);
+	case P_REFUNDED:
+		return BIT(TOLD_REFUNDED);
+	default:
+		return 0;
 	}
+}
+
+static unsigned outcomes(const struct v_purchase *p)
+{
+	unsigned all = 0;
+
+	for (size_t i = 0; i < p->events_len; i++)
+		if (p->events[i].attempt == 0)
+			all |= outcome_of(p, p->events[i].to);
+	return all;
+}
+
+/*
+ * The first end is told once, and so is that the money is back; what was another end after all may
+ * be told beside (persons decide late, and equal texts are not told twice).
+ */
+static bool check_messages(const struct v_purchase *p, struct violation *out)
+{
+	unsigned had = outcomes(p), ends = had & ~BIT(TOLD_REFUNDED);
+	bool was_refunded = (had & BIT(TOLD_REFUNDED)) != 0;
+
+	if (p->finals > 1)
+		return v_broken(out, "I7", "%lld final messages", (long long)p->finals);
+	if (p->finals == 1 && ends == 0)
+		return v_broken(out, "I7", "a final message, and nothing is settled");
+	if (p->finals == 0 && ends != 0)
+		return v_broken(out, "I7", "it came to an end, and no final message says so");
+	if (p->refunded > 1)
+		return v_broken(out, "I7", "%lld messages of a refund", (long long)p->refunded);
+	if (p->refunded == 1 && !was_refunded)
+		return v_broken(out, "I7", "a message of a refund, and there was none");
+	if (p->refunded == 0 && was_refunded && !p->is_old)
+		return v_broken(out, "I7", "it was refunded, and no message says so");
+	if ((p->corrected & ~had) != 0)
+		return v_broken(out, "I7", "a message corrects to what it never was");
+	if (p->strays > 0)
+		return v_broken(out, "I7", "%lld messages of no kind", (long long)p->strays);
+	return true;
+}
+
+/* Kinds of outbox rows, as bits. */
+#define SEND_ROW BIT(1)
+#define POLL_ROW BIT(2)
+#define DEADLINE_ROW BIT(4)
+
+/* One of these will move it. */
+static unsigned wants_row(int64_t state)
+{
+	if (state == READY)
+		return SEND_ROW;
+	return state == SENDING ? DEADLINE_ROW : DEADLINE_ROW | POLL_ROW;
+}
+
+bool v_is_open(const struct v_purchase *p)
+{
+	for (size_t i = 0; i < p->attempts_len; i++)
+		if (p->attempts[i].state <= UNKNOWN)
+			return true;
 	return false;
 }
 
-static bool check_messages(const struct v_purchase *p, struct violation *out)
+/* Nothing is due of it, and nothing need be: an end, or persons have it on their list. */
+static bool may_rest(const struct v_purchase *p)
 {
-	if (p->finals > 1)
-		return v_broken(out, "I7", "%lld final messages", (long long)p->finals);
-	if (p->finals == 1 && !was_settled(p))
-		return v_broken(out, "I7", "a final message, and nothing is settled");
-	return true;
+	return outcome_of(p, p->state) != 0 || p->state == P_REVIEW || p->state == P_CONTRADICTED ||
+	       p->state == P_WRITTEN_OFF;
 }
 
 static bool check_waiting(const struct v_purchase *p, struct violation *out)
@@ -293,10 +415,14 @@ static bool check_waiting(const struct v_purchase *p, struct violation *out)
 	for (size_t i = 0; i < p->attempts_len; i++) {
 		const struct v_attempt *a = &p->attempts[i];
 
-		if (a->state <= UNKNOWN && !a->waits)
+		if (a->state <= UNKNOWN && (a->due & wants_row(a->state)) == 0)
 			return v_broken(out, "I9", "%s.%lld is %s and waits for nothing",
 				v_leg_name(a->leg), (long long)a->n, v_attempt_name(a->state));
 	}
+	if (!v_is_open(p) && !may_rest(p))
+		return v_broken(out, "I9",
+			"it has not ended, nothing of it is under way and nobody "
+			"is asked");
 	return true;
 }
 
