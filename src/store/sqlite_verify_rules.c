@@ -140,12 +140,10 @@ static bool check_books(const struct v_purchase *p, int64_t is[static BOOKS], st
 			return v_broken(out, "I4",
 				"%s holds %lld of it, and its legs are worth %lld", book_name(book),
 				(long long)is[book], (long long)should[book]);
-	/* Floors: nobody's claim against us falls below nothing, nor what is in doubt. */
+	/* The floor: nobody has more of us than was claimed. */
 	if (is[CUSTOMER] + is[PAYABLE] > 0)
 		return v_broken(out, "I4", "more was given for it than was claimed: %lld",
 			(long long)(is[CUSTOMER] + is[PAYABLE]));
-	if (is[SUSPENSE] < 0)
-		return v_broken(out, "I4", "suspense holds less than nothing of it");
 	return true;
 }
 
