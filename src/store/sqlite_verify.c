@@ -420,6 +420,27 @@ static int check_file(struct verifier *v)
 	return rc;
 }
 
+/* I11 of what belongs to no purchase. Nothing else leads there, so it is looked for everywhere. */
+static int check_loose(struct verifier *v)
+{
+	static const char sql[] =
+		"SELECT (SELECT count(*) FROM inbox WHERE attempt IS NULL AND is_plain(raw))"
+		" + (SELECT count(*) FROM outbox WHERE purchase IS NULL AND kind = 3"
+		"  AND is_plain(body)) + (SELECT count(*) FROM person p WHERE is_plain(p.number)"
+		"  AND NOT EXISTS (SELECT 1 FROM purchase q WHERE q.payer = p.id)"
+		"  AND NOT EXISTS (SELECT 1 FROM purchase q WHERE q.beneficiary = p.id))";
+	struct violation violation = {.rule = "I11"};
+	int64_t plain = 0;
+	int rc = db_number(&v->db, sql, &plain, v->err);
+
+	if (rc != 0 || plain == 0)
+		return rc;
+	(void)snprintf(violation.what, sizeof(violation.what),
+		"%lld sealed rows of no purchase are plain", (long long)plain);
+	note(v, &violation);
+	return 0;
+}
+
 static int open_store(struct verifier *v, struct str dir)
 {
 	char path[PATH_MAX];
@@ -461,6 +482,8 @@ int store_verify(struct str dir, const struct verify_options *options, struct ve
 		rc = check_pages(&v, &last);
 	if (rc == 0 && !options->is_live)
 		rc = check_file(&v);
+	if (rc == 0 && !options->is_live)
+		rc = check_loose(&v);
 	if (rc == 0)
 		rc = check_sums(&v, last);
 	v_sums_free(&v.sums);

@@ -296,6 +296,10 @@ static const struct wrong wrongs[] = {
 		"(SELECT"
 		" max(evidence) FROM event" OF_P ")",
 		0},
+	{"I11 what nobody knows", SOLD, "I11", "1 sealed rows of no purchase",
+		"INSERT INTO inbox SELECT max(id) + 1, partner, kind, account, NULL, zeroblob(16),"
+		" CAST('{\"status\":\"SUCCESSFUL\"}' AS BLOB), 6, '', received_ms, 0, 0 FROM inbox",
+		OF_STORE | AT_REST},
 	{"P2 by one person", DECIDED, "P2", "two persons did not make",
 		"UPDATE decision SET agreed_by = proposed_by" OF_P, LIVE_ONLY},
 	{"P2 by nobody", DECIDED, "P2", "nobody decided it", "DELETE FROM decision" OF_P, 0},
