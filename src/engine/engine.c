@@ -257,6 +257,8 @@ static int take_due(struct engine *e, bool *more_out)
 	struct outbox_row *rows = arena_alloc(&e->arena, sizeof(*rows) * LIMIT_OUTBOX_BATCH);
 	int n;
 
+	if (e->world.sends_nothing)
+		return 0;
 	if (rows == NULL)
 		return TAMA_ENOMEM;
 	n = STORE(e, outbox_due, e->now_ms, &e->arena, rows, LIMIT_OUTBOX_BATCH);
@@ -293,22 +295,37 @@ static int recover_one(struct engine *e, void *what)
 	return rc;
 }
 
-/*
- * A store that has not come as far as its mark, or is somewhere else: held from the first commit
- * on, what is READY frozen batch by batch, and accepted in the commit of the last.
- */
-static int distrust(struct engine *e, bool *more_out)
+/* A store that has not come as far as its mark, or is somewhere else. */
+static enum mark_verdict verdict(struct engine *e)
 {
-	struct attempt_row *rows = arena_alloc(&e->arena, sizeof(*rows) * LIMIT_OUTBOX_BATCH);
 	struct store_past past;
-	int n;
 
 	e->store->ops->past(e->store, &past);
-	if (mark_is_trusted(past.mark) || MUTANT(RESTORE_WITHOUT_HOLD))
+	return MUTANT(RESTORE_WITHOUT_HOLD) ? MARK_FITS : past.mark;
+}
+
+/*
+ * The first commit of a life takes back what the one before had only handed out: that is nobody's
+ * now. Whoever is not trusted is held by it, too, before anything else is looked at.
+ */
+static int begin_life(struct engine *e)
+{
+	int rc = STORE(e, outbox_release, e->now_ms, LIMIT_LEASE_MS, false);
+
+	return rc != 0 || mark_is_trusted(verdict(e)) ? rc : lanes_distrust(e, verdict(e));
+}
+
+/* What is READY in a store that is not trusted, batch by batch; the last batch accepts the store.
+ */
+static int freeze(struct engine *e, bool *more_out)
+{
+	struct attempt_row *rows = arena_alloc(&e->arena, sizeof(*rows) * LIMIT_OUTBOX_BATCH);
+	int n;
+
+	if (mark_is_trusted(verdict(e)))
 		return 0;
-	n = rows != NULL ? lanes_distrust(e, past.mark) : TAMA_ENOMEM;
-	if (n == 0)
-		n = STORE(e, attempt_unsent, &e->arena, rows, LIMIT_OUTBOX_BATCH);
+	n = rows != NULL ? STORE(e, attempt_unsent, &e->arena, rows, LIMIT_OUTBOX_BATCH)
+			 : TAMA_ENOMEM;
 	for (int i = 0; i < n; i++) {
 		int rc = guarded(e, lane_freeze_one, &rows[i]);
 
@@ -320,10 +337,7 @@ static int distrust(struct engine *e, bool *more_out)
 	return n < 0 ? n : 0;
 }
 
-/*
- * What an earlier incarnation was sending. Those beyond a batch are left to the next step. What it
- * had only handed out is nobody's now: the first commit of this life takes it back.
- */
+/* What an earlier incarnation was sending. Those beyond a batch are left to the next step. */
 static int recover(struct engine *e, bool *more_out)
 {
 	struct attempt_row *rows = arena_alloc(&e->arena, sizeof(*rows) * LIMIT_OUTBOX_BATCH);
@@ -332,7 +346,7 @@ static int recover(struct engine *e, bool *more_out)
 	if (rows == NULL)
 		return TAMA_ENOMEM;
 	if (e->stats.commits == 0)
-		n = STORE(e, outbox_release, e->now_ms, LIMIT_LEASE_MS, false);
+		n = begin_life(e);
 	if (n < 0)
 		return n;
 	n = e->store->ops->attempt_orphans(e->store, &e->arena, rows, LIMIT_OUTBOX_BATCH);
@@ -348,7 +362,7 @@ static int recover(struct engine *e, bool *more_out)
 	}
 	CRASH_POINT("K29");
 	*more_out = n == LIMIT_OUTBOX_BATCH;
-	return *more_out ? 0 : distrust(e, more_out);
+	return *more_out ? 0 : freeze(e, more_out);
 }
 
 static void finish_events(struct engine_event *events, enum engine_outcome outcome)
@@ -368,7 +382,8 @@ static void finish_events(struct engine_event *events, enum engine_outcome outco
 static void run_effects(struct engine *e)
 {
 	for (const struct effect *effect = e->effects; effect != NULL; effect = effect->next)
-		effect_run(e, effect);
+		if (!e->world.sends_nothing || effect->kind == EFFECT_ALARM)
+			effect_run(e, effect);
 	e->effects = NULL;
 	e->effects_end = &e->effects;
 }
@@ -432,6 +447,8 @@ static int64_t next_due(struct engine *e, bool more)
 
 	if (more)
 		return 0;
+	if (e->world.sends_nothing)
+		return INT64_MAX;
 	/* Without its mark nothing is sent, and the next step writes it. */
 	if (STORE(e, outbox_next_due, e->now_ms - 1, &due_ms) != 0 || e->is_unmarked)
 		return 1000;

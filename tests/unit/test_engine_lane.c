@@ -221,6 +221,39 @@ static void freezing_goes_on_after_a_crash(void **state)
 	assert_null(fx_broken(&r->fx, 0));
 }
 
+/* However much was being sent: it is held by the first commit, not when the last is a doubt. */
+static void many_orphans_do_not_put_the_hold_off(void **state)
+{
+	struct rig *r = *state;
+	struct attempt_row ready;
+	char number[16];
+
+	r->is_lax = true;
+	for (unsigned i = 0; i < 2 * LIMIT_OUTBOX_BATCH + 1; i++) {
+		struct attempt_row a;
+
+		(void)snprintf(number, sizeof(number), "22501010%05u", i);
+		assert_int_equal(rig_buy(r, "ci-payment", number, number, i + 1), ENGINE_DONE);
+		a = rig_attempt(r, 0);
+		(void)rig_post_prepared(r, &a, PREPARED_OK);
+		rig_step(r);
+		rig_forget(r);
+	}
+	assert_int_equal(rig_buy(r, "ug-airtime", UG, UG, 9999), ENGINE_DONE);
+	ready = rig_attempt(r, 0);
+	distrust(r);
+	r->now_ms += 6000;
+	rig_step(r);
+	assert_int_equal(rig_stats(r).lanes_held, 1);
+	(void)rig_post_prepared(r, &ready, PREPARED_OK);
+	rig_step(r);
+	rig_step(r);
+	assert_int_equal(rig_count(r, SAID_PREPARE, NULL), 0);
+	assert_int_equal(rig_count(r, SAID_GO, NULL), 0);
+	assert_int_equal(rig_count(r, SAID_ALARM, "held"), 1);
+	assert_int_equal(fx_sql(r->fx.store, "SELECT count(*) FROM attempt WHERE state < 3", 0), 0);
+}
+
 /* The window of mark.h: while the mark cannot be written nothing new is sent. */
 static void without_its_mark_nothing_new_is_sent(void **state)
 {
@@ -575,6 +608,7 @@ int main(void)
 		RIG_TEST(a_store_behind_its_mark_sends_nothing),
 		RIG_TEST(what_a_forgotten_life_may_have_gone_on_with_stays_frozen),
 		RIG_TEST(freezing_goes_on_after_a_crash),
+		RIG_TEST(many_orphans_do_not_put_the_hold_off),
 		RIG_TEST(without_its_mark_nothing_new_is_sent),
 		RIG_TEST(five_doubts_of_twenty_stop_a_lane),
 		RIG_TEST(old_doubts_do_not_count),
