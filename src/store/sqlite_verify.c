@@ -83,7 +83,9 @@ static const char *const looks[LOOKS] = {
 		" WHERE h.purchase = q.id AND is_plain(h.reply)) + (SELECT count(*) FROM outbox o"
 		" WHERE o.purchase = q.id AND o.kind = 3 AND is_plain(o.body))"
 		" + (SELECT count(*) FROM inbox i JOIN attempt a ON i.attempt = a.id"
-		" WHERE a.purchase = q.id AND is_plain(i.raw)),"
+		" WHERE a.purchase = q.id AND is_plain(i.raw)) + (SELECT count(*) FROM decision d"
+		" WHERE d.partner = q.partner AND d.purchase = q.id AND (is_plain(d.proof)"
+		" OR is_plain(d.agreed_proof) AND d.agreed_proof IS NOT NULL)),"
 		" q.currency, q.ref FROM purchase q WHERE q.id = ?1",
 	[LOOK_ATTEMPTS] =
 		"SELECT a.id, a.leg, a.n, a.state, a.owner_incarnation, a.epoch, a.sent_ms, "
@@ -425,6 +427,8 @@ static int check_loose(struct verifier *v)
 {
 	static const char sql[] =
 		"SELECT (SELECT count(*) FROM inbox WHERE attempt IS NULL AND is_plain(raw))"
+		" + (SELECT count(*) FROM decision WHERE purchase IS NULL AND (is_plain(proof)"
+		"  OR is_plain(agreed_proof) AND agreed_proof IS NOT NULL))"
 		" + (SELECT count(*) FROM outbox WHERE purchase IS NULL AND kind = 3"
 		"  AND is_plain(body)) + (SELECT count(*) FROM person p WHERE is_plain(p.number)"
 		"  AND NOT EXISTS (SELECT 1 FROM purchase q WHERE q.payer = p.id)"

@@ -134,8 +134,9 @@ struct wrong {
 				   ", currency, 'et-ci', created_ms FROM purchase WHERE id = " P   \
 				   ";"
 #define MESSAGE(seq_)                                                                              \
-	"INSERT INTO outbox SELECT max(o.id) + 1, o.partner, 3, " P ", NULL, " seq_                \
-	", due_ms, 0, 1, channel, person, body, '' FROM outbox o WHERE kind = 3"
+	"INSERT INTO outbox (id, partner, kind, purchase, seq, due_ms, tries, is_done, channel,"   \
+	" person, body) SELECT max(o.id) + 1, o.partner, 3, " P ", " seq_                          \
+	", due_ms, 0, 1, channel, person, body FROM outbox o WHERE kind = 3"
 #define REFUND_OF_GOODS                                                                            \
 	"INSERT INTO attempt SELECT id + 9, partner, purchase, 3, 1, account, 'X', verb, service," \
 	" person, amount, currency, 0, 0, 1, 1, 0, 0, 0, zeroblob(16), '', 0, created_ms, 0,"      \
@@ -295,6 +296,10 @@ static const struct wrong wrongs[] = {
 		"UPDATE inbox SET raw = CAST('{\"status\":\"SUCCESSFUL\"}' AS BLOB) WHERE id = "
 		"(SELECT"
 		" max(evidence) FROM event" OF_P ")",
+		0},
+	{"I11 a proof", DECIDED, "I11", "1 sealed columns are plain",
+		"UPDATE decision SET agreed_proof = CAST('the statement of the 3rd of May, line 7,"
+		" shows that it failed' AS BLOB)" OF_P,
 		0},
 	{"I11 what nobody knows", SOLD, "I11", "1 sealed rows of no purchase",
 		"INSERT INTO inbox SELECT max(id) + 1, partner, kind, account, NULL, zeroblob(16),"
