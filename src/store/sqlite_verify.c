@@ -64,10 +64,8 @@ static const char *const looks[LOOKS] = {
 		" (SELECT count(*) FROM hop h WHERE h.purchase = q.id AND h.partner = q.partner),"
 		" (SELECT count(*) " MESSAGES " AND o.seq = 1),"
 		" (SELECT count(*) " MESSAGES " AND o.seq = 3),"
-		" (SELECT count(*) " MESSAGES " AND o.seq NOT IN (1, 2, 3) AND o.seq NOT"
-		"  BETWEEN 8 AND 13),"
-		" (SELECT coalesce(sum(DISTINCT 1 << (o.seq - 8)), 0) " MESSAGES
-		"  AND o.seq BETWEEN 8 AND 13),"
+		" (SELECT count(*) " MESSAGES " AND o.seq > 3),"
+		" (SELECT count(*) " MESSAGES " AND o.seq < 1),"
 		" EXISTS (SELECT 1 FROM attempt a WHERE a.purchase = q.id AND a.sent_ms > 0"
 		"  AND a.first_sent_ms = 0),"
 		" (SELECT count(*) FROM inbox i JOIN attempt a ON i.attempt = a.id"
@@ -157,8 +155,8 @@ static void read_purchase(sqlite3_stmt *stmt, struct v_purchase *p)
 	p->has_hop = sqlite3_column_int64(stmt, c++) != 0;
 	p->finals = sqlite3_column_int64(stmt, c++);
 	p->refunded = sqlite3_column_int64(stmt, c++);
+	p->corrections = sqlite3_column_int64(stmt, c++);
 	p->strays = sqlite3_column_int64(stmt, c++);
-	p->corrected = (unsigned)sqlite3_column_int64(stmt, c++);
 	p->is_old = sqlite3_column_int64(stmt, c++) != 0;
 	p->unmoved = sqlite3_column_int64(stmt, c++);
 	p->lonely = sqlite3_column_int64(stmt, c++);

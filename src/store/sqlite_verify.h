@@ -49,8 +49,8 @@ struct v_purchase {
 	int64_t same_press; /* purchases of the same session and ordinal, itself included */
 	bool has_hop;
 	int64_t finals, refunded; /* messages: of the end, of the money's return */
-	int64_t strays; /* that are neither these, nor of progress, nor corrections */
-	unsigned corrected; /* a bit for each outcome that a later message told */
+	int64_t corrections; /* messages that tell another end than was told before */
+	int64_t strays; /* messages that are none of these, nor of progress */
 	bool is_old; /* sent before messages of refunds were written when buying */
 	int64_t unmoved; /* inbox rows said to have moved something that no event names */
 	int64_t lonely; /* applied decisions that two persons did not make */

@@ -316,74 +316,58 @@ static bool check_refund(const struct v_purchase *p, struct violation *out)
 /* ---- I7, I9, I10, I11 --------------------------------------------------------------------------
  */
 
-/* The outcomes that messages tell, numbered as corrections are. */
-enum { TOLD_DELIVERED, TOLD_CANCELLED, TOLD_EXPIRED, TOLD_REFUND_DUE, TOLD_REFUNDED = 5 };
-
-#define BIT(n) (1u << (n))
-
-/* What the customer is owed when it comes to that state; 0: nothing. */
-static unsigned outcome_of(const struct v_purchase *p, int64_t state)
+/* States with news that the customer is owed. */
+static bool is_end(const struct v_purchase *p, int64_t state)
 {
-	switch (state) {
-	case P_DELIVERED:
-		return BIT(TOLD_DELIVERED);
-	case P_COLLECTED:
-		return p->has_deliver ? 0 : BIT(TOLD_DELIVERED);
-	case P_CANCELLED:
-		return BIT(TOLD_CANCELLED);
-	case P_EXPIRED:
-		return BIT(TOLD_EXPIRED);
-	case P_REFUND_DUE:
-		return BIT(TOLD_REFUND_DUE);
-	case P_REFUNDED:
-		return BIT(TOLD_REFUNDED);
-	default:
-		return 0;
-	}
+	return state == P_DELIVERED || state == P_CANCELLED || state == P_EXPIRED ||
+	       state == P_REFUND_DUE || state == P_REFUNDED ||
+	       (state == P_COLLECTED && !p->has_deliver);
 }
 
-static unsigned outcomes(const struct v_purchase *p)
+static int64_t came_to_ends(const struct v_purchase *p, bool refunds)
 {
-	unsigned all = 0;
+	int64_t n = 0;
 
-	for (size_t i = 0; i < p->events_len; i++)
-		if (p->events[i].attempt == 0)
-			all |= outcome_of(p, p->events[i].to);
-	return all;
+	for (size_t i = 0; i < p->events_len; i++) {
+		const struct v_event *e = &p->events[i];
+
+		n += e->attempt == 0 && is_end(p, e->to) && (e->to == P_REFUNDED) == refunds;
+	}
+	return n;
 }
 
 /*
- * The first end is told once, and so is that the money is back; what was another end after all may
- * be told beside (persons decide late, and equal texts are not told twice).
+ * The first end is told once, and so is that the money is back; each time that another end proved
+ * true may have been told beside (not if the last message said the same).
  */
 static bool check_messages(const struct v_purchase *p, struct violation *out)
 {
-	unsigned had = outcomes(p), ends = had & ~BIT(TOLD_REFUNDED);
-	bool was_refunded = (had & BIT(TOLD_REFUNDED)) != 0;
+	int64_t ends = came_to_ends(p, false), refunds = came_to_ends(p, true);
 
 	if (p->finals > 1)
 		return v_broken(out, "I7", "%lld final messages", (long long)p->finals);
 	if (p->finals == 1 && ends == 0)
 		return v_broken(out, "I7", "a final message, and nothing is settled");
-	if (p->finals == 0 && ends != 0)
+	if (p->finals == 0 && ends > 0)
 		return v_broken(out, "I7", "it came to an end, and no final message says so");
 	if (p->refunded > 1)
 		return v_broken(out, "I7", "%lld messages of a refund", (long long)p->refunded);
-	if (p->refunded == 1 && !was_refunded)
+	if (p->refunded == 1 && refunds == 0)
 		return v_broken(out, "I7", "a message of a refund, and there was none");
-	if (p->refunded == 0 && was_refunded && !p->is_old)
+	if (p->refunded == 0 && refunds > 0 && !p->is_old)
 		return v_broken(out, "I7", "it was refunded, and no message says so");
-	if ((p->corrected & ~had) != 0)
-		return v_broken(out, "I7", "a message corrects to what it never was");
+	if (p->finals + p->refunded + p->corrections > ends + refunds)
+		return v_broken(out, "I7", "%lld messages correct what did not change",
+			(long long)p->corrections);
 	if (p->strays > 0)
 		return v_broken(out, "I7", "%lld messages of no kind", (long long)p->strays);
 	return true;
 }
 
 /* Kinds of outbox rows, as bits. */
-#define SEND_ROW BIT(1)
-#define POLL_ROW BIT(2)
-#define DEADLINE_ROW BIT(4)
+#define SEND_ROW (1u << 1)
+#define POLL_ROW (1u << 2)
+#define DEADLINE_ROW (1u << 4)
 
 /* One of these will move it. */
 static unsigned wants_row(int64_t state)
@@ -404,7 +388,7 @@ bool v_is_open(const struct v_purchase *p)
 /* Nothing is due of it, and nothing need be: an end, or persons have it on their list. */
 static bool may_rest(const struct v_purchase *p)
 {
-	return outcome_of(p, p->state) != 0 || p->state == P_REVIEW || p->state == P_CONTRADICTED ||
+	return is_end(p, p->state) || p->state == P_REVIEW || p->state == P_CONTRADICTED ||
 	       p->state == P_WRITTEN_OFF;
 }
 
