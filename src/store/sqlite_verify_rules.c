@@ -385,11 +385,21 @@ bool v_is_open(const struct v_purchase *p)
 	return false;
 }
 
+#define TRIES_MAX 250 /* of a leg; then a person is called */
+
+static bool is_used_up(const struct v_purchase *p)
+{
+	for (size_t i = 0; i < p->attempts_len; i++)
+		if (p->attempts[i].n >= TRIES_MAX && p->attempts[i].state == NOT_SENT)
+			return true;
+	return false;
+}
+
 /* Nothing is due of it, and nothing need be: an end, or persons have it on their list. */
 static bool may_rest(const struct v_purchase *p)
 {
-	return is_end(p, p->state) || p->state == P_REVIEW || p->state == P_CONTRADICTED ||
-	       p->state == P_WRITTEN_OFF;
+	return is_used_up(p) || is_end(p, p->state) || p->state == P_REVIEW ||
+	       p->state == P_CONTRADICTED || p->state == P_WRITTEN_OFF;
 }
 
 static bool check_waiting(const struct v_purchase *p, struct violation *out)
