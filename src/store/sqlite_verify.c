@@ -5,6 +5,7 @@
 #include "sqlite_verify.h"
 
 #include "sqlite_priv.h"
+#include "sqlite_verify_sums.h"
 
 #include <limits.h>
 #include <sodium.h>
@@ -40,6 +41,15 @@ static void is_plain(sqlite3_context *context, int argc, sqlite3_value **argv)
 	(void)argc;
 }
 
+/*
+ * What falls due weeks from now waits for nobody: the longest that anything is put off is a week,
+ * and the engine's clock may be a month ahead of the one kept, over a long pause.
+ */
+#define FALLS_DUE                                                                                  \
+	"o.is_done = 0 AND o.due_ms <= (SELECT iif(clock_ms > 0, clock_ms + 3456000000,"           \
+	" 9223372036854775807) FROM meta)"
+#define MESSAGES "FROM outbox o WHERE o.purchase = q.id AND o.kind = 3"
+
 /* Applied, and not by two persons; one suffices to say that evidence has been looked at. */
 #define LONELY                                                                                     \
 	"d.state = 2 AND d.kind <> 5 AND (d.agreed_by IS NULL OR d.agreed_by = d.proposed_by)"
@@ -52,8 +62,12 @@ static const char *const looks[LOOKS] = {
 		" (SELECT count(*) FROM purchase x WHERE x.partner = q.partner AND x.uid = q.uid"
 		"  AND x.ordinal = q.ordinal),"
 		" (SELECT count(*) FROM hop h WHERE h.purchase = q.id AND h.partner = q.partner),"
-		" (SELECT count(*) FROM outbox o WHERE o.purchase = q.id AND o.kind = 3"
-		"  AND o.seq = 1),"
+		" (SELECT count(*) " MESSAGES " AND o.seq = 1),"
+		" (SELECT count(*) " MESSAGES " AND o.seq = 3),"
+		" (SELECT count(*) " MESSAGES " AND o.seq > 3),"
+		" (SELECT count(*) " MESSAGES " AND o.seq < 1),"
+		" EXISTS (SELECT 1 FROM attempt a WHERE a.purchase = q.id AND a.sent_ms > 0"
+		"  AND a.first_sent_ms = 0),"
 		" (SELECT count(*) FROM inbox i JOIN attempt a ON i.attempt = a.id"
 		"  WHERE a.purchase = q.id AND i.verdict = 1 AND i.kind < 4 AND NOT EXISTS (SELECT "
 		"1"
@@ -67,14 +81,17 @@ static const char *const looks[LOOKS] = {
 		" WHERE h.purchase = q.id AND is_plain(h.reply)) + (SELECT count(*) FROM outbox o"
 		" WHERE o.purchase = q.id AND o.kind = 3 AND is_plain(o.body))"
 		" + (SELECT count(*) FROM inbox i JOIN attempt a ON i.attempt = a.id"
-		" WHERE a.purchase = q.id AND is_plain(i.raw)),"
+		" WHERE a.purchase = q.id AND is_plain(i.raw)) + (SELECT count(*) FROM decision d"
+		" WHERE d.partner = q.partner AND d.purchase = q.id AND (is_plain(d.proof)"
+		" OR is_plain(d.agreed_proof) AND d.agreed_proof IS NOT NULL)),"
 		" q.currency, q.ref FROM purchase q WHERE q.id = ?1",
 	[LOOK_ATTEMPTS] =
 		"SELECT a.id, a.leg, a.n, a.state, a.owner_incarnation, a.epoch, a.sent_ms, "
 		"a.amount,"
 		" a.person, a.created_ms, a.body_hash <> zeroblob(16),"
-		" EXISTS (SELECT 1 FROM outbox o WHERE o.purchase = a.purchase AND o.attempt = a.id"
-		"  AND o.is_done = 0),"
+		" (SELECT coalesce(sum(DISTINCT 1 << o.kind), 0) FROM outbox o WHERE o.purchase ="
+		"  a.purchase AND o.attempt = a.id AND " FALLS_DUE "),"
+		" (SELECT count(*) FROM inbox i WHERE i.attempt = a.id AND i.kind = 2),"
 		" a.currency FROM attempt a WHERE a.purchase = ?1 ORDER BY a.leg, a.n",
 	[LOOK_EVENTS] = "SELECT e.seq, e.partner, ifnull(e.attempt, 0), e.from_state, e.to_state,"
 			" ifnull(e.evidence, 0), e.incarnation, e.at_ms,"
@@ -82,8 +99,12 @@ static const char *const looks[LOOKS] = {
 			"e.partner AND"
 			"  i.attempt IN (SELECT id FROM attempt WHERE purchase = e.purchase)),"
 			" e.cause, e.hash FROM event e WHERE e.purchase = ?1 ORDER BY e.seq",
-	[LOOK_LINES] = "SELECT posting, line, book, debit, currency FROM ledger"
-		       " WHERE purchase = ?1 ORDER BY posting, line",
+	/* In the book of agents' floats (6) it is who pays, where the offer names one. */
+	[LOOK_LINES] = "SELECT l.posting, l.line, l.book, l.debit, l.account <> CASE WHEN"
+		       " l.book = 6 AND q.paid_by <> '' THEN q.paid_by ELSE a.account END,"
+		       " l.currency FROM ledger l JOIN purchase q ON q.id = l.purchase"
+		       " LEFT JOIN attempt a ON a.id = l.attempt"
+		       " WHERE l.purchase = ?1 ORDER BY l.posting, l.line",
 	[LOOK_DECIDED] =
 		"SELECT d.id, ifnull(d.attempt, 0), d.kind FROM purchase q JOIN decision d"
 		" ON d.partner = q.partner AND d.purchase = q.id WHERE q.id = ?1 AND d.state = 2"
@@ -97,6 +118,7 @@ struct verifier {
 	sqlite3_stmt *statements[LOOKS];
 	const struct verify_options *options;
 	struct verify_report *report;
+	struct v_sums *sums;
 	struct err *err;
 };
 
@@ -132,6 +154,10 @@ static void read_purchase(sqlite3_stmt *stmt, struct v_purchase *p)
 	p->same_press = sqlite3_column_int64(stmt, c++);
 	p->has_hop = sqlite3_column_int64(stmt, c++) != 0;
 	p->finals = sqlite3_column_int64(stmt, c++);
+	p->refunded = sqlite3_column_int64(stmt, c++);
+	p->corrections = sqlite3_column_int64(stmt, c++);
+	p->strays = sqlite3_column_int64(stmt, c++);
+	p->is_old = sqlite3_column_int64(stmt, c++) != 0;
 	p->unmoved = sqlite3_column_int64(stmt, c++);
 	p->lonely = sqlite3_column_int64(stmt, c++);
 	p->plain = sqlite3_column_int64(stmt, c++);
@@ -155,7 +181,8 @@ static void read_attempt(sqlite3_stmt *stmt, void *out)
 	a->person = sqlite3_column_int64(stmt, c++);
 	a->created_ms = sqlite3_column_int64(stmt, c++);
 	a->has_hash = sqlite3_column_int64(stmt, c++) != 0;
-	a->waits = sqlite3_column_int64(stmt, c++) != 0;
+	a->due = (unsigned)sqlite3_column_int64(stmt, c++);
+	a->replies = sqlite3_column_int64(stmt, c++);
 	get_text(stmt, c++, a->currency, sizeof(a->currency));
 }
 
@@ -187,7 +214,8 @@ static void read_line(sqlite3_stmt *stmt, void *out)
 	l->line = sqlite3_column_int64(stmt, 1);
 	l->book = sqlite3_column_int64(stmt, 2);
 	l->debit = sqlite3_column_int64(stmt, 3);
-	get_text(stmt, 4, l->currency, sizeof(l->currency));
+	l->is_elsewhere = sqlite3_column_int64(stmt, 4) != 0;
+	get_text(stmt, 5, l->currency, sizeof(l->currency));
 }
 
 static void read_decided(sqlite3_stmt *stmt, void *out)
@@ -270,7 +298,7 @@ static void note(struct verifier *v, const struct violation *violation)
 		v->report->first = *violation;
 }
 
-static int check_one(struct verifier *v, int64_t id)
+static int check_one(struct verifier *v, int64_t id, bool *is_open_out)
 {
 	struct v_purchase p = {.id = id};
 	struct violation violation = {.what = ""};
@@ -280,6 +308,7 @@ static int check_one(struct verifier *v, int64_t id)
 		(void)snprintf(violation.ref, sizeof(violation.ref), "%s", p.ref);
 		note(v, &violation);
 	}
+	*is_open_out = v_is_open(&p);
 	unload(&p);
 	return rc;
 }
@@ -287,71 +316,79 @@ static int check_one(struct verifier *v, int64_t id)
 /* ---- the store ---------------------------------------------------------------------------------
  */
 
-/* Up to PAGE purchases behind *after. How many, or negative. */
-static int check_page(struct verifier *v, int64_t *after)
+static int read_page(struct verifier *v, int64_t after, int64_t ids[static PAGE])
 {
 	sqlite3_stmt *stmt = v->statements[LOOK_PAGE];
-	int64_t ids[PAGE];
-	int n = 0, rc = db_exec(&v->db, "BEGIN", v->err);
+	int n = 0, rc;
 
-	if (rc != 0)
-		return rc;
-	(void)sqlite3_bind_int64(stmt, 1, *after);
+	(void)sqlite3_bind_int64(stmt, 1, after);
 	(void)sqlite3_bind_int(stmt, 2, PAGE);
 	while ((rc = sqlite3_step(stmt)) == SQLITE_ROW && n < PAGE)
 		ids[n++] = sqlite3_column_int64(stmt, 0);
 	(void)sqlite3_reset(stmt);
-	rc = rc == SQLITE_DONE || rc == SQLITE_ROW ? 0 : sql_fail(v);
-	for (int i = 0; i < n && rc == 0; i++)
-		rc = check_one(v, ids[i]);
+	return rc == SQLITE_DONE || rc == SQLITE_ROW ? n : sql_fail(v);
+}
+
+/* Each is checked, and what lies still is added up: all from one that is open to the next. */
+static int check_ids(struct verifier *v, const int64_t *ids, int n)
+{
+	int from = 0, rc = 0;
+
+	for (int i = 0; i < n && rc == 0; i++) {
+		bool is_open;
+
+		rc = check_one(v, ids[i], &is_open);
+		if (rc != 0 || !is_open)
+			continue;
+		v_sums_later(v->sums, ids[i]);
+		if (from < i)
+			rc = v_sums_add(v->sums, ids[from], ids[i - 1], v->err);
+		from = i + 1;
+	}
+	return rc == 0 && from < n ? v_sums_add(v->sums, ids[from], ids[n - 1], v->err) : rc;
+}
+
+/* Up to PAGE purchases behind *after. How many, or negative. */
+static int check_page(struct verifier *v, int64_t *after)
+{
+	int64_t ids[PAGE];
+	int n, rc = db_exec(&v->db, "BEGIN", v->err);
+
+	if (rc != 0)
+		return rc;
+	n = read_page(v, *after, ids);
+	rc = n > 0 ? check_ids(v, ids, n) : n;
 	int ended = db_exec(&v->db, "COMMIT", v->err);
 
 	if (rc == 0)
 		rc = ended;
-	v->report->purchases += (uint64_t)n;
+	v->report->purchases += n > 0 ? (uint64_t)n : 0;
 	if (n > 0)
 		*after = ids[n - 1];
 	return rc == 0 ? n : rc;
 }
 
-static int check_pages(struct verifier *v)
+static int check_pages(struct verifier *v, int64_t *after)
 {
-	int64_t after = 0;
 	int n;
 
-	while ((n = check_page(v, &after)) > 0)
+	while ((n = check_page(v, after)) > 0)
 		if (v->options->pause != NULL && v->options->pause(v->options->ctx))
 			return err_set(v->err, TAMA_EIO, "ended before all was looked at");
 	return n;
 }
 
-/* What is kept as balances against what the postings add up to, either way. */
-static int check_balances(struct verifier *v)
+/* What is kept added up against the rows themselves. */
+static int check_sums(struct verifier *v, int64_t after)
 {
-	static const char sql[] =
-		"WITH sums AS (SELECT partner, account, book, currency, sum(debit) AS sum"
-		" FROM ledger GROUP BY 1, 2, 3, 4)"
-		" SELECT partner, account, book FROM (SELECT * FROM sums EXCEPT"
-		" SELECT partner, account, book, currency, sum FROM balance) UNION ALL"
-		" SELECT partner, account, book FROM (SELECT partner, account, book, currency, sum"
-		" FROM balance EXCEPT SELECT * FROM sums) LIMIT 1";
-	struct violation violation = {.rule = "I4"};
-	sqlite3_stmt *stmt = NULL;
-	int step = sqlite3_prepare_v2(v->db.handle, sql, -1, &stmt, NULL);
+	struct v_sums_found found;
+	int rc = v_sums_compare(v->sums, after, &found, v->err);
 
-	if (step == SQLITE_OK)
-		step = sqlite3_step(stmt);
-	if (step == SQLITE_ROW) {
-		(void)snprintf(violation.what, sizeof(violation.what),
-			"the balance of partner %lld, %s, book %lld is not what its postings add "
-			"up to",
-			(long long)sqlite3_column_int64(stmt, 0),
-			(const char *)sqlite3_column_text(stmt, 1),
-			(long long)sqlite3_column_int64(stmt, 2));
-		note(v, &violation);
-	}
-	(void)sqlite3_finalize(stmt);
-	return step == SQLITE_ROW || step == SQLITE_DONE ? 0 : sql_fail(v);
+	if (rc == 0 && found.balance.rule[0] != '\0')
+		note(v, &found.balance);
+	if (rc == 0 && found.tally.rule[0] != '\0')
+		note(v, &found.tally);
+	return rc;
 }
 
 /* What SQLite finds wrong with its own file. */
@@ -383,6 +420,29 @@ static int check_file(struct verifier *v)
 	return rc;
 }
 
+/* I11 of what belongs to no purchase. Nothing else leads there, so it is looked for everywhere. */
+static int check_loose(struct verifier *v)
+{
+	static const char sql[] =
+		"SELECT (SELECT count(*) FROM inbox WHERE attempt IS NULL AND is_plain(raw))"
+		" + (SELECT count(*) FROM decision WHERE purchase IS NULL AND (is_plain(proof)"
+		"  OR is_plain(agreed_proof) AND agreed_proof IS NOT NULL))"
+		" + (SELECT count(*) FROM outbox WHERE purchase IS NULL AND kind = 3"
+		"  AND is_plain(body)) + (SELECT count(*) FROM person p WHERE is_plain(p.number)"
+		"  AND NOT EXISTS (SELECT 1 FROM purchase q WHERE q.payer = p.id)"
+		"  AND NOT EXISTS (SELECT 1 FROM purchase q WHERE q.beneficiary = p.id))";
+	struct violation violation = {.rule = "I11"};
+	int64_t plain = 0;
+	int rc = db_number(&v->db, sql, &plain, v->err);
+
+	if (rc != 0 || plain == 0)
+		return rc;
+	(void)snprintf(violation.what, sizeof(violation.what),
+		"%lld sealed rows of no purchase are plain", (long long)plain);
+	note(v, &violation);
+	return 0;
+}
+
 static int open_store(struct verifier *v, struct str dir)
 {
 	char path[PATH_MAX];
@@ -407,24 +467,28 @@ static int open_store(struct verifier *v, struct str dir)
 		if (sqlite3_prepare_v2(v->db.handle, looks[i], -1, &v->statements[i], NULL) !=
 			SQLITE_OK)
 			rc = sql_fail(v);
-	return rc;
+	return rc == 0 ? v_sums_new(&v->db, v->options, &v->sums, v->err) : rc;
 }
 
 int store_verify(struct str dir, const struct verify_options *options, struct verify_report *out,
 	struct err *err)
 {
 	struct verifier v = {.options = options, .report = out, .err = err};
+	int64_t last = 0;
 	int rc;
 
 	*out = (struct verify_report){0};
 	tama_assert(sodium_init() >= 0);
 	rc = open_store(&v, dir);
 	if (rc == 0)
-		rc = check_pages(&v);
-	if (rc == 0 && !options->is_live)
-		rc = check_balances(&v);
+		rc = check_pages(&v, &last);
 	if (rc == 0 && !options->is_live)
 		rc = check_file(&v);
+	if (rc == 0 && !options->is_live)
+		rc = check_loose(&v);
+	if (rc == 0)
+		rc = check_sums(&v, last);
+	v_sums_free(&v.sums);
 	for (int i = 0; i < LOOKS; i++)
 		(void)sqlite3_finalize(v.statements[i]);
 	if (v.db.handle != NULL)

@@ -11,7 +11,9 @@
 
 struct v_attempt {
 	int64_t id, leg, n, state, owner, epoch, sent_ms, amount, person, created_ms;
-	bool has_hash, waits; /* a body's hash; an outbox row that is not done */
+	int64_t replies; /* ends of its transfers that the owner recorded */
+	unsigned due; /* kinds of its outbox rows that will fall due, a bit each */
+	bool has_hash; /* of a body */
 	char currency[4];
 	/* Filled by replaying its events. */
 	int64_t replayed;
@@ -30,6 +32,7 @@ struct v_event {
 
 struct v_line {
 	int64_t posting, line, book, debit;
+	bool is_elsewhere; /* of another account than its attempt's, or than who pays */
 	char currency[4];
 };
 
@@ -45,7 +48,10 @@ struct v_purchase {
 	char ref[40];
 	int64_t same_press; /* purchases of the same session and ordinal, itself included */
 	bool has_hop;
-	int64_t finals; /* final messages */
+	int64_t finals, refunded; /* messages: of the end, of the money's return */
+	int64_t corrections; /* messages that tell another end than was told before */
+	int64_t strays; /* messages that are none of these, nor of progress */
+	bool is_old; /* sent before messages of refunds were written when buying */
 	int64_t unmoved; /* inbox rows said to have moved something that no event names */
 	int64_t lonely; /* applied decisions that two persons did not make */
 	int64_t plain; /* sealed columns that are not */
@@ -58,6 +64,9 @@ struct v_purchase {
 	struct v_decided *decided; /* applied ones about it or its attempts */
 	size_t decided_len;
 };
+
+/* Whether something of it is under way: an attempt that is READY, SENDING, ACCEPTED or UNKNOWN. */
+bool v_is_open(const struct v_purchase *purchase);
 
 /* True when every rule holds; else *out is the first that does not. */
 bool v_check(struct v_purchase *purchase, struct violation *out);

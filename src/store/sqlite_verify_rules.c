@@ -48,6 +48,9 @@ static bool check_postings(const struct v_purchase *p, struct violation *out)
 		}
 		if (l == NULL)
 			break;
+		if (l->is_elsewhere)
+			return v_broken(out, "I4", "posting %lld is booked to another account",
+				(long long)posting);
 		if (l->line <= line || strcmp(l->currency, p->currency) != 0)
 			return v_broken(out, "I4", "posting %lld has a line of another kind",
 				(long long)posting);
@@ -137,6 +140,10 @@ static bool check_books(const struct v_purchase *p, int64_t is[static BOOKS], st
 			return v_broken(out, "I4",
 				"%s holds %lld of it, and its legs are worth %lld", book_name(book),
 				(long long)is[book], (long long)should[book]);
+	/* The floor: nobody has more of us than was claimed. */
+	if (is[CUSTOMER] + is[PAYABLE] > 0)
+		return v_broken(out, "I4", "more was given for it than was claimed: %lld",
+			(long long)(is[CUSTOMER] + is[PAYABLE]));
 	return true;
 }
 
@@ -210,6 +217,20 @@ static bool wants_evidence(const char *cause)
 	       strcmp(cause, "accepted") == 0;
 }
 
+/* 2.5: who may still send it cannot say that it failed, nor anybody else. */
+static bool check_owner(const struct v_purchase *p, const struct v_event *e, struct violation *out)
+{
+	for (size_t i = 0; i < p->attempts_len; i++) {
+		const struct v_attempt *a = &p->attempts[i];
+
+		if (a->id == e->attempt && a->owner >= e->incarnation && a->replies < a->epoch)
+			return v_broken(out, "I6",
+				"%s.%lld was decided to have failed while its owner lived",
+				v_leg_name(a->leg), (long long)a->n);
+	}
+	return true;
+}
+
 static bool check_event(const struct v_purchase *p, const struct v_event *e, struct violation *out)
 {
 	int64_t kind = decision_of(e->cause);
@@ -218,6 +239,8 @@ static bool check_event(const struct v_purchase *p, const struct v_event *e, str
 	if (kind != 0 && !was_decided(p, e, kind))
 		return v_broken(out, "P2", "event %lld is by %s, and nobody decided it",
 			(long long)e->seq, e->cause);
+	if (e->to == FAILED && kind != 0 && !check_owner(p, e, out))
+		return false;
 	if (wants_evidence(e->cause) && e->evidence == 0)
 		return v_broken(out, "I8", "event %lld is by %s without evidence",
 			(long long)e->seq, e->cause);
@@ -247,6 +270,34 @@ static bool was_refund_decided(const struct v_purchase *p)
 	return false;
 }
 
+static const struct v_attempt *attempt_of(const struct v_purchase *p, int64_t id)
+{
+	for (size_t i = 0; i < p->attempts_len; i++)
+		if (p->attempts[i].id == id)
+			return &p->attempts[i];
+	return NULL;
+}
+
+/* Each time the money left again, the last that was known of the goods was that they did not. */
+static bool check_refund_sent(const struct v_purchase *p, struct violation *out)
+{
+	int64_t goods = 0;
+
+	for (size_t i = 0; i < p->events_len; i++) {
+		const struct v_event *e = &p->events[i];
+		const struct v_attempt *a = attempt_of(p, e->attempt);
+
+		if (a != NULL && a->leg == DELIVER)
+			goods = e->to;
+		if (a == NULL || a->leg != REFUND || e->to != SENDING || !p->has_deliver)
+			continue;
+		if (goods != FAILED && goods != EXPIRED)
+			return v_broken(out, "I6", "a refund was sent, and the delivery was %s",
+				v_attempt_name(goods));
+	}
+	return true;
+}
+
 static bool check_refund(const struct v_purchase *p, struct violation *out)
 {
 	for (size_t i = 0; i < p->attempts_len; i++) {
@@ -259,33 +310,96 @@ static bool check_refund(const struct v_purchase *p, struct violation *out)
 			return v_broken(out, "I6",
 				"a refund began, and the delivery was not proven undone");
 	}
-	return true;
+	return check_refund_sent(p, out);
 }
 
 /* ---- I7, I9, I10, I11 --------------------------------------------------------------------------
  */
 
-static bool was_settled(const struct v_purchase *p)
+/* States with news that the customer is owed. */
+static bool is_end(const struct v_purchase *p, int64_t state)
 {
+	return state == P_DELIVERED || state == P_CANCELLED || state == P_EXPIRED ||
+	       state == P_REFUND_DUE || state == P_REFUNDED ||
+	       (state == P_COLLECTED && !p->has_deliver);
+}
+
+static int64_t came_to_ends(const struct v_purchase *p, bool refunds)
+{
+	int64_t n = 0;
+
 	for (size_t i = 0; i < p->events_len; i++) {
 		const struct v_event *e = &p->events[i];
 
-		if (e->attempt == 0 &&
-			(e->to == P_DELIVERED || e->to == P_CANCELLED || e->to == P_EXPIRED ||
-				e->to == P_REFUND_DUE || e->to == P_REFUNDED ||
-				(e->to == P_COLLECTED && !p->has_deliver)))
-			return true;
+		n += e->attempt == 0 && is_end(p, e->to) && (e->to == P_REFUNDED) == refunds;
 	}
+	return n;
+}
+
+/*
+ * The first end is told once, and so is that the money is back; each time that another end proved
+ * true may have been told beside (not if the last message said the same).
+ */
+static bool check_messages(const struct v_purchase *p, struct violation *out)
+{
+	int64_t ends = came_to_ends(p, false), refunds = came_to_ends(p, true);
+
+	if (p->finals > 1)
+		return v_broken(out, "I7", "%lld final messages", (long long)p->finals);
+	if (p->finals == 1 && ends == 0)
+		return v_broken(out, "I7", "a final message, and nothing is settled");
+	if (p->finals == 0 && ends > 0)
+		return v_broken(out, "I7", "it came to an end, and no final message says so");
+	if (p->refunded > 1)
+		return v_broken(out, "I7", "%lld messages of a refund", (long long)p->refunded);
+	if (p->refunded == 1 && refunds == 0)
+		return v_broken(out, "I7", "a message of a refund, and there was none");
+	if (p->refunded == 0 && refunds > 0 && !p->is_old)
+		return v_broken(out, "I7", "it was refunded, and no message says so");
+	if (p->finals + p->refunded + p->corrections > ends + refunds)
+		return v_broken(out, "I7", "%lld messages correct what did not change",
+			(long long)p->corrections);
+	if (p->strays > 0)
+		return v_broken(out, "I7", "%lld messages of no kind", (long long)p->strays);
+	return true;
+}
+
+/* Kinds of outbox rows, as bits. */
+#define SEND_ROW (1u << 1)
+#define POLL_ROW (1u << 2)
+#define DEADLINE_ROW (1u << 4)
+
+/* One of these will move it. */
+static unsigned wants_row(int64_t state)
+{
+	if (state == READY)
+		return SEND_ROW;
+	return state == SENDING ? DEADLINE_ROW : DEADLINE_ROW | POLL_ROW;
+}
+
+bool v_is_open(const struct v_purchase *p)
+{
+	for (size_t i = 0; i < p->attempts_len; i++)
+		if (p->attempts[i].state <= UNKNOWN)
+			return true;
 	return false;
 }
 
-static bool check_messages(const struct v_purchase *p, struct violation *out)
+#define TRIES_MAX 250 /* of a leg; then a person is called */
+
+static bool is_used_up(const struct v_purchase *p)
 {
-	if (p->finals > 1)
-		return v_broken(out, "I7", "%lld final messages", (long long)p->finals);
-	if (p->finals == 1 && !was_settled(p))
-		return v_broken(out, "I7", "a final message, and nothing is settled");
-	return true;
+	for (size_t i = 0; i < p->attempts_len; i++)
+		if (p->attempts[i].n >= TRIES_MAX && p->attempts[i].state == NOT_SENT)
+			return true;
+	return false;
+}
+
+/* Nothing is due of it, and nothing need be: an end, or persons have it on their list. */
+static bool may_rest(const struct v_purchase *p)
+{
+	return is_used_up(p) || is_end(p, p->state) || p->state == P_REVIEW ||
+	       p->state == P_CONTRADICTED || p->state == P_WRITTEN_OFF;
 }
 
 static bool check_waiting(const struct v_purchase *p, struct violation *out)
@@ -293,10 +407,14 @@ static bool check_waiting(const struct v_purchase *p, struct violation *out)
 	for (size_t i = 0; i < p->attempts_len; i++) {
 		const struct v_attempt *a = &p->attempts[i];
 
-		if (a->state <= UNKNOWN && !a->waits)
+		if (a->state <= UNKNOWN && (a->due & wants_row(a->state)) == 0)
 			return v_broken(out, "I9", "%s.%lld is %s and waits for nothing",
 				v_leg_name(a->leg), (long long)a->n, v_attempt_name(a->state));
 	}
+	if (!v_is_open(p) && !may_rest(p))
+		return v_broken(out, "I9",
+			"it has not ended, nothing of it is under way and nobody "
+			"is asked");
 	return true;
 }
 
