@@ -192,7 +192,7 @@ struct decl_account {
 	struct secrets_in_turn ipn_secret, signature_secret;
 	struct decl_velocity cap;
 	struct pairs fields;
-	struct texts sources;
+	struct texts sources, private_nets;
 	struct decl_idempotent idempotent;
 	struct decl_queries queries;
 	int64_t spacing; /* -1: the provider's own */
@@ -251,7 +251,7 @@ struct decl_channel {
 	struct decl decl;
 	struct str partner, kind, dialect, country, service, lang;
 	struct secrets_in_turn secret;
-	struct texts codes, sources;
+	struct texts codes, sources, private_nets;
 	struct pairs keywords, fields;
 	int64_t septets, timeout, resume, hop, in_flight;
 	struct decl_velocity cap;
@@ -434,9 +434,22 @@ void config_resolve_channels(struct loader *loader);
 
 /* ---- config_address.c ------------------------------------------------------------------------ */
 
-/* Checks an address of HTTP; *url loses a '/' at its end. is_base: neither query nor fragment. */
-void config_check_url(struct loader *loader, const struct decl *at, const char *path, bool is_base,
+/* Checks an address of HTTP; *url loses a '/' at its end. is_base: neither query nor fragment.
+ * False when it is absent or wrong. */
+bool config_check_url(struct loader *loader, const struct decl *at, const char *path, bool is_base,
 	struct str *url);
+
+/* Our own address as others see it, checked already: not this machine, but for demo and tests. */
+void config_check_ours(
+	struct loader *loader, const struct decl *at, const char *path, struct str url);
+
+/* The address of whom we call, checked already: what is of private space must be listed. */
+void config_check_peer(struct loader *loader, const struct decl *at, const char *path,
+	struct str url, struct address_nets nets);
+
+/* The networks of the field "private". */
+struct address_nets config_private_nets(
+	struct loader *loader, const struct decl *at, const struct texts *texts);
 
 /* Reads "address:port" into the listener's address and port; the latter says which of the two. */
 void config_check_listen(struct loader *loader, const struct decl_gateway *gateway,
