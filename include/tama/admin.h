@@ -37,8 +37,10 @@ struct admin_world {
 	const struct store_config *store;
 	const struct config *config; /* for the answer's time */
 	struct log *log; /* NULL: none */
-	/* Has a decision applied and waits for it; NULL where there is no engine. */
-	int (*decide)(void *ctx, struct engine_event *event);
+	/* Has the engine decide an event and waits for it; NULL where there is none. Negative with
+	 * a message when it could not take it. */
+	int (*decide)(void *ctx, struct engine_event *event, struct err *err);
+	bool is_live; /* this process is the server */
 	/* Floats as the engine sees them now; NULL: no server. */
 	size_t (*floats)(void *ctx, struct engine_float *out, size_t max);
 	/* How the copy on the other disk stands; false where none is kept. NULL: no server. */
@@ -52,6 +54,18 @@ struct admin_world {
  */
 void admin_answer(const struct admin_world *world, const struct admin_user *user,
 	struct str request, struct buf *out);
+
+/*
+ * The decide of a process that holds the store's lock because no server does: a life of its own
+ * that recovers what the last one left, as a start does, takes the decision, and ends. It sends
+ * nothing; what it wrote for the wire goes out in the server's next life.
+ */
+struct admin_alone {
+	struct store_config store; /* its lock is taken over: 0 afterwards */
+	const struct config *config;
+	void (*alarm)(void *ctx, const char *what, struct str ref, const char *detail);
+};
+int admin_decide_alone(void *alone, struct engine_event *event, struct err *err);
 
 /* DATA/tama.sock, or where the configuration puts it. TAMA_EINVAL when it is too long. */
 #define ADMIN_PATH_MAX 108

@@ -253,6 +253,12 @@ struct engine_world {
 	void (*alarm)(void *ctx, const char *what, struct str ref, const char *detail);
 	/* A balance or a page of the list; answer with ENGINE_ACCOUNT. NULL: never possible. */
 	bool (*ask_account)(void *ctx, const struct wire_account *ask);
+	/*
+	 * A life that only takes decisions: what is to go out is written and nothing goes, what
+	 * falls due is left to the next life. Of the calls above only the clocks, random and alarm
+	 * are made.
+	 */
+	bool sends_nothing;
 };
 
 struct engine_stats {
@@ -290,7 +296,7 @@ const struct config *engine_config(const struct engine *engine);
  * due. Calls every event's done. Returns how many milliseconds until something falls due (0: more
  * is due already); TAMA_EIO when the disk refused and nothing of the step was kept: try again after
  * a pause; TAMA_EDOUBT when the process must stop and start again, and the engine does nothing
- * more.
+ * more. In a world that sends nothing: 0 until all is recovered that earlier lives left.
  */
 int64_t engine_step(struct engine *engine, struct engine_event *events);
 

@@ -16,7 +16,9 @@
 
 /* HTTP out. */
 #define LIMIT_REPLY_BYTES (256 * 1024)
-#define LIMIT_WIRE_TRANSFERS 1024
+#define LIMIT_WIRE_TRANSFERS 256 /* requests to providers and gateways at once */
+#define LIMIT_WIRE_JOBS 16384 /* that wait for the wire */
+#define LIMIT_JOB_BYTES (512 * 1024)
 #define LIMIT_WIRE_POOL 64 /* kept-alive connections */
 
 /* JSON from outside (reliability 5.1). */

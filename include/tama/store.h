@@ -104,7 +104,7 @@ struct outbox_row {
 	struct str to; /* SMS: E.164 digits */
 	struct str body; /* SMS: sealed at rest */
 	struct str dlr; /* SMS: last delivery state told by the gateway: "", "buffered", ...; our
-			   own "refused" and "too_old" where it never went out */
+			   own "refused" and "too_old" where it never went out, "in_doubt" */
 };
 
 enum inbox_kind {
@@ -397,6 +397,9 @@ struct store_ops {
 	/* What its attempts make of the legs; the has_ fields are left as they are. */
 	int (*purchase_legs)(
 		struct store *, uint32_t partner, uint64_t id, struct purchase_legs *out);
+	/* 0 when the provider is still to be asked about an attempt of it, other than this one, that had
+	 * ended SUCCEEDED, FAILED or NOT_SENT; TAMA_ENOTFOUND. */
+	int (*purchase_asked)(struct store *, uint32_t partner, uint64_t id, uint64_t attempt);
 	/* Compare-and-set on version; TAMA_ECONFLICT. */
 	int (*purchase_set_state)(struct store *, uint32_t partner, uint64_t id, uint32_t version,
 		enum purchase_state, int64_t now_ms);
@@ -448,13 +451,17 @@ struct store_ops {
 	 * time.
 	 */
 	int (*outbox_release)(struct store *, int64_t now_ms, int64_t lease_ms, bool sends_only);
-	int (*outbox_done)(
-		struct store *, uint32_t partner, uint64_t id); /* removes; SMS are kept as sent */
+	/* Removes. Not a message: that is kept with the time at which it was over, and how. */
+	int (*outbox_done)(struct store *, uint32_t partner, uint64_t id);
+	/* dlr: "" when the gateway took it, else as in struct outbox_row. */
+	int (*outbox_over)(
+		struct store *, uint32_t partner, uint64_t id, const char *dlr, int64_t now_ms);
 	/* Removes an attempt's rows of that kind, or of every kind for kind 0; 0 also when there
 	 * are none. */
 	int (*outbox_cancel)(struct store *, uint32_t partner, uint64_t attempt, enum outbox_kind);
 	/* "buffered" does not undo an end told before: reports come in any order. */
-	int (*outbox_set_dlr)(struct store *, uint32_t partner, uint64_t id, const char *state);
+	int (*outbox_set_dlr)(
+		struct store *, uint32_t partner, uint64_t id, const char *state, int64_t now_ms);
 
 	/* TAMA_EEXIST for a duplicate (account, key): nothing is written. */
 	int (*inbox_insert)(struct store *, const struct inbox_row *);
@@ -565,6 +572,7 @@ struct store_config {
 	struct str dir; /* the data directory: made if missing, 0700; locked by flock */
 	const struct vault *vault; /* must outlive the store */
 	struct str mark; /* the mark's path; empty: none is kept */
+	int lock; /* of store_lock, which opening takes over, even in vain; 0: it takes one */
 	bool in_memory; /* tests and simulation: no lock, no disk */
 };
 

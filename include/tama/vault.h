@@ -22,6 +22,7 @@ enum vault_purpose {
 	VAULT_OUTBOX, /* message bodies */
 	VAULT_SESSION, /* journals and the session log */
 	VAULT_HOP, /* stored hop replies */
+	VAULT_DECISION, /* what persons wrote as proofs */
 	VAULT_PURPOSES,
 };
 

@@ -4,7 +4,9 @@
 #include "tama/config.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -159,27 +161,79 @@ static bool never(void *ctx)
 	return false;
 }
 
+static void tell_alarm(void *ctx, const char *what, struct str ref, const char *detail)
+{
+	(void)ctx;
+	(void)fprintf(
+		stderr, "tama: %s%s%.*s: %s\n", what, ref.n > 0 ? " " : "", STR_ARG(ref), detail);
+}
+
+/*
+ * Files that root makes beside the database (the log, the mark) would be closed to the server. Who
+ * decides is the real user, whatever the effective one.
+ */
+static int become_owner(struct str data, struct err *err)
+{
+	char path[PATH_MAX];
+	struct stat db;
+
+	(void)snprintf(path, sizeof(path), "%.*s/tama.db", STR_ARG(data));
+	if (geteuid() != 0)
+		return 0;
+	if (stat(path, &db) == 0 &&
+		(db.st_uid == 0 || (setegid(db.st_gid) == 0 && seteuid(db.st_uid) == 0)))
+		return 0;
+	return err_set(err, TAMA_EIO, "%s: %s", path, strerror(errno));
+}
+
+/* The mark is that of the configuration's own store: another's is not to be written there. */
+static int decide_alone(void *ctx, struct engine_event *event, struct err *err)
+{
+	struct admin_alone *alone = ctx;
+	uid_t uid = geteuid();
+	gid_t gid = getegid();
+	int rc;
+
+	if (!str_eq(alone->store.dir, alone->config->data_dir))
+		return err_set(err, TAMA_EINVAL,
+			"with no server a decision is written where the configuration says: leave "
+			"--data away");
+	rc = become_owner(alone->store.dir, err);
+	if (rc == 0)
+		rc = admin_decide_alone(alone, event, err);
+	tama_assert(seteuid(uid) == 0 && setegid(gid) == 0);
+	return rc;
+}
+
+/* Takes the lock over. */
 static int answer_locked(
-	const struct place *place, const char *request, struct buf *out, struct err *err)
+	const struct place *place, int lock, const char *request, struct buf *out, struct err *err)
 {
 	struct vault *vault = NULL;
 	struct admin_user user;
-	struct store_config store = {.dir = place->data};
-	const struct admin_world world = {
-		.store = &store, .config = place->config, .is_ending = never};
+	struct admin_alone alone = {.config = place->config, .alarm = tell_alarm};
+	const struct admin_world world = {.store = &alone.store,
+		.config = place->config,
+		.decide = decide_alone,
+		.is_ending = never,
+		.ctx = &alone};
 	int rc = vault_new(place->config->master_key, &vault, err);
 
-	store.vault = vault;
+	alone.store = (struct store_config){
+		.dir = place->data, .vault = vault, .mark = place->config->mark, .lock = lock};
 	admin_user_of(getuid(), &user);
 	if (rc == 0)
 		admin_answer(&world, &user, str_c(request), out);
 	vault_free(&vault);
+	if (alone.store.lock > 0)
+		(void)close(alone.store.lock);
 	return rc;
 }
 
 static int ask_store(
 	const struct place *place, const char *request, struct buf *out, struct err *err)
 {
+	struct err why = ERR_INIT;
 	int lock = -1, rc;
 
 	if (place->config == NULL)
@@ -187,14 +241,14 @@ static int ask_store(
 			"no server answers at %s; without one give -c FILE, whose key opens the "
 			"store",
 			place->socket);
-	rc = store_lock(place->data, &lock, err);
+	rc = store_lock(place->data, &lock, &why);
 	if (rc == TAMA_ECONFLICT)
-		return err_set(&(struct err)ERR_INIT, rc, "locked");
-	if (rc == 0)
-		rc = answer_locked(place, request, out, err);
-	if (lock >= 0)
-		(void)close(lock);
-	return rc;
+		return err_set(err, rc,
+			"no server answers at %s, yet %.*s is in use: a server is starting or "
+			"ending, or another command is at work; ask again",
+			place->socket, STR_ARG(place->data));
+	return rc == 0 ? answer_locked(place, lock, request, out, err)
+		       : err_set(err, rc, "%s", why.text);
 }
 
 static int ask(const struct place *place, const char *request, struct buf *out, struct err *err)

@@ -147,24 +147,33 @@ static void print_ledger(const json_t *row)
 		row_text(row, "account"), (long long)row_number(row, "posting"));
 }
 
+/* What became of it, by our own word where the gateway has none; of a time that follows. */
+static const char *sms_end(const json_t *row)
+{
+	const char *report = row_text(row, "dlr");
+
+	if (row_number(row, "is_done") == 0)
+		return "not yet taken, again at";
+	if (strcmp(report, "refused") == 0 || strcmp(report, "too_old") == 0)
+		return "never sent, given up";
+	return strcmp(report, "in_doubt") == 0 ? "perhaps taken, given up" : "handed over";
+}
+
 static void print_sms(const json_t *row)
 {
 	char at[TIME_TEXT];
 	const char *report = row_text(row, "dlr");
 	bool is_done = row_number(row, "is_done") != 0;
-	bool is_untold = strcmp(report, "refused") == 0 || strcmp(report, "too_old") == 0;
+	int64_t told_ms = row_number(row, "dlr_ms");
 
 	print_head(row_number(row, "queued_ms"), "sms");
-	(void)printf("to %s by %s, ", row_text(row, "to"), row_text(row, "channel"));
-	if (is_untold)
-		(void)printf("never sent");
-	else if (is_done)
-		(void)printf("handed over %s", time_text(row_number(row, "handed_ms"), at));
-	else
-		(void)printf(
-			"not yet taken, again at %s", time_text(row_number(row, "due_ms"), at));
-	(void)printf(", try %lld, report: %s\n%36s", (long long)row_number(row, "tries") + 1,
-		report[0] != '\0' ? report : "none", "");
+	(void)printf("to %s by %s, %s %s, try %lld, report: %s", row_text(row, "to"),
+		row_text(row, "channel"), sms_end(row),
+		time_text(row_number(row, is_done ? "over_ms" : "due_ms"), at),
+		(long long)row_number(row, "tries") + 1, report[0] != '\0' ? report : "none");
+	if (told_ms != 0)
+		(void)printf(" %s", time_text(told_ms, at));
+	(void)printf("\n%36s", "");
 	print_text(row_text(row, "text"));
 }
 

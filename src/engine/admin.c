@@ -1,12 +1,14 @@
 /* Requests of the person at night: found by name, answered in lines. */
 #include "admin_priv.h"
 
+#include "tama/file.h"
 #include "tama/wire.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <pwd.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -81,7 +83,17 @@ void admin_say_all(struct admin_turn *turn, json_t *list)
 	json_decref(list);
 }
 
-static int append(const char *path, const char *text)
+/* What root begins while no server runs is the server's, which could not add to it else. */
+static void give_to_owner(int fd, const char *dir)
+{
+	struct stat file, owner;
+	bool is_known = fstat(fd, &file) == 0 && stat(dir, &owner) == 0;
+
+	if (geteuid() == 0 && is_known && file.st_uid != owner.st_uid)
+		(void)!fchown(fd, owner.st_uid, owner.st_gid);
+}
+
+static int append(const char *dir, const char *path, const char *text)
 {
 	int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	size_t n = strlen(text);
@@ -89,7 +101,8 @@ static int append(const char *path, const char *text)
 
 	if (fd < 0)
 		return TAMA_EIO;
-	if (write(fd, text, n) != (ssize_t)n || fdatasync(fd) != 0)
+	give_to_owner(fd, dir);
+	if (file_write_all(fd, text, n) != 0 || fdatasync(fd) != 0)
 		rc = TAMA_EIO;
 	(void)close(fd);
 	return rc;
@@ -97,7 +110,7 @@ static int append(const char *path, const char *text)
 
 int admin_audit(struct admin_turn *turn, const char *what, struct str ref, struct str reason)
 {
-	char path[PATH_MAX], *text;
+	char dir[PATH_MAX], path[PATH_MAX + 16], *text;
 	struct buf line;
 	json_t *entry =
 		json_pack("{s:I, s:s, s:I, s:s, s:o, s:o}", "ms", (json_int_t)clock_wall_ms(),
@@ -112,8 +125,9 @@ int admin_audit(struct admin_turn *turn, const char *what, struct str ref, struc
 	buf_init(&line, ADMIN_REQUEST_BYTES * 8);
 	buf_printf(&line, "%s\n", text);
 	buf_add_char(&line, '\0');
-	(void)snprintf(path, sizeof(path), "%.*s/audit.log", STR_ARG(turn->world->store->dir));
-	rc = append(path, line.p);
+	(void)snprintf(dir, sizeof(dir), "%.*s", STR_ARG(turn->world->store->dir));
+	(void)snprintf(path, sizeof(path), "%s/audit.log", dir);
+	rc = append(dir, path, line.p);
 	buf_fini(&line);
 	if (turn->world->log != NULL)
 		log_event(turn->world->log, "warn", what, ref, str_c(turn->user->name));

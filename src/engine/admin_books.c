@@ -166,10 +166,10 @@ static int begin(struct admin_turn *turn, const struct account *account, int64_t
 	event.as.reconcile = (struct engine_reconcile){
 		.partner = account->partner->id, .account = account->name, .day = day};
 	arena_init(&event.arena, 4096);
-	rc = turn->world->decide(turn->world->ctx, &event);
+	rc = turn->world->decide(turn->world->ctx, &event, &turn->err);
 	arena_fini(&event.arena);
 	if (rc != 0)
-		return err_set(&turn->err, rc, "the engine's queue is full: try again");
+		return rc;
 	if (event.outcome != ENGINE_DONE)
 		return err_set(&turn->err, TAMA_EIO, "it was not begun");
 	admin_say(turn, json_pack("{s:s, s:s, s:I}", "row", "begun", "account", account->name.p,
@@ -187,7 +187,7 @@ int admin_reconcile(struct admin_turn *turn)
 	size_t begun = 0;
 	int rc = 0;
 
-	if (turn->world->decide == NULL)
+	if (!turn->world->is_live || turn->world->decide == NULL)
 		return err_set(&turn->err, TAMA_ENOTFOUND,
 			"a provider is asked by the running server; `tama books` shows what was "
 			"found");

@@ -61,7 +61,7 @@ static void decided(struct engine_event *event)
 }
 
 /* The engine calls done for every event it has taken, whatever becomes of it. */
-static int decide(void *ctx, struct engine_event *event)
+static int decide(void *ctx, struct engine_event *event, struct err *err)
 {
 	struct gateway *g = ctx;
 	struct waiting w = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false};
@@ -70,6 +70,8 @@ static int decide(void *ctx, struct engine_event *event)
 	event->done = decided;
 	event->user = &w;
 	rc = engine_thread_post(g->engine, event);
+	if (rc != 0)
+		(void)err_set(err, rc, "the engine's queue is full: try again");
 	(void)pthread_mutex_lock(&w.lock);
 	while (rc == 0 && !w.is_done)
 		(void)pthread_cond_wait(&w.done, &w.lock);

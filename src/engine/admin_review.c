@@ -321,7 +321,7 @@ static int tell_outcome(struct admin_turn *turn, const struct engine_event *even
 			d->reason != NULL ? d->reason : "the case is closed");
 	if (event->outcome == ENGINE_IN_DOUBT)
 		return err_set(&turn->err, TAMA_EDOUBT,
-			"nobody can say whether it was kept: the server starts anew; look again");
+			"nobody can say whether it was kept: look again with tama review");
 	if (word == NULL)
 		return err_set(&turn->err, TAMA_EIO, "it was not kept: try again");
 	admin_say(turn, json_pack("{s:s, s:s, s:s, s:s, s:s, s:o}", "row", "decided", "outcome",
@@ -343,9 +343,11 @@ static int post(struct admin_turn *turn, const struct found_case *c, enum decisi
 		.user = str_c(turn->user->name),
 		.proof = str_c(admin_text_of(turn, "proof"))};
 	arena_init(&event.arena, 16 * 1024);
-	rc = turn->world->decide(turn->world->ctx, &event);
-	rc = rc == 0 ? tell_outcome(turn, &event)
-		     : err_set(&turn->err, rc, "the engine's queue is full: try again");
+	/* One connection at a time where this process opens the store to decide. */
+	store_reader_close(&turn->reader);
+	rc = turn->world->decide(turn->world->ctx, &event, &turn->err);
+	if (rc == 0)
+		rc = tell_outcome(turn, &event);
 	arena_fini(&event.arena);
 	return rc;
 }
@@ -363,7 +365,7 @@ int admin_review_decide(struct admin_turn *turn)
 			"a decision wants --proof: what you saw, in 1 to 1000 bytes");
 	if (rc == 0 && turn->world->decide == NULL)
 		rc = err_set(&turn->err, TAMA_ENOTFOUND,
-			"decisions need the running server: its engine alone moves money");
+			"decisions need an engine: it alone moves money");
 	if (rc == 0)
 		rc = find_case(turn, &c);
 	if (rc == 0 && c.kind->letter != of)

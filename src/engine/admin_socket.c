@@ -90,11 +90,11 @@ static bool is_ending(void *ctx)
 	return atomic_load(&((struct admin_socket *)ctx)->stop);
 }
 
-static int decide(void *ctx, struct engine_event *event)
+static int decide(void *ctx, struct engine_event *event, struct err *err)
 {
 	struct admin_socket *s = ctx;
 
-	return s->config.decide(s->config.ctx, event);
+	return s->config.decide(s->config.ctx, event, err);
 }
 
 static bool standby(void *ctx, struct standby_stats *out)
@@ -119,6 +119,7 @@ static void answer(struct admin_session *session, struct str request, struct buf
 		.config = config,
 		.log = s->config.log,
 		.decide = s->config.decide != NULL ? decide : NULL,
+		.is_live = true,
 		.standby = standby,
 		.floats = s->config.floats != NULL ? floats : NULL,
 		.is_ending = is_ending,

@@ -12,7 +12,7 @@ struct admin_socket_config {
 	struct log *log;
 	const struct config *(*take_config)(void *ctx); /* with a reference for the caller */
 	/* Posts the event and waits until it is done: 0, or TAMA_EFULL. NULL: none are taken. */
-	int (*decide)(void *ctx, struct engine_event *event);
+	int (*decide)(void *ctx, struct engine_event *event, struct err *err);
 	bool (*standby)(void *ctx, struct standby_stats *out);
 	size_t (*floats)(void *ctx, struct engine_float *out, size_t max);
 	void *ctx;

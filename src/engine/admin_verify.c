@@ -33,7 +33,7 @@ static json_t *report_row(const struct verify_report *r)
 /* A server's store is live; one that a command has locked is not. */
 int admin_verify(struct admin_turn *turn)
 {
-	const struct verify_options options = {.is_live = turn->world->decide != NULL,
+	const struct verify_options options = {.is_live = turn->world->is_live,
 		.pause = is_ending,
 		.ctx = (void *)(uintptr_t)turn->world};
 	struct verify_report report;

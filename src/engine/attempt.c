@@ -134,10 +134,12 @@ static int give_up_deliver(struct engine *e, struct engine_case *c, struct attem
 	return rc;
 }
 
-/* 2.8, point 5: the money came so late that the customer has left, and the offer gives it back. */
-static bool is_late(const struct engine *e, const struct purchase_row *p, const struct offer *offer)
+bool case_is_late(const struct engine *e, const struct purchase_row *p)
 {
-	return !offer->late_delivers && e->now_ms - p->created_ms >= offer->late_ms;
+	const struct offer *offer = config_offer(e->config, p->offer);
+
+	return offer != NULL && !offer->late_delivers &&
+	       e->now_ms - p->created_ms >= offer->late_ms;
 }
 
 /* Money is in: the goods go out, as soon as the provider's pause for this number and amount allows.
@@ -165,7 +167,7 @@ static int start_deliver(struct engine *e, struct engine_case *c)
 		engine_alarm(e, "undeliverable", p->ref, "paid, and its offer is gone");
 		return give_up_deliver(e, c, &attempt);
 	}
-	if (is_late(e, p, offer)) {
+	if (case_is_late(e, p)) {
 		engine_alarm(e, "late_collect", p->ref, "paid too late to deliver: to be refunded");
 		return give_up_deliver(e, c, &attempt);
 	}
@@ -200,7 +202,9 @@ static int start_again(
 	again.owner_incarnation = 0;
 	again.provider_id = (struct str){NULL, 0};
 	again.polls = 0;
-	again.sent_ms = 0;
+	again.sent_ms = again.first_sent_ms = 0;
+	again.absent = 0;
+	again.absent_ms = 0;
 	memset(again.body_hash, 0, sizeof(again.body_hash));
 	return leg_start(e, p, &again, e->now_ms + again_ms(last));
 }
@@ -292,6 +296,13 @@ static int move_attempt(struct engine *e, struct engine_case *c, enum attempt_st
 	return rc;
 }
 
+/* An earlier life may know better: what is under way goes on, but never once more (resend.c). */
+static int end_resending(struct engine *e, struct attempt_row *row)
+{
+	row->first_sent_ms = 0;
+	return STORE(e, attempt_update, row);
+}
+
 /*
  * Two facts disagree about this purchase: what of it was never sent never will be, be it the same
  * leg made again (it ran after all), the goods of a payment that may not stand, or a refund
@@ -313,6 +324,8 @@ static int end_unsent(
 			rc = engine_drop(e, rows[i].id, rows[i].epoch);
 		else if (rows[i].state == ATTEMPT_READY)
 			rc = case_apply(e, &held, how, evidence, &step);
+		if (rc == 0 && how == AEV_FREEZE && attempt_is_queried(rows[i].state))
+			rc = end_resending(e, &rows[i]);
 		if (rc != 0)
 			return rc;
 		c->purchase = held.purchase;
@@ -327,20 +340,24 @@ static enum attempt_state leg_of(const struct purchase_legs *legs, enum leg_kind
 	return leg == LEG_DELIVER ? legs->deliver : legs->refund;
 }
 
-/* To be made again; but no refund of what persons have closed meanwhile: nobody is owed it any
- * more. */
 static bool is_left_unsent(const struct attempt_row *a, const struct purchase_legs *legs)
 {
-	bool is_closed = legs->deliver == ATTEMPT_SUCCEEDED || legs->deliver == ATTEMPT_WRITTEN_OFF;
+	return a->state != ATTEMPT_EXPIRED && leg_of(legs, a->leg) == ATTEMPT_NOT_SENT;
+}
 
-	return a->state != ATTEMPT_EXPIRED && leg_of(legs, a->leg) == ATTEMPT_NOT_SENT &&
-	       !(a->leg == LEG_REFUND && is_closed);
+/* Contradicted elsewhere, or closed by persons: no goods go out for a payment that they wrote off,
+ * and nobody is owed a refund any more. */
+static bool sends_nothing(enum purchase_state state)
+{
+	return state == PURCHASE_CONTRADICTED || state == PURCHASE_WRITTEN_OFF ||
+	       state == PURCHASE_DELIVERED;
 }
 
 /*
  * A leg whose last attempt proved unsent goes on with another, be it now or when persons have found
  * that an earlier one failed. About one that facts disagree about nobody may; and of a purchase
- * that is contradicted elsewhere the new one ends where it begins, so that the leg has an end.
+ * that sends nothing the new one ends where it begins, so that the leg has an end should the case
+ * be opened again.
  */
 static int repeat_leg(struct engine *e, struct engine_case *c)
 {
@@ -356,11 +373,19 @@ static int repeat_leg(struct engine *e, struct engine_case *c)
 	return start_again(e, &c->purchase, last);
 }
 
+/* How the first one ended is known before the second has left (class I), which could carry out anew
+ * what failed. */
+static bool is_needless(const struct attempt_row *a)
+{
+	return a->epoch > 1 && (a->state == ATTEMPT_SUCCEEDED || a->state == ATTEMPT_FAILED);
+}
+
 static int move(struct engine *e, struct engine_case *c, enum attempt_state next,
 	enum attempt_event event, uint64_t evidence)
 {
 	const struct event_row row = {.cause = attempt_event_name(event), .evidence = evidence};
 	bool was_a_case = attempt_is_decidable(c->attempt.state), is_unsent;
+	bool was_sending = c->attempt.state == ATTEMPT_SENDING;
 	struct purchase_legs after;
 	int rc = move_attempt(e, c, next, row, &after);
 
@@ -370,12 +395,14 @@ static int move(struct engine *e, struct engine_case *c, enum attempt_state next
 		rc = attempt_schedule(e, &c->attempt);
 	if (rc == 0 && next == ATTEMPT_EXPIRED)
 		rc = pause_give_back(e, &c->attempt);
+	if (rc == 0 && was_sending && is_needless(&c->attempt))
+		rc = engine_drop(e, c->attempt.id, c->attempt.epoch);
 	is_unsent = rc == 0 && is_left_unsent(&c->attempt, &after);
 	if (is_unsent)
 		rc = repeat_leg(e, c);
 	if (rc == 0)
 		rc = case_settle(e, c, &after, row.cause);
-	if (rc == 0 && is_unsent && c->purchase.state == PURCHASE_CONTRADICTED)
+	if (rc == 0 && is_unsent && sends_nothing(c->purchase.state))
 		rc = end_unsent(e, c, AEV_EXPIRE, evidence);
 	count(e, &c->attempt);
 	lane_note(e, &c->attempt, next);
@@ -414,8 +441,15 @@ static int contradict(
 int case_apply(struct engine *e, struct engine_case *c, enum attempt_event event, uint64_t evidence,
 	struct attempt_step *step_out)
 {
-	struct attempt_step step = attempt_step(c->attempt.state, event);
+	struct attempt_step step;
 
+	/* "Never sent" is nothing that a store behind another life can know. */
+	if (event == AEV_EXPIRE && lane_is_frozen(e, c->purchase.id)) {
+		event = AEV_FREEZE;
+		engine_alarm(e, "frozen", c->purchase.ref,
+			"an earlier life may have sent it: a person decides");
+	}
+	step = attempt_step(c->attempt.state, event);
 	*step_out = step;
 	switch (step.kind) {
 	case STEP_MOVE:

@@ -257,6 +257,8 @@ static int take_due(struct engine *e, bool *more_out)
 	struct outbox_row *rows = arena_alloc(&e->arena, sizeof(*rows) * LIMIT_OUTBOX_BATCH);
 	int n;
 
+	if (e->world.sends_nothing)
+		return 0;
 	if (rows == NULL)
 		return TAMA_ENOMEM;
 	n = STORE(e, outbox_due, e->now_ms, &e->arena, rows, LIMIT_OUTBOX_BATCH);
@@ -380,7 +382,8 @@ static void finish_events(struct engine_event *events, enum engine_outcome outco
 static void run_effects(struct engine *e)
 {
 	for (const struct effect *effect = e->effects; effect != NULL; effect = effect->next)
-		effect_run(e, effect);
+		if (!e->world.sends_nothing || effect->kind == EFFECT_ALARM)
+			effect_run(e, effect);
 	e->effects = NULL;
 	e->effects_end = &e->effects;
 }
@@ -444,6 +447,8 @@ static int64_t next_due(struct engine *e, bool more)
 
 	if (more)
 		return 0;
+	if (e->world.sends_nothing)
+		return INT64_MAX;
 	/* Without its mark nothing is sent, and the next step writes it. */
 	if (STORE(e, outbox_next_due, e->now_ms - 1, &due_ms) != 0 || e->is_unmarked)
 		return 1000;

@@ -152,6 +152,9 @@ void attempt_terms_of(const struct engine *e, const struct attempt_row *attempt,
 int case_legs(struct engine *e, const struct purchase_row *p, struct purchase_legs *out);
 int case_attempts(struct engine *e, const struct purchase_row *p, struct attempt_row **out);
 
+/* 2.8, point 5: so late that the customer has left, and the offer gives back what comes now. */
+bool case_is_late(const struct engine *e, const struct purchase_row *p);
+
 /* Appends to the purchase's chain: attempt, from, to, cause and evidence are the caller's. */
 int case_event(struct engine *e, const struct engine_case *c, struct event_row row);
 
@@ -192,8 +195,15 @@ int poll_confirm(struct engine *e, const struct attempt_row *attempt);
 bool poll_is_over(const struct account *account, const struct attempt_row *attempt,
 	const struct outbox_row *row);
 
-/* After a query: the next, or where only news was to be confirmed the same until it answers. */
-int poll_answered(struct engine *e, const struct attempt_row *attempt, bool says_something);
+/*
+ * Whether this one must not be sent yet: what ended another of its purchase is being asked about
+ * (a hint that it was otherwise), and the answer may forbid it.
+ */
+int poll_holds(struct engine *e, const struct attempt_row *attempt, bool *holds_out);
+
+/* After a query: the next, or where only news was to be confirmed the same until it names an end.
+ */
+int poll_answered(struct engine *e, const struct attempt_row *attempt, bool is_end);
 
 /* The provider's id, learnt on the way: kept, and queries by it begin. */
 int learn_id(struct engine *e, struct attempt_row *attempt, struct str provider_id);
@@ -205,9 +215,6 @@ int learn_id(struct engine *e, struct attempt_row *attempt, struct str provider_
 /* The machine's: at once or after the offer's delay. Where the offer has no refund leg: an alarm.
  */
 int refund_start(struct engine *e, const struct purchase_row *p, const struct purchase_legs *legs);
-
-/* One that was not sent yet waits a while longer: news about the delivery is being looked into. */
-int refund_put_off(struct engine *e, const struct purchase_row *p);
 
 /*
  * Another attempt, by decision of persons: through the offer's refund leg, else by their own hands

@@ -208,7 +208,7 @@ int engine_thread_start(struct gateway *gateway, struct engine_thread **out, str
 {
 	struct engine_thread *t = calloc(1, sizeof(*t));
 	struct engine_world world = {t, world_wall, world_boot, world_random, world_prepare,
-		world_go, world_drop, world_query, world_sms, world_alarm, world_account};
+		world_go, world_drop, world_query, world_sms, world_alarm, world_account, false};
 	int rc;
 
 	if (t == NULL)

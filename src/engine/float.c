@@ -299,8 +299,12 @@ static int refresh_after(struct engine *e, int64_t ms)
 
 int floats_step(struct engine *e)
 {
-	int rc = e->floats->is_planned ? 0 : plan(e);
+	int rc = 0;
 
+	if (e->world.sends_nothing)
+		return 0;
+	if (!e->floats->is_planned)
+		rc = plan(e);
 	return rc == 0 ? refresh_after(e, LIMIT_FLOAT_IDLE_MS) : rc;
 }
 

@@ -104,7 +104,7 @@ static const char *mismatch_text(unsigned bits)
 
 /*
  * Only a hint: ask at once, if the provider's rules allow; the answer is the evidence. Until it is
- * there, no refund leaves that it may forbid.
+ * there, nothing leaves that it may forbid (poll_holds).
  */
 static int ask_about(struct engine *e, struct engine_case *c, const struct engine_ipn *ipn)
 {
@@ -113,8 +113,6 @@ static int ask_about(struct engine *e, struct engine_case *c, const struct engin
 
 	if (a->provider_id.n == 0)
 		rc = learn_id(e, a, ipn->facts.id);
-	if (rc == 0 && a->leg == LEG_DELIVER && a->state == ATTEMPT_FAILED)
-		rc = refund_put_off(e, &c->purchase);
 	return rc == 0 ? poll_at(e, a, e->now_ms) : rc;
 }
 

@@ -4,6 +4,7 @@
 #include "tama/limits.h"
 
 #define MARK_MAX 32
+#define SPELT_ENOUGH 32
 
 static void add_json_escaped(struct buf *out, struct str value)
 {
@@ -40,6 +41,17 @@ static bool has_mark(struct str text, struct str name)
 	for (; text.n > 0; text = str_from(text, 1))
 		if (str_eq(mark_at(text), name))
 			return true;
+	return false;
+}
+
+bool marks_configured(
+	const struct account_field *fields, size_t n, struct str name, struct str *value_out)
+{
+	for (size_t i = 0; i < n; i++)
+		if (str_eq(fields[i].name, name)) {
+			*value_out = fields[i].value;
+			return true;
+		}
 	return false;
 }
 
@@ -109,7 +121,11 @@ int marks_fill(const struct http_call *call, mark_value_fn value, void *ctx, str
 	return rc == 0 ? fill_copy(call->body, is_json, value, ctx, arena, &out->body) : rc;
 }
 
-/* How much of text spells the value, plainly or as a JSON string may; 0: it does not. */
+/*
+ * How much of text spells the value, plainly or as a JSON string may; 0: it does not. Of a long one
+ * its beginning is enough: that much of it helps a thief, too, and a text that nearly spells a
+ * token again and again costs no more than any other.
+ */
 static size_t spelt(struct str text, struct str value)
 {
 	size_t at = 0;
@@ -123,41 +139,41 @@ static size_t spelt(struct str text, struct str value)
 		else if (at < text.n && text.p[at] == c)
 			at++;
 		else
-			return 0;
+			return i < SPELT_ENOUGH ? 0 : at;
 	}
 	return at;
 }
 
-static size_t secret_at(const struct account *account, struct str also, struct str text)
+static size_t secret_at(const struct told *told, struct str text)
 {
-	for (size_t i = 0; i < account->fields_len; i++) {
-		struct str v = account->fields[i].value;
-		/* Short values are names or schemes, not secrets, and would riddle the evidence. */
-		size_t n = v.n >= 8 ? spelt(text, v) : 0;
+	const struct account *account = told->account;
+	const struct str others[] = {told->otp, told->token, told->ipn_mac, account->ipn_secret,
+		account->ipn_secret_old};
+	size_t n = 0;
 
-		if (n > 0)
-			return n;
-	}
-	return spelt(text, also);
+	for (size_t i = 0; i < account->fields_len && n == 0; i++)
+		/* Short values are names or schemes, not secrets, and would riddle the evidence. */
+		if (account->fields[i].value.n >= 8)
+			n = spelt(text, account->fields[i].value);
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]) && n == 0; i++)
+		n = spelt(text, others[i]);
+	return n;
 }
 
-struct str secrets_redact(
-	const struct account *account, struct str also, struct str text, struct arena *arena)
+struct str secrets_redact(const struct told *told, struct str text, struct arena *arena)
 {
 	struct str out;
 	struct buf buf;
 
 	buf_init(&buf, LIMIT_REPLY_BYTES + 1024);
 	while (text.n > 0) {
-		size_t n = secret_at(account, also, text);
+		size_t n = secret_at(told, text);
 
-		if (n > 0) {
+		if (n > 0)
 			buf_add_str(&buf, STR("***"));
-			text = str_from(text, n);
-		} else {
+		else
 			buf_add_char(&buf, text.p[0]);
-			text = str_from(text, 1);
-		}
+		text = str_from(text, n > 0 ? n : 1);
 	}
 	out = arena_str(arena, buf_str(&buf));
 	buf_fini(&buf);

@@ -153,13 +153,10 @@ static bool is_too_old(const struct engine *e, const struct outbox_row *row)
 	return e->now_ms - (int64_t)(row->id >> 20) > LIMIT_SMS_MS;
 }
 
-/* It will not be sent: where a report would stand is why, for whoever asks what the customer knows.
- */
+/* Not known to be taken: where a report would stand is why, for whoever asks what was told. */
 static int end_untold(struct engine *e, const struct outbox_row *row, const char *why)
 {
-	int rc = STORE(e, outbox_set_dlr, row->partner, row->id, why);
-
-	return rc == 0 ? STORE(e, outbox_done, row->partner, row->id) : rc;
+	return STORE(e, outbox_over, row->partner, row->id, why, e->now_ms);
 }
 
 static int give_up(struct engine *e, const struct outbox_row *row)
@@ -219,7 +216,7 @@ static int take_verdict(struct engine *e, const struct outbox_row *row, enum sms
 	switch (verdict) {
 	case SMS_SENT:
 		e->stats.sms_sent++;
-		return STORE(e, outbox_done, row->partner, row->id);
+		return STORE(e, outbox_over, row->partner, row->id, "", e->now_ms);
 	case SMS_REFUSED:
 		engine_alarm(e, "sms_refused", STR(""), "the gateway will not take a message");
 		return end_untold(e, row, "refused");
@@ -229,7 +226,7 @@ static int take_verdict(struct engine *e, const struct outbox_row *row, enum sms
 		/* It may have been taken: one more try at most, the reference makes it
 		 * recognisable. */
 		if (row->tries >= 1)
-			return STORE(e, outbox_done, row->partner, row->id);
+			return end_untold(e, row, "in_doubt");
 		return sms_again(e, row);
 	}
 	return TAMA_EINVAL;
@@ -256,7 +253,7 @@ int handle_dlr(struct engine *e, struct engine_event *event)
 		[DLR_FAILED] = "failed",
 	};
 	const struct engine_dlr *dlr = &event->as.dlr;
-	int rc = STORE(e, outbox_set_dlr, dlr->partner, dlr->outbox, names[dlr->state]);
+	int rc = STORE(e, outbox_set_dlr, dlr->partner, dlr->outbox, names[dlr->state], e->now_ms);
 
 	event->outcome = ENGINE_DONE;
 	return rc == TAMA_ENOTFOUND ? 0 : rc;

@@ -64,26 +64,6 @@ int refund_start(struct engine *e, const struct purchase_row *p, const struct pu
 	return start_after(e, p, offer, &attempt, due_ms);
 }
 
-int refund_put_off(struct engine *e, const struct purchase_row *p)
-{
-	int64_t due_ms = e->now_ms + LIMIT_REFUND_DELAY_MS;
-	struct attempt_row *rows;
-	int n = case_attempts(e, p, &rows);
-
-	for (int i = 0; i < n; i++) {
-		int rc;
-
-		if (rows[i].leg != LEG_REFUND || rows[i].state != ATTEMPT_READY)
-			continue;
-		rc = STORE(e, outbox_cancel, p->partner, rows[i].id, OUTBOX_SEND);
-		if (rc == 0)
-			rc = attempt_wait(e, &rows[i], OUTBOX_SEND, due_ms);
-		if (rc != 0)
-			return rc;
-	}
-	return n < 0 ? n : 0;
-}
-
 /* One more than any there is, and of a leg that nobody can carry out but persons: whose account. */
 static int fill_next(
 	struct engine *e, const struct purchase_row *p, bool by_hand, struct attempt_row *out)

@@ -41,30 +41,39 @@ void resend_note_answer(struct engine *e, struct attempt_row *a, const struct en
 	}
 }
 
-/* The purchase waits for this very leg: nothing said meanwhile speaks against carrying it out. */
-static bool is_still_wanted(const struct purchase_row *p)
+/*
+ * The purchase waits for this very leg: nothing said meanwhile speaks against carrying it out; and
+ * nobody is asked once more for money that would only go back.
+ */
+static bool is_still_wanted(const struct engine *e, const struct purchase_row *p)
 {
-	return p->state == PURCHASE_COLLECTING || p->state == PURCHASE_DELIVERING ||
-	       p->state == PURCHASE_REFUNDING;
+	if (p->state == PURCHASE_COLLECTING)
+		return !p->has_deliver || !case_is_late(e, p);
+	return p->state == PURCHASE_DELIVERING || p->state == PURCHASE_REFUNDING;
 }
 
 bool resend_is_due(struct engine *e, const struct engine_case *c)
 {
 	const struct attempt_row *a = &c->attempt;
 	const struct account *account = engine_account(e, a);
+	bool is_asked = true;
 
 	if (account == NULL || account->keeps_ids_ms == 0 || a->state != ATTEMPT_UNKNOWN ||
-		!is_still_wanted(&c->purchase))
+		!is_still_wanted(e, &c->purchase))
 		return false;
 	/* A secret is forgotten with its first byte, and what a forgotten life did nobody knows. */
 	if (a->needs_secret || a->first_sent_ms == 0 || lane_is_frozen(e, c->purchase.id))
+		return false;
+	/* It has been there: that nothing is known by its id is no absence of ours. */
+	if (a->provider_id.n > 0)
 		return false;
 	/* F-D22: what the provider may have forgotten would be carried out again. */
 	if (e->now_ms + LIMIT_SENDING_MS >= a->first_sent_ms + account->keeps_ids_ms &&
 		!MUTANT(RETENTION_IGNORED))
 		return false;
 	return a->absent >= account->absent_answers &&
-	       e->now_ms >= a->absent_ms + account->absent_after_ms;
+	       e->now_ms >= a->absent_ms + account->absent_after_ms &&
+	       poll_holds(e, a, &is_asked) == 0 && !is_asked;
 }
 
 int resend_ask(struct engine *e, const struct engine_case *c)

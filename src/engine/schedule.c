@@ -107,18 +107,27 @@ int poll_confirm(struct engine *e, const struct attempt_row *attempt)
 bool poll_is_over(const struct account *account, const struct attempt_row *attempt,
 	const struct outbox_row *row)
 {
+	bool is_gone = account == NULL; /* and what waits for its answer would wait for ever */
+
 	if (!attempt_can_be_asked(account, attempt) || attempt->state == ATTEMPT_READY ||
 		attempt->state == ATTEMPT_EXPIRED)
 		return true;
-	return !attempt_is_queried(attempt->state) && row->tries >= LIMIT_ASK_TRIES;
+	return !attempt_is_queried(attempt->state) && (is_gone || row->tries >= LIMIT_ASK_TRIES);
 }
 
-int poll_answered(struct engine *e, const struct attempt_row *attempt, bool says_something)
+int poll_holds(struct engine *e, const struct attempt_row *attempt, bool *holds_out)
+{
+	int rc = STORE(e, purchase_asked, attempt->partner, attempt->purchase, attempt->id);
+
+	*holds_out = rc == 0;
+	return rc == TAMA_ENOTFOUND ? 0 : rc;
+}
+
+int poll_answered(struct engine *e, const struct attempt_row *attempt, bool is_end)
 {
 	if (attempt_is_queried(attempt->state))
 		return poll_next(e, attempt);
-	return says_something ? STORE(e, outbox_cancel, attempt->partner, attempt->id, OUTBOX_POLL)
-			      : 0;
+	return is_end ? STORE(e, outbox_cancel, attempt->partner, attempt->id, OUTBOX_POLL) : 0;
 }
 
 /*
@@ -139,11 +148,14 @@ static int64_t deadline_ms(struct engine *e, const struct attempt_row *attempt)
 
 /*
  * SENDING waits for its time to run out, ACCEPTED and UNKNOWN for a query or for the deadline that
- * calls a person, who may be spared by a query still.
+ * calls a person, who may be spared by a query still. A query that is owed already stays as it is:
+ * a hint may have asked for it before our own reply came.
  */
 int attempt_schedule(struct engine *e, const struct attempt_row *attempt)
 {
-	int rc = STORE(e, outbox_cancel, attempt->partner, attempt->id, 0);
+	bool keeps_query = attempt->state == ATTEMPT_ACCEPTED || attempt->state == ATTEMPT_UNKNOWN;
+	int rc = STORE(
+		e, outbox_cancel, attempt->partner, attempt->id, keeps_query ? OUTBOX_DEADLINE : 0);
 
 	if (rc != 0)
 		return rc;
@@ -153,7 +165,10 @@ int attempt_schedule(struct engine *e, const struct attempt_row *attempt)
 	case ATTEMPT_ACCEPTED:
 	case ATTEMPT_UNKNOWN:
 		rc = attempt_wait(e, attempt, OUTBOX_DEADLINE, deadline_ms(e, attempt));
-		return rc == 0 ? poll_insert(e, attempt) : rc;
+		if (rc != 0)
+			return rc;
+		rc = poll_insert(e, attempt);
+		return rc == TAMA_EEXIST ? 0 : rc;
 	case ATTEMPT_REVIEW:
 		return poll_insert(e, attempt);
 	case ATTEMPT_CONTRADICTED:

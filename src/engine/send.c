@@ -21,6 +21,7 @@ int due_send(struct engine *e, const struct outbox_row *row)
 	struct engine_case c;
 	const struct account *account;
 	int64_t free_ms;
+	bool is_asked = false;
 	int rc = case_load(e, row->partner, row->attempt, &c);
 
 	if (rc != 0)
@@ -29,10 +30,14 @@ int due_send(struct engine *e, const struct outbox_row *row)
 		return STORE(e, outbox_done, row->partner, row->id);
 	if (lane_is_frozen(e, c.purchase.id))
 		return lane_freeze_case(e, &c);
-	if (e->now_ms >= attempt_expires_ms(&c.attempt))
+	rc = poll_holds(e, &c.attempt, &is_asked);
+	if (rc != 0)
+		return rc;
+	/* Nor does it end, and the customer is told so, while it may have been done after all. */
+	if (!is_asked && e->now_ms >= attempt_expires_ms(&c.attempt))
 		return expire(e, &c);
 	account = engine_account(e, &c.attempt);
-	if (!lane_may_send(e, account, c.attempt.id) || !floats_may_send(e, &c.attempt))
+	if (is_asked || !lane_may_send(e, account, c.attempt.id) || !floats_may_send(e, &c.attempt))
 		return STORE(e, outbox_set_due, row->partner, row->id, lane_look_ms(e, account),
 			row->tries + 1);
 	rc = pause_get(e, account, &c.attempt, &free_ms);
@@ -66,19 +71,23 @@ static int claim(struct engine *e, struct engine_case *c, const struct engine_pr
 
 /*
  * The last look before D2. What changed while the wire encoded (the expiry, a switch, somebody
- * else's call that began the provider's pause) is told by dropping it: its SEND row comes again.
+ * else's call that began the provider's pause, a hint) is told by dropping it: its SEND row comes
+ * again.
  */
 static int try_claim(struct engine *e, struct engine_case *c, const struct engine_prepared *p)
 {
 	const struct account *account = engine_account(e, &c->attempt);
+	bool is_asked = false;
 	int64_t free_ms;
 	int rc = pause_get(e, account, &c->attempt, &free_ms);
 
+	if (rc == 0)
+		rc = poll_holds(e, &c->attempt, &is_asked);
 	if (rc != 0)
 		return rc;
-	if (!lane_may_send(e, account, c->attempt.id) || !floats_may_send(e, &c->attempt) ||
-		free_ms > e->now_ms || lane_is_frozen(e, c->purchase.id) ||
-		e->now_ms >= attempt_expires_ms(&c->attempt))
+	if (is_asked || !lane_may_send(e, account, c->attempt.id) ||
+		!floats_may_send(e, &c->attempt) || free_ms > e->now_ms ||
+		lane_is_frozen(e, c->purchase.id) || e->now_ms >= attempt_expires_ms(&c->attempt))
 		return engine_drop(e, p->attempt, p->epoch);
 	return claim(e, c, p);
 }
@@ -108,9 +117,12 @@ int handle_prepared(struct engine *e, struct engine_event *event)
 		return rc;
 	if (c.attempt.state == ATTEMPT_UNKNOWN && p->epoch == c.attempt.epoch + 1)
 		return try_resend(e, &c, p);
-	/* Something else moved it meanwhile, or an older answer came late. */
+	/*
+	 * Something else moved it meanwhile, or an older answer came late. Where nothing was
+	 * prepared there is nothing to drop but what an earlier answer of this epoch let go.
+	 */
 	if (c.attempt.state != ATTEMPT_READY || p->epoch != c.attempt.epoch + 1)
-		return engine_drop(e, p->attempt, p->epoch);
+		return p->outcome == PREPARED_OK ? engine_drop(e, p->attempt, p->epoch) : 0;
 	switch (p->outcome) {
 	case PREPARED_OK:
 		return try_claim(e, &c, p);
@@ -204,6 +216,7 @@ static bool is_mismatch(const struct engine *e, const struct engine_case *c,
 struct judgement {
 	enum attempt_event event;
 	bool is_mismatch;
+	bool is_end; /* it names one, and is about this attempt */
 	bool is_nowhere; /* the address to send to is not there */
 	bool has_id; /* the provider's id is in the facts and was unknown */
 };
@@ -226,6 +239,7 @@ static struct judgement judge(
 		engine_alarm(e, "mismatch", c->purchase.ref, "an answer is not about this attempt");
 		word = WORD_NONE;
 	}
+	j.is_end = word == WORD_SUCCESS || word == WORD_FAILURE;
 	if (r->call == PROVIDER_SUBMIT)
 		j.event = event_of(
 			classify_submit(&r->transfer, word, &account->profile->rules, &alarm));
@@ -234,6 +248,10 @@ static struct judgement judge(
 	/* Of a request sent before, neither proof says anything about the first time. */
 	if (r->call == PROVIDER_SUBMIT && c->attempt.epoch > 1 &&
 		(j.event == AEV_NOT_SENT || word == WORD_REFUSED))
+		j.event = AEV_DOUBT;
+	/* Nor of one that the provider has named meanwhile: it did leave. */
+	if (j.event == AEV_NOT_SENT && c->attempt.provider_id.n > 0 &&
+		(c->attempt.state == ATTEMPT_SENDING || c->attempt.state == ATTEMPT_UNKNOWN))
 		j.event = AEV_DOUBT;
 	if (MUTANT(CLASS_N_RESENT) && r->call == PROVIDER_STATUS && r->transfer.status == 404)
 		j.event = AEV_NOT_SENT;
@@ -259,11 +277,12 @@ static int give_back_pause(
 
 /* An answer that moved nothing: an id learnt on the way is kept, and after a query comes the next.
  */
-static int note(struct engine *e, struct engine_case *c, const struct engine_result *r, bool has_id)
+static int note(struct engine *e, struct engine_case *c, const struct engine_result *r,
+	const struct judgement *j)
 {
 	int rc = 0;
 
-	if (has_id)
+	if (j->has_id)
 		return learn_id(e, &c->attempt, arena_str(&e->arena, r->facts.id));
 	if (r->call == PROVIDER_SUBMIT)
 		return 0;
@@ -271,13 +290,30 @@ static int note(struct engine *e, struct engine_case *c, const struct engine_res
 	if (rc != 0)
 		return rc;
 	c->attempt.version++;
-	rc = poll_answered(e, &c->attempt, r->facts.is_valid);
+	rc = poll_answered(e, &c->attempt, j->is_end);
 	return rc == 0 ? resend_ask(e, c) : rc;
+}
+
+/*
+ * What an answer to the request itself leaves to be asked: whether a contradiction is one, and
+ * whether a refusal is one where a hint came before it, which may have told otherwise.
+ */
+static int confirm(struct engine *e, const struct attempt_row *a, bool was_named)
+{
+	const struct account *account = engine_account(e, a);
+
+	if (a->state == ATTEMPT_CONTRADICTED)
+		return poll_confirm(e, a);
+	if (a->state == ATTEMPT_FAILED && was_named && account != NULL &&
+		account->profile->ipn_needs_query)
+		return poll_at(e, a, e->now_ms);
+	return 0;
 }
 
 static int apply(struct engine *e, struct engine_case *c, const struct engine_result *r)
 {
 	struct judgement j = judge(e, c, r);
+	bool was_named = c->attempt.provider_id.n > 0;
 	struct attempt_step step = attempt_step(c->attempt.state, j.event);
 	uint64_t evidence;
 	int rc;
@@ -297,7 +333,7 @@ static int apply(struct engine *e, struct engine_case *c, const struct engine_re
 	rc = keep(e, r, &c->attempt,
 		j.is_mismatch ? VERDICT_MISMATCH : verdict_of(&step, VERDICT_IGNORED), &evidence);
 	if (rc != 0 || step.kind == STEP_STAY)
-		return rc == 0 ? note(e, c, r, j.has_id) : rc;
+		return rc == 0 ? note(e, c, r, &j) : rc;
 	if (step.kind == STEP_MOVE && step.next == ATTEMPT_NOT_SENT)
 		rc = give_back_pause(e, &c->attempt, r);
 	if (rc == 0 && step.kind == STEP_MOVE && j.has_id)
@@ -305,9 +341,9 @@ static int apply(struct engine *e, struct engine_case *c, const struct engine_re
 	if (rc == 0)
 		rc = case_apply(e, c, j.event, evidence, &step);
 	lane_note_refusal(e, &c->attempt, &r->facts);
-	if (rc == 0 && step.next == ATTEMPT_CONTRADICTED && r->call == PROVIDER_SUBMIT)
-		rc = poll_confirm(e, &c->attempt);
-	return rc == 0 && step.kind != STEP_MOVE ? note(e, c, r, j.has_id) : rc;
+	if (rc == 0 && step.kind == STEP_MOVE && r->call == PROVIDER_SUBMIT)
+		rc = confirm(e, &c->attempt, was_named);
+	return rc == 0 && step.kind != STEP_MOVE ? note(e, c, r, &j) : rc;
 }
 
 /* D3 (and a query's answer). */

@@ -8,9 +8,6 @@
 #include <sodium.h>
 #include <time.h>
 
-#define JOB_BYTES (512 * 1024)
-#define WIRE_QUEUE 16384
-
 int64_t clock_wall_ms(void)
 {
 	struct timespec ts;
@@ -33,7 +30,7 @@ struct job *job_new(enum job_kind kind)
 
 	tama_assert(job != NULL);
 	job->kind = kind;
-	arena_init(&job->arena, JOB_BYTES);
+	arena_init(&job->arena, LIMIT_JOB_BYTES);
 	return job;
 }
 
@@ -45,6 +42,12 @@ void job_free(struct job **job)
 	arena_fini(&(*job)->arena);
 	free(*job);
 	*job = NULL;
+}
+
+void wire_event_free(struct engine_event *event)
+{
+	arena_fini(&event->arena);
+	free(event);
 }
 
 static void run_job(struct wire *wire, struct job *job)
@@ -106,9 +109,9 @@ static int wire_open(struct wire *wire, struct err *err)
 	struct http_out_config out = {
 		.allow_loopback = config->allow_loopback,
 		.allow_http = config->allow_http,
-		.max_transfers = 256,
+		.max_transfers = LIMIT_WIRE_TRANSFERS,
 	};
-	int rc = queue_new(WIRE_QUEUE, &wire->jobs);
+	int rc = queue_new(LIMIT_WIRE_JOBS, &wire->jobs);
 
 	if (rc == 0)
 		rc = http_out_new(&wire->out, &out, err);

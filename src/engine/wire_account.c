@@ -22,12 +22,6 @@ static enum provider_call call_of(const struct inquiry *q)
 	return q->job->ask.call;
 }
 
-static void event_free(struct engine_event *event)
-{
-	arena_fini(&event->arena);
-	free(event);
-}
-
 static struct engine_event *event_new(const struct inquiry *q)
 {
 	const struct wire_account *ask = &q->job->ask;
@@ -35,7 +29,7 @@ static struct engine_event *event_new(const struct inquiry *q)
 
 	tama_assert(event != NULL);
 	event->kind = ENGINE_ACCOUNT;
-	event->done = event_free;
+	event->done = wire_event_free;
 	arena_init(&event->arena, LIMIT_REPLY_BYTES * 4);
 	event->as.account = (struct engine_account){.partner = ask->partner,
 		.account = arena_str(&event->arena, ask->account),
@@ -119,12 +113,7 @@ static bool mark_value(void *ctx, struct str name, struct str *value_out)
 		*value_out = token_of(q->wire, account->name);
 		return value_out->n > 0;
 	}
-	for (size_t i = 0; i < account->fields_len; i++)
-		if (str_eq(account->fields[i].name, name)) {
-			*value_out = account->fields[i].value;
-			return true;
-		}
-	return false;
+	return marks_configured(account->fields, account->fields_len, name, value_out);
 }
 
 static struct str day_text(int64_t day, char out[static DAY_TEXT])

@@ -49,6 +49,7 @@ void job_ipn(struct wire *wire, struct job *job)
 	struct http_request request;
 	struct err err = ERR_INIT;
 	struct engine_ipn *e;
+	struct told told;
 	int rc;
 
 	CRASH_POINT("K20");
@@ -79,8 +80,10 @@ void job_ipn(struct wire *wire, struct job *job)
 		job_free(&job);
 		return;
 	}
-	e->raw = secrets_redact(
-		job->account, (struct str){NULL, 0}, turn->request.body, &turn->arena);
+	told = (struct told){.account = job->account,
+		.token = token_of(wire, job->account->name),
+		.ipn_mac = ipn_mac(wire, job->account, job->path_ref, &turn->arena)};
+	e->raw = secrets_redact(&told, turn->request.body, &turn->arena);
 	job_free(&job);
 	wire->world.post(wire->world.ctx, &ipn->event);
 }

@@ -77,6 +77,8 @@ struct wire {
 
 struct job *job_new(enum job_kind kind);
 void job_free(struct job **job);
+/* The done() of an event that nobody waits for. */
+void wire_event_free(struct engine_event *event);
 /* False, and the job is freed, when the queue is full. */
 bool job_push(struct wire *wire, struct job *job);
 
@@ -87,6 +89,9 @@ void job_go(struct wire *wire, struct job *job);
 void job_drop(struct wire *wire, struct job *job);
 void job_query(struct wire *wire, struct job *job);
 void prepared_free_all(struct wire *wire);
+/* What makes the attempt's own address for IPNs secret; empty where its provider is told none. */
+struct str ipn_mac(
+	struct wire *wire, const struct account *account, struct str our_ref, struct arena *arena);
 /* Tells the engine that what it claimed was never sent, and forgets it. */
 void go_refuse(struct wire *wire, const struct wire_attempt *attempt);
 
@@ -129,11 +134,24 @@ typedef bool (*mark_value_fn)(void *ctx, struct str name, struct str *value_out)
 int marks_fill(const struct http_call *call, mark_value_fn value, void *ctx, struct arena *arena,
 	struct http_call *out);
 
+/* The ordinary part of a mark_value_fn: what configuration says under that name. */
+bool marks_configured(
+	const struct account_field *fields, size_t n, struct str name, struct str *value_out);
+
 /* Whether the call has that mark anywhere. */
 bool marks_has(const struct http_call *call, struct str name);
 
-/* Replaces every occurrence of the account's secrets (and of `also`) in text by "***". */
-struct str secrets_redact(
-	const struct account *account, struct str also, struct str text, struct arena *arena);
+/* What is told to a provider and must not come back into the store; empty where it is not told. */
+struct told {
+	const struct account *account; /* its keys and the secret of its address for IPNs */
+	struct str otp, token;
+	struct str ipn_mac; /* of the attempt's own address for IPNs */
+};
+
+/*
+ * Replaces every occurrence of what was told by "***", spelt plainly or as in JSON. To be called
+ * for whatever of a provider's is kept: it may echo all that it was sent.
+ */
+struct str secrets_redact(const struct told *told, struct str text, struct arena *arena);
 
 #endif

@@ -12,6 +12,7 @@ struct flight {
 	struct prepared *request;
 	const struct config *config; /* keeps request->terms.account alive */
 	enum provider_call call;
+	struct told told; /* in the request's arena, which is wiped with it */
 	int64_t claimed_boot_ms;
 	bool is_called_back; /* no byte may leave any more */
 	struct flight *next, **link; /* of wire->flights */
@@ -61,12 +62,6 @@ void prepared_free_all(struct wire *wire)
 /* ---- events ------------------------------------------------------------------------------------
  */
 
-static void event_free(struct engine_event *event)
-{
-	arena_fini(&event->arena);
-	free(event);
-}
-
 /* Evidence that could not be committed is offered again: it exists nowhere else. */
 static void result_done(struct engine_event *event)
 {
@@ -75,7 +70,7 @@ static void result_done(struct engine_event *event)
 	if (event->outcome == ENGINE_NOT_DONE && !atomic_load(&wire->stop))
 		wire->world.post(wire->world.ctx, event);
 	else
-		event_free(event);
+		wire_event_free(event);
 }
 
 static struct engine_event *event_new(struct wire *wire, enum engine_event_kind kind)
@@ -85,7 +80,7 @@ static struct engine_event *event_new(struct wire *wire, enum engine_event_kind 
 	tama_assert(event != NULL);
 	event->kind = kind;
 	event->user = wire;
-	event->done = kind == ENGINE_RESULT ? result_done : event_free;
+	event->done = kind == ENGINE_RESULT ? result_done : wire_event_free;
 	arena_init(&event->arena, LIMIT_REPLY_BYTES * 3);
 	return event;
 }
@@ -107,17 +102,34 @@ static void post_prepared(
 /* ---- encoding ----------------------------------------------------------------------------------
  */
 
-/* The per-attempt secret address, where the provider takes one (reliability 2.5). */
-static struct str ipn_url(
-	struct wire *wire, const struct account *account, struct str our_ref, struct arena *arena)
+/* The reference and its MAC: the part of an attempt's own address that nobody can guess. */
+static struct str ipn_token(struct wire *wire, struct str our_ref, struct arena *arena)
 {
 	char *token = arena_alloc(arena, our_ref.n + 35);
 
 	if (token == NULL)
 		return (struct str){NULL, 0};
 	vault_ipn_token(wire->world.vault, our_ref, token);
-	return arena_printf(arena, "%.*s/ipn/%.*s/%s", STR_ARG(account->ipn_base),
-		STR_ARG(account->name), token);
+	return str_c(token);
+}
+
+/* The per-attempt secret address, where the provider takes one (reliability 2.5). */
+static struct str ipn_url(
+	struct wire *wire, const struct account *account, struct str our_ref, struct arena *arena)
+{
+	struct str token = ipn_token(wire, our_ref, arena);
+
+	return token.n == 0 ? token
+			    : arena_printf(arena, "%.*s/ipn/%.*s/%.*s", STR_ARG(account->ipn_base),
+				      STR_ARG(account->name), STR_ARG(token));
+}
+
+struct str ipn_mac(
+	struct wire *wire, const struct account *account, struct str our_ref, struct arena *arena)
+{
+	if (!account->profile->ref_in_path || our_ref.n == 0)
+		return (struct str){NULL, 0};
+	return str_from(ipn_token(wire, our_ref, arena), our_ref.n + 1);
 }
 
 static void fill_terms(struct wire *wire, struct job *job, const struct account *account,
@@ -247,30 +259,19 @@ void job_drop(struct wire *wire, struct job *job)
 /* ---- sending -----------------------------------------------------------------------------------
  */
 
-struct mark_context {
-	struct wire *wire;
-	const struct account *account;
-	struct str otp;
-};
-
 static bool mark_value(void *ctx, struct str name, struct str *value_out)
 {
-	const struct mark_context *m = ctx;
+	const struct told *told = ctx;
 
 	if (str_eq(name, STR("otp"))) {
-		*value_out = m->otp;
-		return m->otp.n > 0;
+		*value_out = told->otp;
+		return told->otp.n > 0;
 	}
 	if (str_eq(name, STR("token"))) {
-		*value_out = token_of(m->wire, m->account->name);
-		return value_out->n > 0;
+		*value_out = told->token;
+		return told->token.n > 0;
 	}
-	for (size_t i = 0; i < m->account->fields_len; i++)
-		if (str_eq(m->account->fields[i].name, name)) {
-			*value_out = m->account->fields[i].value;
-			return true;
-		}
-	return false;
+	return marks_configured(told->account->fields, told->account->fields_len, name, value_out);
 }
 
 static void read_facts(
@@ -291,13 +292,25 @@ static void read_facts(
 	}
 }
 
-/* The OTP as sent, so that an echo of it can be taken out of the evidence. */
-static struct str otp_of(struct wire *wire, const struct wire_attempt *a, char *otp, size_t size)
+/*
+ * What this request tells, kept until its answer is there: by then the code's time may be over and
+ * the token another.
+ */
+static void tell(struct flight *f)
 {
-	otp[0] = '\0';
+	const struct wire_attempt *a = &f->request->job->attempt;
+	struct arena *arena = &f->request->job->arena;
+	const struct account *account = f->request->terms.account;
+	char otp[LIMIT_SECRET_BYTES] = "";
+
 	if (a->needs_secret && a->secret_is_ours)
-		(void)secrets_copy(wire->world.secrets, a->secret, clock_wall_ms(), otp, size);
-	return str_c(otp);
+		(void)secrets_copy(
+			f->wire->world.secrets, a->secret, clock_wall_ms(), otp, sizeof(otp));
+	f->told = (struct told){.account = account,
+		.otp = arena_str(arena, str_c(otp)),
+		.token = arena_str(arena, token_of(f->wire, account->name)),
+		.ipn_mac = ipn_mac(f->wire, account, a->our_ref, arena)};
+	sodium_memzero(otp, sizeof(otp));
 }
 
 static void flight_free(struct flight *f)
@@ -317,7 +330,6 @@ static void flight_done(void *ctx, const struct http_out_result *result)
 	const struct wire_attempt *a = &f->request->job->attempt;
 	struct engine_event *event = event_new(wire, ENGINE_RESULT);
 	struct engine_result *r = &event->as.result;
-	char otp[LIMIT_SECRET_BYTES];
 
 	CRASH_POINT(f->call == PROVIDER_SUBMIT ? "K17" : "K24");
 	r->attempt = a->attempt;
@@ -327,9 +339,7 @@ static void flight_done(void *ctx, const struct http_out_result *result)
 	r->transfer = result->transfer;
 	r->reason = result->reason;
 	read_facts(f, result, event);
-	r->raw = secrets_redact(f->request->terms.account, otp_of(wire, a, otp, sizeof(otp)),
-		result->body, &event->arena);
-	sodium_memzero(otp, sizeof(otp));
+	r->raw = secrets_redact(&f->told, result->body, &event->arena);
 	r->reason = arena_str(&event->arena, str_c(result->reason)).p;
 	if (result->transfer.status == 401)
 		token_forget(wire, f->request->terms.account->name);
@@ -359,8 +369,6 @@ static void launch(struct wire *wire, struct prepared *p, enum provider_call cal
 {
 	struct flight *f = calloc(1, sizeof(*f));
 	struct http_call filled;
-	char otp[LIMIT_SECRET_BYTES];
-	struct mark_context marks = {wire, p->terms.account, {NULL, 0}};
 	struct http_out_request request = {.call = &filled,
 		.is_money = call == PROVIDER_SUBMIT,
 		.private_nets = p->terms.account->private_nets,
@@ -382,11 +390,10 @@ static void launch(struct wire *wire, struct prepared *p, enum provider_call cal
 	if (f->next != NULL)
 		f->next->link = &f->next;
 	arena_init(&arena, LIMIT_TURN_BYTES);
-	marks.otp = otp_of(wire, &p->job->attempt, otp, sizeof(otp));
-	rc = marks_fill(&p->call, mark_value, &marks, &arena, &filled);
+	tell(f);
+	rc = marks_fill(&p->call, mark_value, &f->told, &arena, &filled);
 	if (rc == 0)
 		rc = http_out_submit(wire->out, &request);
-	sodium_memzero(otp, sizeof(otp));
 	arena_fini(&arena);
 	if (rc != 0) {
 		struct http_out_result none = {

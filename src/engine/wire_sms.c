@@ -12,19 +12,13 @@ struct sms_flight {
 	uint32_t partner;
 };
 
-static void event_free(struct engine_event *event)
-{
-	arena_fini(&event->arena);
-	free(event);
-}
-
 static void post_verdict(struct wire *wire, uint64_t outbox, uint32_t partner, enum sms_verdict v)
 {
 	struct engine_event *event = calloc(1, sizeof(*event));
 
 	tama_assert(event != NULL);
 	event->kind = ENGINE_SMS_RESULT;
-	event->done = event_free;
+	event->done = wire_event_free;
 	arena_init(&event->arena, 1024);
 	event->as.sms = (struct engine_sms_result){outbox, partner, v};
 	wire->world.post(wire->world.ctx, event);
@@ -56,12 +50,7 @@ static bool mark_value(void *ctx, struct str name, struct str *value_out)
 {
 	const struct channel *channel = ctx;
 
-	for (size_t i = 0; i < channel->fields_len; i++)
-		if (str_eq(channel->fields[i].name, name)) {
-			*value_out = channel->fields[i].value;
-			return true;
-		}
-	return false;
+	return marks_configured(channel->fields, channel->fields_len, name, value_out);
 }
 
 /* Reports come back to /dlr/<channel>/<token>: the token names our row and cannot be guessed. */

@@ -123,12 +123,7 @@ static bool mark_value(void *ctx, struct str name, struct str *value_out)
 {
 	const struct account *account = ctx;
 
-	for (size_t i = 0; i < account->fields_len; i++)
-		if (str_eq(account->fields[i].name, name)) {
-			*value_out = account->fields[i].value;
-			return true;
-		}
-	return false;
+	return marks_configured(account->fields, account->fields_len, name, value_out);
 }
 
 static int login_begin(struct wire *wire, const struct account *account, struct token *t)

@@ -1,6 +1,8 @@
 /* The mark: read, written whole, compared. */
 #include "tama/mark.h"
 
+#include "tama/file.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -139,20 +141,6 @@ static int sync_dir_of(const char *path)
 	return rc;
 }
 
-/* A write may be cut short or interrupted (F-B13): neither is a failure. */
-static bool write_all(int fd, struct str text)
-{
-	while (text.n > 0) {
-		ssize_t n = write(fd, text.p, text.n);
-
-		if (n < 0 && errno != EINTR)
-			return false;
-		if (n > 0)
-			text = str_from(text, (size_t)n);
-	}
-	return true;
-}
-
 static int write_whole(const char *path, struct str text)
 {
 	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
@@ -160,7 +148,7 @@ static int write_whole(const char *path, struct str text)
 
 	if (fd < 0)
 		return -1;
-	is_whole = write_all(fd, text) && fsync(fd) == 0;
+	is_whole = file_write_all(fd, text.p, text.n) == 0 && fsync(fd) == 0;
 	return close(fd) == 0 && is_whole ? 0 : -1;
 }
 

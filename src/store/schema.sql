@@ -136,6 +136,8 @@ CREATE TABLE outbox (
 	person   INTEGER, -- whom a message goes to
 	body     BLOB,    -- sealed text of a message
 	dlr      TEXT    NOT NULL DEFAULT '', -- delivery state last told by the gateway
+	over_ms  INTEGER NOT NULL DEFAULT 0, -- when the gateway took a message, or it was given up
+	dlr_ms   INTEGER NOT NULL DEFAULT 0, -- when the gateway told its state
 	CHECK (kind <> 3 OR (person IS NOT NULL AND body IS NOT NULL)),
 	FOREIGN KEY (partner, purchase) REFERENCES purchase (partner, id),
 	FOREIGN KEY (partner, attempt) REFERENCES attempt (partner, id),
@@ -236,10 +238,10 @@ CREATE TABLE decision (
 	hold        INTEGER,
 	proposed_by TEXT    NOT NULL CHECK (length(proposed_by) > 0),
 	proposed_ms INTEGER NOT NULL,
-	proof       TEXT    NOT NULL CHECK (length(proof) BETWEEN 1 AND 1000),
+	proof       BLOB    NOT NULL CHECK (length(proof) BETWEEN 41 AND 1040), -- sealed: 1 to 1000 bytes
 	agreed_by   TEXT             CHECK (agreed_by <> proposed_by),
 	agreed_ms   INTEGER,
-	agreed_proof TEXT            CHECK (length(agreed_proof) BETWEEN 1 AND 1000),
+	agreed_proof BLOB            CHECK (length(agreed_proof) BETWEEN 41 AND 1040), -- sealed
 	state       INTEGER NOT NULL CHECK (state BETWEEN 1 AND 3), -- proposed, applied, overtaken
 	CHECK (state <> 2 OR kind = 5 OR (agreed_by IS NOT NULL AND agreed_proof IS NOT NULL)),
 	FOREIGN KEY (partner, purchase) REFERENCES purchase (partner, id),

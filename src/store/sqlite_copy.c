@@ -2,6 +2,7 @@
 #include "sqlite_copy.h"
 
 #include "tama/crash.h"
+#include "tama/file.h"
 #include "tama/wire.h"
 
 #include <dirent.h>
@@ -248,7 +249,7 @@ static int write_synced(const char *path, const char *text, struct err *err)
 	size_t n = strlen(text);
 	int rc = 0;
 
-	if (fd < 0 || write(fd, text, n) != (ssize_t)n || fsync(fd) != 0)
+	if (fd < 0 || file_write_all(fd, text, n) != 0 || fsync(fd) != 0)
 		rc = fail(err, path);
 	if (fd >= 0)
 		(void)close(fd);

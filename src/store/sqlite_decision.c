@@ -1,6 +1,17 @@
 /* What persons decide, and the holds that only they release. */
 #include "sqlite_priv.h"
 
+/* Two in one row: neither can stand in for the other. */
+static struct seal seal_of_proof(const struct decision_row *row)
+{
+	return seal_of(VAULT_DECISION, 'd', row->partner, row->id);
+}
+
+static struct seal seal_of_agreed_proof(const struct decision_row *row)
+{
+	return seal_of(VAULT_DECISION, 'g', row->partner, row->id);
+}
+
 static void bind_subject(struct query *query, const struct decision_row *row)
 {
 	query_i64(query, ":partner", row->partner);
@@ -13,13 +24,14 @@ static void bind_subject(struct query *query, const struct decision_row *row)
 
 int sqlite_decision_insert(struct store *base, const struct decision_row *row)
 {
+	struct seal seal = seal_of_proof(row);
 	struct query query = query_begin(&sqlite_store_of(base)->db, ST_DECISION_INSERT);
 
 	bind_subject(&query, row);
 	query_i64(&query, ":id", (int64_t)row->id);
 	query_str(&query, ":proposed_by", row->proposed_by);
 	query_i64(&query, ":proposed_ms", row->proposed_ms);
-	query_str(&query, ":proof", row->proof);
+	query_sealed(&query, ":proof", &seal, row->proof);
 	return query_run(&query, NULL);
 }
 
@@ -35,36 +47,35 @@ int sqlite_decision_open(struct store *base, const struct decision_row *like, st
 		row.id = (uint64_t)query_get_i64(&query);
 		row.proposed_by = query_get_str(&query, arena);
 		row.proposed_ms = query_get_i64(&query);
-		row.proof = query_get_str(&query, arena);
+		struct seal seal = seal_of_proof(&row);
+		row.proof = query_get_sealed(&query, &seal, arena);
 		row.state = DECISION_PROPOSED;
 	}
-	(void)query_end(&query);
+	int ended = query_end(&query);
 	if (result <= 0)
 		return result == 0 ? TAMA_ENOTFOUND : result;
+	if (ended != 0)
+		return ended;
 	if (arena_overflowed(arena))
 		return TAMA_ENOMEM;
 	*out = row;
 	return 0;
 }
 
-static void bind_text_or_null(struct query *query, const char *name, struct str text)
-{
-	if (text.n > 0)
-		query_str(query, name, text);
-	else
-		query_id(query, name, 0);
-}
-
 int sqlite_decision_close(struct store *base, const struct decision_row *row)
 {
+	struct seal seal = seal_of_agreed_proof(row);
 	struct query query = query_begin(&sqlite_store_of(base)->db, ST_DECISION_CLOSE);
 	int changes = 0;
 
 	query_i64(&query, ":id", (int64_t)row->id);
 	query_i64(&query, ":partner", row->partner);
-	bind_text_or_null(&query, ":agreed_by", row->agreed_by);
 	query_i64(&query, ":agreed_ms", row->agreed_ms);
-	bind_text_or_null(&query, ":agreed_proof", row->agreed_proof);
+	/* Unbound is NULL: nobody agreed. */
+	if (row->agreed_by.n > 0)
+		query_str(&query, ":agreed_by", row->agreed_by);
+	if (row->agreed_proof.n > 0)
+		query_sealed(&query, ":agreed_proof", &seal, row->agreed_proof);
 	query_i64(&query, ":state", row->state);
 	int result = query_run(&query, &changes);
 	return result == 0 && changes == 0 ? TAMA_ENOTFOUND : result;

@@ -110,7 +110,7 @@ static int open_files(struct sqlite_store *store, struct str dir, char *path, st
 		return result;
 	(void)snprintf(dir_path, sizeof(dir_path), "%.*s", STR_ARG(dir));
 	result = open_dir(dir_path, &dir_fd, err);
-	if (result == 0)
+	if (result == 0 && store->lock_fd < 0)
 		result = take_lock(dir_fd, &store->lock_fd, err);
 	if (result == 0)
 		result = make_file(path, err);
@@ -182,6 +182,7 @@ static const struct store_ops sqlite_ops = {
 	.purchase_last = sqlite_purchase_last,
 	.purchase_repeated = sqlite_purchase_repeated,
 	.purchase_legs = sqlite_purchase_legs,
+	.purchase_asked = sqlite_purchase_asked,
 	.purchase_set_state = sqlite_purchase_set_state,
 	.attempt_insert = sqlite_attempt_insert,
 	.attempt_get = sqlite_attempt_get,
@@ -200,6 +201,7 @@ static const struct store_ops sqlite_ops = {
 	.outbox_set_due = sqlite_outbox_set_due,
 	.outbox_release = sqlite_outbox_release,
 	.outbox_done = sqlite_outbox_done,
+	.outbox_over = sqlite_outbox_over,
 	.outbox_cancel = sqlite_outbox_cancel,
 	.outbox_set_dlr = sqlite_outbox_set_dlr,
 	.inbox_insert = sqlite_inbox_insert,
@@ -273,7 +275,7 @@ int store_sqlite_open(const struct store_config *config, struct store **out, str
 	tama_assert(store != NULL && config->vault != NULL);
 	store->base.ops = &sqlite_ops;
 	store->db.vault = config->vault;
-	store->lock_fd = -1;
+	store->lock_fd = config->lock > 0 ? config->lock : -1;
 	if (!config->in_memory)
 		result = open_files(store, config->dir, path, err);
 	if (result == 0 && !config->in_memory)

@@ -162,16 +162,36 @@ int sqlite_outbox_release(struct store *base, int64_t now_ms, int64_t lease_ms, 
 
 int sqlite_outbox_done(struct store *base, uint32_t partner, uint64_t id)
 {
-	static const enum statement ways[] = {ST_OUTBOX_REMOVE, ST_OUTBOX_KEEP};
-	int result = TAMA_ENOTFOUND;
+	struct query query = query_begin(&sqlite_store_of(base)->db, ST_OUTBOX_REMOVE);
 
-	for (size_t i = 0; i < 2 && result == TAMA_ENOTFOUND; i++) {
-		struct query query = query_begin(&sqlite_store_of(base)->db, ways[i]);
-		query_i64(&query, ":partner", partner);
-		query_i64(&query, ":id", (int64_t)id);
-		result = run_one(&query);
-	}
-	return result;
+	query_i64(&query, ":partner", partner);
+	query_i64(&query, ":id", (int64_t)id);
+	return run_one(&query);
+}
+
+/* What became of a message, by one of two statements of the same parameters. */
+static int set_dlr(struct store *base, enum statement how, uint32_t partner, uint64_t id,
+	const char *dlr, int64_t now_ms)
+{
+	struct query query = query_begin(&sqlite_store_of(base)->db, how);
+
+	query_i64(&query, ":partner", partner);
+	query_i64(&query, ":id", (int64_t)id);
+	query_str(&query, ":dlr", str_c(dlr));
+	query_i64(&query, ":now", now_ms);
+	return run_one(&query);
+}
+
+int sqlite_outbox_over(
+	struct store *base, uint32_t partner, uint64_t id, const char *dlr, int64_t now_ms)
+{
+	return set_dlr(base, ST_OUTBOX_OVER, partner, id, dlr, now_ms);
+}
+
+int sqlite_outbox_set_dlr(
+	struct store *base, uint32_t partner, uint64_t id, const char *state, int64_t now_ms)
+{
+	return set_dlr(base, ST_OUTBOX_SET_DLR, partner, id, state, now_ms);
 }
 
 int sqlite_outbox_cancel(
@@ -183,14 +203,4 @@ int sqlite_outbox_cancel(
 	query_i64(&query, ":attempt", (int64_t)attempt);
 	query_i64(&query, ":kind", kind);
 	return query_run(&query, NULL);
-}
-
-int sqlite_outbox_set_dlr(struct store *base, uint32_t partner, uint64_t id, const char *state)
-{
-	struct query query = query_begin(&sqlite_store_of(base)->db, ST_OUTBOX_SET_DLR);
-
-	query_i64(&query, ":partner", partner);
-	query_i64(&query, ":id", (int64_t)id);
-	query_str(&query, ":dlr", str_c(state));
-	return run_one(&query);
 }

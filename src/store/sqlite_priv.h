@@ -36,6 +36,7 @@ enum statement {
 	ST_PURCHASE_ID,
 	ST_PURCHASE_EXISTS,
 	ST_PURCHASE_LEGS,
+	ST_PURCHASE_ASKED,
 	ST_PURCHASE_SET_STATE,
 
 	ST_ATTEMPT_INSERT,
@@ -59,7 +60,7 @@ enum statement {
 	ST_OUTBOX_SET_DUE,
 	ST_OUTBOX_RELEASE,
 	ST_OUTBOX_REMOVE,
-	ST_OUTBOX_KEEP,
+	ST_OUTBOX_OVER,
 	ST_OUTBOX_CANCEL,
 	ST_OUTBOX_SET_DLR,
 
@@ -358,6 +359,7 @@ int sqlite_purchase_last(struct store *store, uint32_t partner, struct str payer
 	struct arena *arena, struct purchase_row *out);
 int sqlite_purchase_repeated(struct store *store, const struct purchase_row *like, int64_t since_ms,
 	struct arena *arena, struct str *ref_out);
+int sqlite_purchase_asked(struct store *store, uint32_t partner, uint64_t id, uint64_t attempt);
 int sqlite_purchase_legs(
 	struct store *store, uint32_t partner, uint64_t id, struct purchase_legs *out);
 int sqlite_purchase_set_state(struct store *store, uint32_t partner, uint64_t id, uint32_t version,
@@ -395,7 +397,10 @@ int sqlite_outbox_release(struct store *store, int64_t now_ms, int64_t lease_ms,
 int sqlite_outbox_done(struct store *store, uint32_t partner, uint64_t id);
 int sqlite_outbox_cancel(
 	struct store *store, uint32_t partner, uint64_t attempt, enum outbox_kind kind);
-int sqlite_outbox_set_dlr(struct store *store, uint32_t partner, uint64_t id, const char *state);
+int sqlite_outbox_over(
+	struct store *store, uint32_t partner, uint64_t id, const char *dlr, int64_t now_ms);
+int sqlite_outbox_set_dlr(
+	struct store *store, uint32_t partner, uint64_t id, const char *state, int64_t now_ms);
 
 int sqlite_inbox_insert(struct store *store, const struct inbox_row *row);
 int sqlite_inbox_repeat(struct store *store, uint32_t partner, struct str account,

@@ -249,6 +249,20 @@ int sqlite_purchase_legs(
 	return result;
 }
 
+int sqlite_purchase_asked(struct store *base, uint32_t partner, uint64_t id, uint64_t attempt)
+{
+	struct query query = query_begin(&sqlite_store_of(base)->db, ST_PURCHASE_ASKED);
+
+	query_i64(&query, ":partner", partner);
+	query_i64(&query, ":id", (int64_t)id);
+	query_i64(&query, ":attempt", (int64_t)attempt);
+	int result = query_step(&query);
+	(void)query_end(&query);
+	if (result < 0)
+		return result;
+	return result == 1 ? 0 : TAMA_ENOTFOUND;
+}
+
 int row_exists(struct db *db, enum statement statement, uint32_t partner, uint64_t id)
 {
 	struct query query = query_begin(db, statement);

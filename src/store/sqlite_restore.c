@@ -2,6 +2,7 @@
 #include "sqlite_copy.h"
 #include "sqlite_standby.h"
 
+#include "tama/file.h"
 #include "tama/wire.h"
 
 #include <dirent.h>
@@ -26,7 +27,7 @@ static int copy_bytes(int from, int to)
 	ssize_t n;
 
 	while ((n = read(from, block, sizeof(block))) > 0)
-		if (write(to, block, (size_t)n) != n)
+		if (file_write_all(to, block, (size_t)n) != 0)
 			return TAMA_EIO;
 	return n == 0 && fsync(to) == 0 ? 0 : TAMA_EIO;
 }

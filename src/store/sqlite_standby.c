@@ -8,6 +8,7 @@
 #include "sqlite_copy.h"
 #include "sqlite_ship.h"
 
+#include "tama/file.h"
 #include "tama/limits.h"
 #include "tama/wire.h"
 
@@ -83,23 +84,6 @@ static void take(void *ctx, struct ship_pages *pages)
 /* ---- the log -----------------------------------------------------------------------------------
  */
 
-static bool write_all(int fd, const void *bytes, size_t n)
-{
-	const char *at = bytes;
-
-	while (n > 0) {
-		ssize_t done = write(fd, at, n);
-
-		if (done < 0 && errno == EINTR)
-			continue;
-		if (done <= 0)
-			return false;
-		at += done;
-		n -= (size_t)done;
-	}
-	return true;
-}
-
 static bool write_record(struct standby *s, const struct parcel *parcel)
 {
 	unsigned char head[STANDBY_HEAD], digest[STANDBY_DIGEST];
@@ -113,8 +97,9 @@ static bool write_record(struct standby *s, const struct parcel *parcel)
 	(void)crypto_generichash_final(&state, digest, sizeof(digest));
 	s->segment_bytes += (int64_t)(sizeof(head) + n + sizeof(digest));
 	s->log_bytes += (int64_t)n;
-	return write_all(s->fd, head, sizeof(head)) && write_all(s->fd, parcel->pages, n) &&
-	       write_all(s->fd, digest, sizeof(digest));
+	return file_write_all(s->fd, head, sizeof(head)) == 0 &&
+	       file_write_all(s->fd, parcel->pages, n) == 0 &&
+	       file_write_all(s->fd, digest, sizeof(digest)) == 0;
 }
 
 static void segment_close(struct standby *s)

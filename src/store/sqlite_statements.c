@@ -78,6 +78,10 @@ static const char *const texts[STATEMENTS] = {
 	[ST_PURCHASE_EXISTS] = "SELECT 1 FROM purchase WHERE partner = :partner AND id = :id",
 	[ST_PURCHASE_LEGS] = "SELECT leg, state FROM attempt"
 			     " WHERE purchase = :id AND +partner = :partner ORDER BY leg, n",
+	[ST_PURCHASE_ASKED] =
+		"SELECT 1 FROM outbox o JOIN attempt a ON a.id = o.attempt"
+		" WHERE o.purchase = :id AND o.partner = :partner AND o.kind = 2"
+		" AND a.id <> :attempt AND a.state BETWEEN 5 AND 7",
 	[ST_PURCHASE_SET_STATE] =
 		"UPDATE purchase SET state = :state, version = version + 1, updated_ms = :now"
 		" WHERE id = :id AND partner = :partner AND version = :version",
@@ -147,7 +151,8 @@ static const char *const texts[STATEMENTS] = {
 			      " AND kind <= :last AND (tries > 0 OR due_ms = (id >> 20) + :lease)",
 	[ST_OUTBOX_REMOVE] = "DELETE FROM outbox"
 			     " WHERE id = :id AND partner = :partner AND kind <> 3",
-	[ST_OUTBOX_KEEP] = "UPDATE outbox SET is_done = 1"
+	[ST_OUTBOX_OVER] = "UPDATE outbox SET is_done = 1, dlr = CASE :dlr WHEN '' THEN dlr ELSE"
+			   " :dlr END, over_ms = :now"
 			   " WHERE id = :id AND partner = :partner AND kind = 3 AND is_done = 0",
 	[ST_OUTBOX_CANCEL] =
 		"DELETE FROM outbox WHERE partner = :partner AND purchase IS NOT NULL AND purchase "
@@ -155,10 +160,11 @@ static const char *const texts[STATEMENTS] = {
 		" (SELECT purchase FROM attempt WHERE id = :attempt AND partner = :partner)"
 		" AND :kind IN (0, kind) AND attempt = :attempt",
 	/* Reports come in any order: one on the way does not undo how it ended. */
-	[ST_OUTBOX_SET_DLR] = "UPDATE outbox SET dlr = CASE WHEN :dlr = 'buffered' AND dlr <> ''"
-			      " THEN dlr ELSE :dlr END"
-			      " WHERE id = :id AND partner = :partner AND kind = 3",
-
+	[ST_OUTBOX_SET_DLR] =
+		"UPDATE outbox SET"
+		" (dlr, dlr_ms) = (SELECT dlr, dlr_ms WHERE :dlr = 'buffered'"
+		" AND dlr NOT IN ('', 'in_doubt') UNION ALL SELECT :dlr, :now LIMIT 1)"
+		" WHERE id = :id AND partner = :partner AND kind = 3",
 	[ST_INBOX_INSERT] =
 		"INSERT INTO inbox (id, partner, kind, account, attempt, digest, raw, verdict, "
 		"detail,"

@@ -15,7 +15,8 @@ _Static_assert(LIMIT_LEASE_MS == 60000, "as in VIEW_SMS");
 
 #define DECISION_COLUMNS                                                                           \
 	"SELECT d.id, d.partner, d.kind, d.state, d.purchase, d.attempt, d.inbox, d.hold, a.leg,"  \
-	" a.n, d.proposed_by, d.proposed_ms, d.proof, d.agreed_by, d.agreed_ms, d.agreed_proof"    \
+	" a.n, d.proposed_by, d.proposed_ms, d.proof AS \"proof!dD\", d.agreed_by, d.agreed_ms,"   \
+	" d.agreed_proof AS \"agreed_proof!gD\""                                                   \
 	" FROM decision d LEFT JOIN attempt a ON a.id = d.attempt "
 
 #define HOLD_COLUMNS "SELECT h.id, h.partner, h.account, h.reason, h.since_ms FROM hold h "
@@ -86,13 +87,11 @@ static const char *const texts[STORE_VIEWS] = {
 	[VIEW_HOP] = "SELECT h.purchase AS id, h.partner, h.reply AS \"reply!hH\", q.created_ms,"
 		     " q.channel FROM hop h JOIN purchase q ON q.id = h.purchase"
 		     " WHERE h.partner = :partner AND h.purchase = :purchase",
-	[VIEW_SMS] =
-		/* Handing it over made it due again after the lease; nothing moved that since. */
-	"SELECT o.id, o.partner, o.seq, o.id >> 20 AS queued_ms, o.due_ms, o.tries,"
-	" o.is_done, CASE WHEN o.is_done THEN o.due_ms - 60000 END AS handed_ms, o.channel,"
-	" p.hash AS \"to!\", p.number, o.body AS \"text!oO\", o.dlr"
-	" FROM outbox o JOIN person p ON p.id = o.person WHERE o.partner = :partner"
-	" AND o.purchase = :purchase AND o.kind = 3 ORDER BY o.seq LIMIT :max",
+	[VIEW_SMS] = "SELECT o.id, o.partner, o.seq, o.id >> 20 AS queued_ms, o.due_ms, o.tries,"
+		     " o.is_done, o.over_ms, o.channel,"
+		     " p.hash AS \"to!\", p.number, o.body AS \"text!oO\", o.dlr, o.dlr_ms"
+		     " FROM outbox o JOIN person p ON p.id = o.person WHERE o.partner = :partner"
+		     " AND o.purchase = :purchase AND o.kind = 3 ORDER BY o.seq LIMIT :max",
 	[VIEW_OWED] = "SELECT o.id, o.kind, o.attempt, a.leg, a.n, o.due_ms, o.tries FROM outbox o"
 		      " LEFT JOIN attempt a ON a.id = o.attempt WHERE o.partner = :partner"
 		      " AND o.purchase = :purchase AND o.kind <> 3 AND o.is_done = 0"
@@ -138,6 +137,8 @@ static enum vault_purpose purpose_of(char letter)
 		return VAULT_INBOX;
 	case 'H':
 		return VAULT_HOP;
+	case 'D':
+		return VAULT_DECISION;
 	default:
 		return VAULT_OUTBOX;
 	}
@@ -172,12 +173,16 @@ static void read_plain(struct view_row *row, struct store_value *value)
 	}
 }
 
-/* "to!": a number in two columns. "text!oO": sealed as table 'o', purpose 'O'. */
+/* "to!": a number in two columns. "text!oO": sealed as table 'o', purpose 'O'; NULL stays it. */
 static void read_marked(struct view_row *row, struct store_value *value, const char *mark)
 {
 	if (mark[1] == '\0') {
 		value->kind = VALUE_MSISDN;
 		value->text = query_get_number(row->query, row->arena);
+		return;
+	}
+	if (sqlite3_column_type(row->query->stmt, row->query->column) == SQLITE_NULL) {
+		read_plain(row, value);
 		return;
 	}
 	struct seal seal = seal_of(purpose_of(mark[2]), mark[1], row->partner, row->id);

@@ -26,6 +26,8 @@ CREATE TRIGGER purchase_intent BEFORE UPDATE OF id, partner, uid, ordinal, ref, 
 	beneficiary, payer_operator, operator, lang, face_value, fee, price, cost, currency,
 	has_collect, has_deliver, menu_hash, texts, created_ms, collect_fee, paid_by ON purchase
 BEGIN SELECT RAISE(ABORT, 'a purchase''s intent never changes'); END;
+ALTER TABLE outbox ADD COLUMN over_ms INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE outbox ADD COLUMN dlr_ms INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE inbox ADD COLUMN dismissed INTEGER NOT NULL DEFAULT 0 CHECK (dismissed BETWEEN 0 AND 1);
 
 ALTER TABLE meta ADD COLUMN clock_ms INTEGER NOT NULL DEFAULT 0;
@@ -60,10 +62,10 @@ CREATE TABLE decision (
 	hold        INTEGER,
 	proposed_by TEXT    NOT NULL CHECK (length(proposed_by) > 0),
 	proposed_ms INTEGER NOT NULL,
-	proof       TEXT    NOT NULL CHECK (length(proof) BETWEEN 1 AND 1000),
+	proof       BLOB    NOT NULL CHECK (length(proof) BETWEEN 41 AND 1040), -- sealed: 1 to 1000 bytes
 	agreed_by   TEXT             CHECK (agreed_by <> proposed_by),
 	agreed_ms   INTEGER,
-	agreed_proof TEXT            CHECK (length(agreed_proof) BETWEEN 1 AND 1000),
+	agreed_proof BLOB            CHECK (length(agreed_proof) BETWEEN 41 AND 1040), -- sealed
 	state       INTEGER NOT NULL CHECK (state BETWEEN 1 AND 3), -- proposed, applied, overtaken
 	CHECK (state <> 2 OR kind = 5 OR (agreed_by IS NOT NULL AND agreed_proof IS NOT NULL)),
 	FOREIGN KEY (partner, purchase) REFERENCES purchase (partner, id),

@@ -34,6 +34,9 @@ TEMPTING = {
     "RETRY_REGARDLESS": ["LIES"],
     "RESEND_REGARDLESS": ["CLASS_I", "LIES"],
     "NO_WITHDRAWAL": ["LIES"],
+    "NO_RECALL": ["LIES"],
+    "WRITE_OFF_IS_PROOF": [],
+    "SECOND_REFUND": [],
 }
 HARMS = {
     "executed[l]<=1": "executed twice",

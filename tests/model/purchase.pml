@@ -22,6 +22,9 @@
  *   RETRY_REGARDLESS       a refund that did not leave is tried again although the delivery is contradicted by now
  *   RESEND_REGARDLESS      a refund in doubt is sent once more although the delivery is contradicted by now
  *   NO_WITHDRAWAL          a refund that is due is sent although success came after failure
+ *   NO_RECALL              a refund whose claim is durable leaves although its delivery was contradicted since
+ *   WRITE_OFF_IS_PROOF     the customer is given the money back for what persons wrote off
+ *   SECOND_REFUND          persons begin a refund once more while the first is in review
  */
 #include "attempt.pml"
 
@@ -61,6 +64,7 @@ byte executed[3]; /* the provider's book */
 bool refused[3];
 byte memory[3];
 bool lied;
+bool again; /* persons have begun a refund once more */
 
 #define ABSENT(l) (executed[l] == 0 && !refused[l])
 /* What a query shows of it: nothing, also when it is forgotten. */
@@ -86,6 +90,12 @@ bool lied;
 #else
 #define MAY_GO_AGAIN(l) IS_STILL_WANTED(l)
 #endif
+/* What was told to go is called back when it is contradicted before a byte of it has left. */
+#if defined(NO_RECALL) || defined(REFUND_ON_UNKNOWN)
+#define MAY_LEAVE(l) true
+#else
+#define MAY_LEAVE(l) IS_STILL_WANTED(l)
+#endif
 /* By the sender's own clock, the provider still remembers the id. */
 #ifdef RETENTION
 #define IN_TIME(l) true
@@ -94,9 +104,17 @@ bool lied;
 #endif
 #define IS_OPEN(l) (st[l] == SENDING || st[l] == ACCEPTED || st[l] == UNKNOWN)
 #define IS_DOUBTFUL(l) (IS_OPEN(l) || st[l] == REVIEW || st[l] == CONTRADICTED)
+#define IS_CASE(l) (st[l] == REVIEW || st[l] == CONTRADICTED || st[l] == WRITTEN_OFF)
+#define MAY_HAVE_RUN(l) (IS_DOUBTFUL(l) || st[l] == SUCCEEDED || st[l] == WRITTEN_OFF)
 #define HONEST (!lied)
 #define IS_CONTRADICTED (st[COLLECT] == CONTRADICTED || st[DELIVER] == CONTRADICTED)
 #define IS_PROVEN_UNDELIVERED (st[DELIVER] == FAILED || st[DELIVER] == EXPIRED)
+/* Persons begin a refund once more only where the last one is proven undone. */
+#ifdef SECOND_REFUND
+#define MAY_REFUND_AGAIN (st[REFUND] == REVIEW)
+#else
+#define MAY_REFUND_AGAIN ((st[REFUND] == FAILED || st[REFUND] == EXPIRED) && executed[REFUND] == 0)
+#endif
 
 /* What must hold of our own design step by step; of the tempting ones only the harm is shown. */
 #ifdef TEMPTING
@@ -200,7 +218,11 @@ end:
 	:: atomic { alive[n] && transfer[n * 3 + l] == CHECKED ->
 #else
 	/* Too old by its own clock: given up below. */
-	:: atomic { alive[n] && transfer[n * 3 + l] == CLAIMED && IN_TIME(l) ->
+	:: atomic { alive[n] && transfer[n * 3 + l] == CLAIMED && IN_TIME(l) && MAY_LEAVE(l) ->
+#ifndef REFUND_ON_UNKNOWN
+		assert(l != REFUND || IS_PROVEN_UNDELIVERED); /* when it leaves, as when it was claimed */
+#endif
+		TRUST(l == COLLECT || st[COLLECT] == SUCCEEDED);
 #endif
 		transfer[n * 3 + l] = WRITTEN;
 		flight[l]++ }
@@ -232,6 +254,7 @@ end:
 	:: atomic { alive[n] && owner == n && st[l] == UNKNOWN && resends[l] < MAX_RESENDS && IN_TIME(l) &&
 		IS_UNHEARD_OF(l) && transfer[n * 3 + l] == IDLE && MAY_GO_AGAIN(l) ->
 		assert(l != REFUND || IS_PROVEN_UNDELIVERED);
+		TRUST(l == COLLECT || st[COLLECT] == SUCCEEDED);
 		resends[l]++;
 		transfer[n * 3 + l] = CLAIMED;
 		move(l, AEV_RESEND) }
@@ -261,14 +284,31 @@ end:
 	od
 }
 
-/* Two persons with the provider's books before them, whenever they like. */
+/* Two persons with the provider's books before them, whenever they like; what they wrote off they may close better. */
 proctype Persons(byte l) {
 end:
 	do
-	:: atomic { (st[l] == REVIEW || st[l] == CONTRADICTED) && executed[l] > 0 -> move(l, AEV_DECIDED_SUCCESS) }
-	:: atomic { (st[l] == REVIEW || st[l] == CONTRADICTED) && executed[l] == 0 && IS_OVER(l) && IS_OLD(l) ->
+	:: atomic { IS_CASE(l) && executed[l] > 0 && (l != DELIVER || !MAY_HAVE_RUN(REFUND)) ->
+		move(l, AEV_DECIDED_SUCCESS);
+		TRUST(st[DELIVER] != SUCCEEDED || !MAY_HAVE_RUN(REFUND)) }
+	:: atomic { IS_CASE(l) && executed[l] == 0 && IS_OVER(l) && IS_OLD(l) &&
+		(l != COLLECT || (!MAY_HAVE_RUN(DELIVER) && !MAY_HAVE_RUN(REFUND))) ->
 		move(l, AEV_DECIDED_FAILURE) }
-	:: atomic { st[l] == REVIEW || st[l] == CONTRADICTED -> move(l, AEV_WRITE_OFF) }
+	:: atomic { IS_CASE(l) -> move(l, AEV_WRITE_OFF)
+#ifdef WRITE_OFF_IS_PROOF
+		; if
+		:: l == DELIVER && st[REFUND] == NONE -> st[REFUND] = READY
+		:: else -> skip
+		fi
+#endif
+		}
+	/* Another attempt, begun by persons. Copies carry no ids here: the last one's are over first. */
+	:: atomic { l == REFUND && MAY_REFUND_AGAIN && IS_OVER(REFUND) && IS_OLD(REFUND) && IS_STILL_WANTED(REFUND) &&
+		attempts[l] < MAX_ATTEMPTS ->
+		again = true;
+		refused[l] = false;
+		resends[l] = 0;
+		st[l] = READY }
 	od
 }
 
@@ -318,6 +358,8 @@ end:
 	:: SEEN(st[REFUND] == REVIEW && executed[REFUND] == 1) /* refund in review */
 	:: SEEN(st[DELIVER] == FAILED && !refused[DELIVER] && executed[REFUND] == 1) /* refunded by persons' proof of absence */
 	:: SEEN(st[DELIVER] == WRITTEN_OFF) /* written off */
+	:: SEEN(st[DELIVER] == WRITTEN_OFF && transfer[DELIVER] == CLAIMED) /* written off while its owner sleeps */
+	:: SEEN(again && st[REFUND] == SUCCEEDED && executed[REFUND] == 1) /* refunded by persons, the second time */
 #if MAX_ATTEMPTS > 1
 	:: SEEN(st[DELIVER] == SUCCEEDED && attempts[DELIVER] == 2) /* delivered by the second attempt */
 #endif

@@ -13,6 +13,7 @@ import time
 import unittest
 
 from chain import FAST, SHIM, Chain, Push, broken
+from chaos import Chaos
 from gateway import can_trace
 from harness import eventually, request
 from soak import usage
@@ -203,6 +204,7 @@ class Resources(Os):
             chain.sell(f"sale {n}")
             if chain.sales[-1].screen is None:
                 break
+        self.assertGreater(int((group / "memory.failcnt").read_text()), 0, "the limit was never reached")
         with contextlib.suppress(OSError):
             (CGROUP / "cgroup.procs").write_text(str(chain.gateway.process.pid))
         if chain.gateway.is_alive():
@@ -291,6 +293,29 @@ class Reloads(Os):
         if MODE == "test":
             self.assertLess(after[0] - before[0], 8192)
         world.gateway.stop()
+
+
+    def test_accounts_exchanged(self):
+        """F-K5: what was begun stays with the account that its attempt names; what begins later is the new one's."""
+        world = self.world({"push_delay": "2s"})
+        chaos = Chaos(world.sandbox.port)
+        self.addCleanup(chaos.close)
+        world.gateway.start()
+        ref = self.buy(world, 1)
+        text = world.gateway.config.read_text()
+        old = text[text.index('account "et-ci" {'):text.index('account "xente-ug" {')]
+        new = old.replace('"et-ci"', '"et-new"').replace("base_url = easytransfert", f'base_url = "{chaos.url}/api_v1/transaction"')
+        offers = text.index('\noffer "')
+        text = text[:offers].replace(old, old + new) + text[offers:].replace('account = "et-ci"', 'account = "et-new"')
+        world.gateway.config.write_text(text)
+        world.gateway.process.send_signal(signal.SIGHUP)
+        eventually(lambda: not is_pending(world.gateway.process.pid, signal.SIGHUP), "taken")
+        self.assertEqual(world.executed(), [])
+        eventually(lambda: self.told(world, 1, ref), "told")
+        world.gateway.stop()
+        query = "SELECT leg, account, state FROM attempt ORDER BY id"
+        self.assertEqual(world.gateway.rows(query), [(1, "et-ci", 6), (2, "et-new", 6)])
+        self.assertEqual(len(chaos.fates()), 1)
 
 
 class Surroundings(Os):

@@ -3,8 +3,11 @@
 Whatever the wire does, the provider's ledger has each request at most once, and our store says no more
 than is known: SUCCEEDED by the IPN, UNKNOWN without it, NOT_SENT only where nothing left.
 """
+import contextlib
+import json
 import os
 import random
+import sqlite3
 import threading
 import time
 import unittest
@@ -167,6 +170,87 @@ class Wire(unittest.TestCase):
         self.assertLessEqual(set(statuses), {200, 503})
         self.assertLess(sorted(waits)[-2], 2, "hops wait for IPNs")
         eventually(lambda: len(self.world.executed()) == 40, "delivered")
+        self.check()
+
+    def first_ipn(self):
+        """A purchase's first IPN, kept by its provider: a function that brings it, changed as wanted."""
+        provider = Receiver()
+        self.addCleanup(provider.stop)
+        self.start(settings={"public": provider.url})
+        self.buy(0, "ipn")
+        ipn = eventually(lambda: [r for r in list(provider.requests) if "/ipn/" in r["path"]], "an IPN")[0]
+
+        def bring(method="POST", kind="application/json", **changes):
+            body = json.dumps(json.loads(ipn["body"]) | changes)
+            return request(self.gateway.url + ipn["path"], method, body, {"Content-Type": kind}).status
+
+        return bring
+
+    def test_dates_in_ipns(self):
+        """F-C3: days that are none, leap seconds, beyond 2038: whatever an IPN calls a date is not read."""
+        bring = self.first_ipn()
+        dates = ("2038-01-19T03:14:08Z", "2026-03-29T02:30:00+01:00", "2016-12-31T23:59:60Z", "31/02/2026 25:61:61",
+                 "", None, -1, 2 ** 63, 1e300, "1969-12-31")
+        for n, date in enumerate(dates):
+            self.assertEqual(bring(date=date, created_at=date, timestamp=date, n=n), 200, date)
+        eventually(lambda: len(self.world.executed()) == 2, "delivered, once")
+        self.check({"ipn": (SUCCEEDED, 1)})
+
+    def test_an_ipn_nine_days_late(self):
+        """F-E5: the request left nine days ago; a person has been called, and the IPN still settles it."""
+        bring = self.first_ipn()
+        self.gateway.stop()
+        with contextlib.closing(sqlite3.connect(self.gateway.data / "tama.db")) as db:
+            days = 9 * 24 * 3600 * 1000
+            db.execute("UPDATE attempt SET version = version + 1, sent_ms = sent_ms - ?, first_sent_ms = first_sent_ms - ?",
+                       (days, days))
+            db.execute("UPDATE outbox SET due_ms = due_ms - ? WHERE kind <> 3", (days,))
+            db.commit()
+        self.gateway.start()
+        self.world.metric('tama_attempts{state="REVIEW"}', 1)
+        self.assertEqual(bring(), 200)
+        eventually(lambda: len(self.world.executed()) == 2, "delivered, once")
+        self.check({"ipn": (SUCCEEDED, 1)})
+
+    def test_ipns_of_other_methods(self):
+        """F-E12: only a POST is one. What its type says does not matter: its bytes must be as documented."""
+        bring = self.first_ipn()
+        for method in ("PUT", "DELETE", "PATCH", "OPTIONS", "GET"):
+            self.assertIn(bring(method), (400, 404, 405), method)
+        metrics = self.gateway.metrics()
+        self.assertEqual((metrics["tama_attempts_succeeded_total"], metrics["tama_ipn_total"]), (0, 0))
+        self.assertEqual(bring(kind="text/html"), 200)
+        eventually(lambda: len(self.world.executed()) == 2, "delivered, once")
+        self.check({"ipn": (SUCCEEDED, 1)})
+
+    # ---- what is between us, and who lets us in ----
+
+    def test_no_proxy_of_the_environment(self):
+        """F-D28: a proxy might repeat a POST. One that the environment names is not spoken to."""
+        proxy = Receiver()
+        self.addCleanup(proxy.stop)
+        self.start()
+        self.gateway.stop()
+        names = ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
+        self.gateway.start(env={name: proxy.url for name in names} | {"no_proxy": "", "NO_PROXY": ""})
+        self.buy(0, "sold")
+        eventually(lambda: self.told(NUMBER.format(0)), "told")
+        self.assertEqual(proxy.requests, [])
+        self.check({"sold": (SUCCEEDED, 1)})
+
+    def test_401_for_ever(self):
+        """F-D25: never let in. A fresh login a try and no storm of them, nothing carried out, nothing in doubt."""
+        self.start()
+        self.sandbox.fault({"provider": "xente", "op": "submit", "do": "status", "status": 401, "always": True})
+        call = self.world.call("256772123456", "at-ug")
+        call.dial()
+        self.refs[reference(call.keys("1 2 1"))] = ("256772123456", "ug")
+        eventually(lambda: self.gateway.metrics()["tama_attempts_not_sent_total"] >= 2, "tried again", 30)
+        paths = self.sandbox.requests()["paths"]
+        submits = sum(n for path, n in paths.items() if path.startswith("POST /api/transactions/"))
+        self.assertGreaterEqual(submits, 2)
+        self.assertLessEqual(paths["POST /api/auth/login"], 1 + submits)
+        self.assertEqual((self.world.executed(), self.gauge("UNKNOWN")), ([], 0))
         self.check()
 
     # ---- by chance ----

@@ -1,10 +1,12 @@
 """What the person at night has: purchases, review, backup, restore, on a server that runs and one that
 does not."""
+import fcntl
 import json
 import os
 import pathlib
 import re
 import shutil
+import signal
 import socket
 import sqlite3
 import stat
@@ -66,9 +68,10 @@ class Purchases(Ops):
         self.assertIn(f"Réf {ref}", next(r["reply"] for r in rows if r["row"] == "screen"))
         self.assertIn(f"Réf {ref}", next(r["text"] for r in rows if r["row"] == "sms"))
         self.assertEqual(sum(r["debit"] for r in rows if r["row"] == "ledger"), 0)
+        told = re.compile(r"sms +to .* handed over 20\d\d-.*, report: delivered 20\d\d-")
+        eventually(lambda: told.search(self.ask("purchases", "show", ref)), "the report")
         text = self.ask("purchases", "show", ref)
         self.assertIn("told on the phone: Demande recue", text)
-        self.assertRegex(text, r"sms +to .* handed over 20\d\d-")
         self.assertIn("by claim", text)
         # In order of time.
         times = [line[:23] for line in text.splitlines() if line[:2] == "20"]
@@ -79,7 +82,7 @@ class Purchases(Ops):
         self.sandbox.fault({"provider": "sms", "op": "send", "do": "status", "status": 400})
         ref = self.buy()
         eventually(lambda: 'tama_events_total{what="sms_refused"}' in self.gateway.metrics(), "refused")
-        self.assertRegex(self.ask("purchases", "show", ref), r"sms .* never sent, try 1, report: refused")
+        self.assertRegex(self.ask("purchases", "show", ref), r"sms .* never sent, given up 20\d\d-.*, try 1, report: refused")
 
     def test_numbers_are_masked_unless_a_reason_is_given(self):
         self.start()
@@ -238,9 +241,6 @@ class Review(Ops):
         self.assertIn("wants --proof", self.ask("review", "decide", row["case"], "dismiss", expect=1))
         self.assertIn("is no decision about", self.ask(
             "review", "decide", row["case"], "failed", "--proof", "seen", expect=1))
-        self.gateway.stop()
-        self.assertIn("need the running server", self.ask(
-            "review", "decide", row["case"], "dismiss", "--proof", "seen", where=self.config_line(), expect=1))
 
     def test_both_proofs_of_a_contradiction(self):
         self.start()
@@ -381,6 +381,200 @@ class Decisions(Ops):
         self.assertIn("proposed", self.decide(case, "write-off", "carried out; delivered before the loss"))
         self.assertIn("applied", self.decide(case, "write-off", "seen", user=NOBODY))
         self.assertEqual(self.ask("verify"), "verified 1 purchases\n")
+
+
+@unittest.skipUnless(os.getuid() == 0, "another user is needed")
+class DecisionsWithoutServer(Ops):
+    """The account that the data belongs to, and root: nobody else can while no server runs."""
+
+    def give_away(self):
+        """The data belongs to another account, as it does where a service has one of its own."""
+        self.world.folder.chmod(0o755)
+        for path in [self.world.folder, *self.world.folder.glob("data*"), *self.gateway.data.rglob("*")]:
+            os.chown(path, NOBODY, NOBODY)
+
+    def owners(self):
+        paths = [*self.world.folder.glob("data*"), *self.gateway.data.iterdir()]
+        return {path.name: path.stat().st_uid for path in paths}
+
+    def decide(self, case, word, proof, user=0, expect=0, more=(), crash=""):
+        line = [TAMA, "review", "decide", case, word, "--proof", proof, *self.config_line(), *more]
+        who = {"user": user, "group": user, "extra_groups": []} if user else {}
+        done = subprocess.run(list(map(str, line)), cwd="/", capture_output=True, text=True, timeout=60,
+                              env=dict(os.environ, TAMA_CRASH=crash), **who)
+        self.assertEqual(done.returncode, expect, done.stdout + done.stderr)
+        return done.stdout + done.stderr
+
+    def case(self, kind="attempt"):
+        return next(r["case"] for r in self.rows("review", where=self.config_line()) if r["row"] == kind)
+
+    def contradicted(self):
+        self.sandbox.fault({"op": "submit", "do": "ipn_contradicts", "amount": 500})
+        ref = self.sold()
+        self.world.metric("tama_contradictions_total", 1)
+        return ref
+
+    def state(self, ref):
+        return self.rows("purchases", ref, where=self.config_line())[0]["state"]
+
+    def requests(self):
+        """Whatever a provider or the SMS gateway was asked."""
+        paths = self.sandbox.requests()["paths"]
+        return {path: count for path, count in paths.items() if "/_sandbox" not in path}
+
+    def test_two_persons(self):
+        self.start()
+        ref = self.contradicted()
+        self.gateway.stop()
+        self.give_away()
+        case = self.case()
+        self.assertIn("proposed by root; another person", self.decide(case, "succeeded", "0701020304 has it"))
+        self.assertIn("root proposed this already", self.decide(case, "succeeded", "really", expect=1))
+        self.assertIn("wants a second person: ********04 has it", self.ask("review", where=self.config_line()))
+        self.assertEqual(self.state(ref), "CONTRADICTED")
+        self.assertIn("applied", self.decide(case, "succeeded", "I called them", user=NOBODY))
+        self.assertEqual(self.state(ref), "DELIVERED")
+        self.assertIn("not to be decided so", self.decide(case, "failed", "too late", expect=1))
+        self.assertIn("proposed by root, agreed by nobody", self.ask("purchases", "show", ref, where=self.config_line()))
+        # The server could open whatever root has made.
+        self.assertEqual(set(self.owners().values()), {NOBODY}, self.owners())
+        self.assertTrue({"data.mark", "audit.log", "tama.db"} <= set(self.owners()))
+        audit = [json.loads(line) for line in (self.gateway.data / "audit.log").read_text().splitlines()]
+        self.assertEqual([(a["user"], a["uid"]) for a in audit if a["what"] == "decision"],
+                         [("root", 0), ("root", 0), ("nobody", NOBODY), ("root", 0)])
+        self.gateway.start()
+        self.assertEqual(self.state(ref), "DELIVERED")
+        self.assertEqual([r for r in self.rows("review") if r["row"] == "hold"], [])
+        self.assertEqual(self.ask("verify"), "verified 1 purchases\n")
+
+    def test_one_before_and_one_after_the_end(self):
+        """A proposal made to the server is agreed to without it."""
+        self.start()
+        ref = self.contradicted()
+        case = self.case()
+        self.assertIn("proposed by root", self.decide(case, "succeeded", "portal says delivered"))
+        self.gateway.kill()
+        self.give_away()
+        self.assertIn("applied", self.decide(case, "succeeded", "I called them", user=NOBODY))
+        self.assertEqual(self.state(ref), "DELIVERED")
+        self.assertEqual(self.ask("verify", where=self.config_line()), "verified 1 purchases\n")
+
+    def test_a_kill_in_the_middle(self):
+        """Before the commit nothing was decided, after it all was."""
+        self.start()
+        ref = self.contradicted()
+        self.gateway.stop()
+        self.give_away()
+        case = self.case()
+        self.decide(case, "succeeded", "portal says delivered", crash="K6", expect=-signal.SIGKILL)
+        self.decide(case, "succeeded", "portal says delivered", crash="K7", expect=-signal.SIGKILL)
+        self.assertIn("root proposed this already", self.decide(case, "succeeded", "again", expect=1))
+        self.decide(case, "succeeded", "I called", user=NOBODY, crash="K6", expect=-signal.SIGKILL)
+        self.assertEqual(self.state(ref), "CONTRADICTED")
+        self.decide(case, "succeeded", "I called", user=NOBODY, crash="K7", expect=-signal.SIGKILL)
+        self.assertEqual(self.state(ref), "DELIVERED")
+        self.assertIn("not to be decided so", self.decide(case, "succeeded", "I called", user=NOBODY, expect=1))
+        self.assertEqual(set(self.owners().values()), {NOBODY}, self.owners())
+        self.gateway.start()
+        self.assertEqual([r for r in self.rows("review") if r["row"] == "hold"], [])
+        self.assertEqual(self.ask("verify"), "verified 1 purchases\n")
+
+    def test_it_sends_nothing_and_the_next_life_does(self):
+        """The refund that two persons decide; beside it, what the killed server was sending."""
+        self.start(settings={"refund_delay": "1s"})
+        self.sandbox.fault({"op": "submit", "do": "fail", "text": "Numero de destination invalide", "amount": 500})
+        ref = self.buy()
+        eventually(lambda: any(s["amount"] == 600 for s in self.sandbox.ledger()), "collected")
+        self.sandbox.fault({"op": "submit", "do": "fail", "text": "Numero de destination invalide", "amount": 600})
+        eventually(lambda: self.state(ref) == "REVIEW", "the refund was refused")
+        for do in ("hang", "no_ipn"):
+            self.sandbox.fault({"op": "submit", "do": do, "amount": 900})
+        under_way = self.buy(keys="2 0701020304 800 1")
+        eventually(lambda: any(r["state"] == "SENDING" for r in self.rows("purchases", "show", under_way)
+                               if r["row"] == "attempt"), "it is being sent")
+        self.gateway.kill()
+        self.give_away()
+        asked = self.requests()
+        said = self.decide(ref, "refund", "the customer has called")
+        self.assertIn("proposed by root", said)
+        self.assertIn(f"tama: owner_dead {under_way}: ", said)
+        said = self.decide(ref, "refund", "right", user=NOBODY)
+        self.assertIn("applied", said)
+        self.assertNotIn("owner_dead", said)
+        for of, last in ((ref, "READY"), (under_way, "UNKNOWN")):
+            shown = self.rows("purchases", "show", of, where=self.config_line())
+            self.assertEqual([r["state"] for r in shown if r["row"] == "attempt"][-1], last)
+        self.assertEqual(self.requests(), asked)
+        self.gateway.start()
+        eventually(lambda: self.state(ref) == "REFUNDED", "given back")
+        self.sandbox.wait_for_sms(MTN, ref)
+        self.assertEqual(self.ask("verify"), "verified 2 purchases\n")
+
+    def test_a_hold_and_a_dismissal(self):
+        self.start()
+        self.sandbox.fault({"op": "submit", "do": "ipn_wrong_amount"})
+        self.buy()
+        self.world.metric("tama_mismatches_total", 1)
+        self.gateway.stop()
+        copy, new = self.world.folder / "copy", self.world.folder / "data2"
+        self.ask("backup", copy)
+        self.assertEqual(run("restore", copy, "--data", new).returncode, 0)
+        self.gateway.settings["data"] = self.gateway.data = new
+        self.give_away()
+        self.assertIn("applied", self.decide(self.case("inbox"), "dismiss", "their test", user=NOBODY))
+        hold = self.case("hold")
+        self.assertIn("proposed by nobody", self.decide(hold, "release", "compared", user=NOBODY))
+        self.assertIn("applied", self.decide(hold, "release", "compared too"))
+        self.gateway.start()
+        self.assertEqual([r["row"] for r in self.rows("review") if r["row"] in ("hold", "inbox")], [])
+        self.sold(keys="2 0701020304 700 1")
+
+    def test_a_store_behind_its_mark_is_held_here_too(self):
+        self.start(settings={"push_delay": "4s"})
+        self.sandbox.fault({"op": "submit", "do": "ipn_wrong_amount"})
+        self.buy()
+        self.world.metric("tama_mismatches_total", 1)
+        waiting = self.buy(keys="2 0701020304 700 1")
+        self.gateway.kill()
+        copy = self.world.folder / "copy"
+        shutil.copytree(self.gateway.data, copy, ignore=shutil.ignore_patterns("*.sock"))
+        self.gateway.start()
+        self.sandbox.wait_for_sms(MTN, waiting)
+        self.gateway.stop()
+        executed = self.world.executed()
+        shutil.rmtree(self.gateway.data)
+        copy.rename(self.gateway.data)
+        said = self.decide(self.case("inbox"), "dismiss", "their test")
+        self.assertIn("tama: held: ", said)
+        self.assertIn(f"tama: frozen {waiting}: ", said)
+        self.gateway.start()
+        self.assertEqual([r["account"] for r in self.rows("review") if r["row"] == "hold"], ["*"])
+        self.assertEqual(self.state(waiting), "REVIEW")
+        self.assertEqual(self.world.executed(), executed)
+
+    def test_refused_with_a_reason(self):
+        self.start()
+        ref = self.contradicted()
+        case = self.case()
+        self.gateway.stop()
+        before = (self.gateway.data / "tama.db").read_bytes()
+        with open(self.gateway.data / "lock") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            said = self.decide(case, "succeeded", "seen", expect=1)
+            self.assertIn("no server answers at", said)
+            self.assertIn("is in use", said)
+        elsewhere = self.world.folder / "elsewhere"
+        shutil.copytree(self.gateway.data, elsewhere)
+        self.assertIn("leave --data away", self.decide(case, "succeeded", "seen", expect=1, more=["--data", elsewhere]))
+        self.assertIn("no server answers", self.ask("review", "decide", case, "succeeded", "--proof", "seen", expect=1))
+        self.assertIn("asked by the running server", self.ask("reconcile", where=self.config_line(), expect=1))
+        self.assertIn("wants --proof", self.decide(case, "succeeded", "", expect=1))
+        self.assertIn("is no decision about", self.decide(case, "refund", "seen", expect=1))
+        self.assertEqual((self.gateway.data / "tama.db").read_bytes(), before)
+        self.assertEqual(self.state(ref), "CONTRADICTED")
+        shutil.rmtree(self.gateway.data)
+        self.assertIn("No such file", self.decide(case, "succeeded", "seen", expect=1))
+        self.assertFalse(self.gateway.data.exists())
 
 
 class Copies(Ops):

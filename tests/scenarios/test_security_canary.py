@@ -301,6 +301,13 @@ class Canary(unittest.TestCase):
     def references(self):
         return re.findall(r"R[eé]f (\w{8})", " ".join(self.world.messages()))
 
+    def assertAddressesUnreadable(self, said):
+        """EasyTransfert echoes the address that was told for its IPNs. What makes it secret is taken out
+        ("***") before the answer is kept, and not only hidden from who reads ("****")."""
+        (shown,) = [text.decode() for words, text in said.items() if words.startswith("purchases show")]
+        self.assertRegex(shown, r'"ipn_url":"[^"]*/ipn/et-ci/\w+\.\*\*\*"')
+        self.assertNotIn("****\"", shown)
+
     def test_written_and_said(self):
         kept = self.purchases()
         self.stray()
@@ -312,6 +319,7 @@ class Canary(unittest.TestCase):
         said["argv"] = pathlib.Path(f"/proc/{pid}/cmdline").read_bytes()
         said["environment"] = pathlib.Path(f"/proc/{pid}/environ").read_bytes()
         said.update(self.commands())
+        self.assertAddressesUnreadable(said)
         while self.gateway.is_alive():
             self.gateway.kill()
         data = {str(p): p.read_bytes() for p in self.gateway.data.rglob("*") if p.is_file()}

@@ -64,6 +64,9 @@ static const unsigned attempt_may[ATTEMPT_END] = {
 	(BIT(NOT_SENT) | BIT(FAILED) | BIT(EXPIRED) | BIT(CONTRADICTED) | BIT(WRITTEN_OFF))
 
 #define ATTEMPTS_MAX 32
+/* Each press is for as much (world.c); what it costs stands in the purchase, which never changes.
+ */
+#define FACE_VALUE 500
 
 struct attempt {
 	uint64_t id;
@@ -168,6 +171,8 @@ static void read_attempts(struct sim *s, struct purchase *p)
 		};
 		if ((uint32_t)sqlite3_column_int64(row, 5) != p->partner)
 			broken(s, p, "I4: an attempt of another partner");
+		if (a->amount != (a->leg == 2 ? FACE_VALUE : p->price))
+			broken(s, p, "I4: an attempt of another amount");
 	}
 	(void)sqlite3_reset(row);
 	decide(p);
@@ -496,6 +501,49 @@ static void check_truth(struct sim *s, struct purchase *p)
 		broken(s, p, "X4: delivered, and given back");
 }
 
+/* As the provider writes a number: abroad or at home. */
+static bool is_number(const char *written, const char *whose)
+{
+	size_t n = strlen(written), whole = strlen(whose);
+
+	return n >= 9 && n <= whole && strcmp(whose + whole - n, written) == 0;
+}
+
+/* EasyTransfert's services by what is done and for whose operator (world.lua). */
+static bool is_service(const struct order *o, int leg, const char *whose)
+{
+	static const char *const services[3][3] = {
+		{"123", "121", "125"}, {"223", "221", "225"}, {"124", "122", "126"}};
+	int operator_ = whose[4] == '1' ? 0 : whose[4] == '5' ? 1 : 2;
+
+	if (o->is_xente)
+		return o->is_payout == (leg != 1);
+	return strcmp(o->service, services[leg - 1][operator_]) == 0;
+}
+
+/*
+ * I4, X2: what the bytes ask a provider for is what the customer has confirmed: the price from who
+ * pays, the goods for whom they are meant, the price back to who paid.
+ */
+static void check_intent(struct sim *s, const struct order *o)
+{
+	const struct sent *sent = &s->sent[o->sent];
+	const struct press *press = sim_press(s, sent->press);
+	struct purchase p;
+	const char *whose;
+
+	if (press == NULL || sent->leg < 1 || sent->leg > 3 ||
+		!read_purchase(s, sent->purchase, &p))
+		return; /* of a life that a restored copy has forgotten */
+	whose = sent->leg == 2 ? press->beneficiary : press->payer;
+	if (!is_number(o->number, whose))
+		broken(s, &p, "X2: carried out for another number");
+	if (o->asked != (sent->leg == 2 ? FACE_VALUE : p.price))
+		broken(s, &p, "I4: another amount than was confirmed");
+	if (!is_service(o, sent->leg, whose))
+		broken(s, &p, "X2: another service than was confirmed");
+}
+
 void check_execution(struct sim *s, const struct order *order)
 {
 	const struct sent *mine = &s->sent[order->sent];
@@ -510,6 +558,8 @@ void check_execution(struct sim *s, const struct order *order)
 	}
 	if (times > 1)
 		sim_break(s, &s->report->doubled, "X1: leg %d carried out twice", mine->leg);
+	if (s->is_up)
+		check_intent(s, order);
 }
 
 /* I6: money goes back only for what is proven undelivered, or as two persons decided. */

@@ -69,10 +69,13 @@ static int by_number(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-/* The raw text of an inbox row: sealed and bound to table, partner and id. */
-static uint64_t digest_of_row(struct sim *s, sqlite3_stmt *row)
+#define SEALED_MAX 4096
+
+/* The text of a row (id, partner, sealed text): bound to table, partner and id. */
+static struct str open_row(struct sim *s, sqlite3_stmt *row, enum vault_purpose purpose, char table,
+	unsigned char plain[static SEALED_MAX])
 {
-	unsigned char context[13] = {'i'}, plain[4096];
+	unsigned char context[13] = {(unsigned char)table};
 	uint64_t id = (uint64_t)sqlite3_column_int64(row, 0);
 	uint32_t partner = (uint32_t)sqlite3_column_int64(row, 1);
 	struct str sealed = {sqlite3_column_blob(row, 2), (size_t)sqlite3_column_bytes(row, 2)};
@@ -81,13 +84,20 @@ static uint64_t digest_of_row(struct sim *s, sqlite3_stmt *row)
 		context[1 + i] = (unsigned char)(partner >> (8 * i));
 	for (int i = 0; i < 8; i++)
 		context[5 + i] = (unsigned char)(id >> (8 * i));
-	if (sealed.n > sizeof(plain) ||
-		vault_open(s->shared->vault, VAULT_INBOX, (struct str){(char *)context, 13}, sealed,
+	if (sealed.n > SEALED_MAX ||
+		vault_open(s->shared->vault, purpose, (struct str){(char *)context, 13}, sealed,
 			plain) != 0) {
-		sim_break(s, &s->report->unexplained, "I8: an inbox row that does not open");
-		return 0;
+		sim_break(s, &s->report->unexplained, "I8: a sealed row that does not open");
+		return STR("");
 	}
-	return sim_digest((struct str){(char *)plain, sealed.n - VAULT_OVERHEAD});
+	return (struct str){(char *)plain, sealed.n - VAULT_OVERHEAD};
+}
+
+static uint64_t digest_of_row(struct sim *s, sqlite3_stmt *row)
+{
+	unsigned char plain[SEALED_MAX];
+
+	return sim_digest(open_row(s, row, VAULT_INBOX, 'i', plain));
 }
 
 static void check_access_log(struct sim *s)
@@ -112,6 +122,99 @@ static void check_access_log(struct sim *s)
 			bsearch(&s->acknowledged[i], kept, len, sizeof(*kept), by_number) == NULL)
 			sim_break(s, &s->report->lost, "I8: an IPN answered 200 is not there");
 	free(kept);
+}
+
+/* ---- I7: what the customer was told ------------------------------------------------------------
+ */
+
+struct told {
+	int64_t purchase;
+	int state;
+	bool has_deliver;
+	uint64_t was; /* the states that it has been in */
+	uint64_t ends; /* those that its messages tell */
+};
+
+#define END(state) (UINT64_C(1) << (state))
+
+/* Each text is of one end. */
+static uint64_t end_of(struct sim *s, struct str text, bool has_deliver)
+{
+	static const struct {
+		const char *text;
+		uint64_t ends;
+	} texts[] = {{"delivered", END(5)}, {"cancelled", END(6)}, {"expired", END(7)},
+		{"refund due", END(8)}, {"refunded", END(11)}, {"progress", 0}};
+
+	for (size_t i = 0; i < SIM_ROWS(texts); i++)
+		if (str_eq(text, str_c(texts[i].text)))
+			return i == 0 && !has_deliver ? END(3) : texts[i].ends;
+	sim_break(s, &s->report->unexplained, "I7: a message of nobody's words");
+	return 0;
+}
+
+static void check_told(struct sim *s, const struct told *t)
+{
+	const uint64_t ends = END(5) | END(6) | END(7) | END(11) | (t->has_deliver ? 0 : END(3));
+
+	if ((t->ends & ~t->was) != 0)
+		sim_break(s, &s->report->unexplained, "I7: a message tells an end that never was");
+	if ((ends & END(t->state)) != 0 && (t->ends & END(t->state)) == 0)
+		sim_break(s, &s->report->unexplained, "I7: no message tells the end, %d", t->state);
+}
+
+/* A message of an end implies that end, and who has come to one was told of it. */
+static void check_messages(struct sim *s)
+{
+	struct told t = {.purchase = 0};
+	sqlite3_stmt *row = NULL;
+
+	tama_assert(sqlite3_prepare_v2(sim_handle(s),
+			    "SELECT o.id, o.partner, o.body, p.id, p.state, p.has_deliver, (SELECT"
+			    " sum(DISTINCT 1 << to_state) FROM event e WHERE e.purchase = p.id AND"
+			    " e.attempt IS NULL) FROM purchase p LEFT JOIN outbox o ON o.purchase ="
+			    " p.id AND o.kind = 3 ORDER BY p.id",
+			    -1, &row, NULL) == SQLITE_OK);
+	while (sqlite3_step(row) == SQLITE_ROW) {
+		unsigned char plain[SEALED_MAX];
+
+		if (sqlite3_column_int64(row, 3) != t.purchase && t.purchase != 0)
+			check_told(s, &t);
+		if (sqlite3_column_int64(row, 3) != t.purchase)
+			t = (struct told){.purchase = sqlite3_column_int64(row, 3),
+				.state = sqlite3_column_int(row, 4),
+				.has_deliver = sqlite3_column_int(row, 5) != 0,
+				.was = (uint64_t)sqlite3_column_int64(row, 6)};
+		if (sqlite3_column_int64(row, 0) != 0)
+			t.ends |= end_of(
+				s, open_row(s, row, VAULT_OUTBOX, 'o', plain), t.has_deliver);
+	}
+	(void)sqlite3_finalize(row);
+	if (t.purchase != 0)
+		check_told(s, &t);
+}
+
+/* ---- X4: who contradicted ----------------------------------------------------------------------
+ */
+
+/* Two facts disagree only about what a provider has said something false of. */
+static void check_contradictions(struct sim *s)
+{
+	sqlite3_stmt *row = NULL;
+
+	tama_assert(sqlite3_prepare_v2(sim_handle(s),
+			    "SELECT DISTINCT attempt FROM event WHERE to_state = 10 AND attempt IS"
+			    " NOT NULL",
+			    -1, &row, NULL) == SQLITE_OK);
+	while (sqlite3_step(row) == SQLITE_ROW) {
+		const struct sent *sent = sim_sent_of(s, (uint64_t)sqlite3_column_int64(row, 0));
+
+		if (!sent->has_lied && s->restored_ms == 0)
+			sim_break(s, &s->report->unexplained,
+				"X4: a contradiction that nobody made (press %u, leg %d)",
+				sent->press, sent->leg);
+	}
+	(void)sqlite3_finalize(row);
 }
 
 /* ---- X5: where each purchase ended -------------------------------------------------------------
@@ -303,6 +406,8 @@ void check_end(struct sim *s)
 	check_access_log(s);
 	check_purchases(s);
 	check_reviews(s);
+	check_messages(s);
+	check_contradictions(s);
 	if (s->disk != NULL) {
 		check_canaries(s);
 		check_nothing(s, "SELECT integrity_check <> 'ok' FROM pragma_integrity_check",

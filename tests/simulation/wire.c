@@ -108,12 +108,7 @@ static bool mark_value(void *ctx, struct str name, struct str *value_out)
 		*value_out = str_c(token_at(m->s, m->account));
 		return value_out->n > 0;
 	}
-	for (size_t i = 0; i < m->account->fields_len; i++)
-		if (str_eq(m->account->fields[i].name, name)) {
-			*value_out = m->account->fields[i].value;
-			return true;
-		}
-	return false;
+	return marks_configured(m->account->fields, m->account->fields_len, name, value_out);
 }
 
 /* A login takes no time here. */
@@ -388,7 +383,7 @@ static void world_alarm(void *ctx, const char *what, struct str ref, const char 
 void wire_world(struct sim *s, struct engine_world *out)
 {
 	*out = (struct engine_world){s, world_wall, world_boot, world_random, world_prepare,
-		world_go, world_drop, world_query, world_sms, world_alarm, NULL};
+		world_go, world_drop, world_query, world_sms, world_alarm, NULL, false};
 }
 
 /* ---- bytes out ---------------------------------------------------------------------------------
@@ -488,8 +483,8 @@ static void result(struct sim *s, const struct task *task)
 		.call = is_query ? PROVIDER_STATUS : PROVIDER_SUBMIT,
 		.transfer = bytes.transfer,
 		.reason = "simulated"};
-	out->raw =
-		secrets_redact(account_of(s, r), (struct str){NULL, 0}, bytes.body, &event->arena);
+	out->raw = secrets_redact(
+		&(struct told){.account = account_of(s, r)}, bytes.body, &event->arena);
 	if (bytes.transfer.status == 401)
 		token_at(s, account_of(s, r))[0] = '\0';
 	if (bytes.transfer.end != TRANSFER_COMPLETE)
@@ -546,7 +541,8 @@ void gateway_ipn(
 		sim_tells(event, s->orders[task->index].sent);
 	if (task->what == NEWS_BROKEN)
 		sim_break(s, &s->report->unexplained, "F-D11: broken bytes were understood");
-	ipn->raw = secrets_redact(ipn->account, (struct str){NULL, 0}, request.body, &event->arena);
+	ipn->raw = secrets_redact(
+		&(struct told){.account = ipn->account}, request.body, &event->arena);
 	sim_post(s, event);
 }
 

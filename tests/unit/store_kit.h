@@ -86,6 +86,18 @@ static inline void kit_fini(struct kit *kit)
 	(void)rmdir(kit->dir);
 }
 
+/* Somebody proposes to refund a purchase. */
+static inline struct decision_row kit_decision(const struct purchase_row *purchase, uint64_t id)
+{
+	return (struct decision_row){.id = id,
+		.partner = purchase->partner,
+		.kind = DECIDE_REFUND,
+		.purchase = purchase->id,
+		.proposed_by = STR("awa"),
+		.proposed_ms = KIT_NOW,
+		.proof = STR("canary-proof: 07 00 00 00 01 called")};
+}
+
 /* The purchase number k of a partner; ids, uids and references follow from both. */
 static inline struct purchase_row kit_purchase(uint32_t partner, uint64_t k)
 {

@@ -110,7 +110,7 @@ static void requests_that_are_none(void **state)
 		"{\"do\":\"review.decide\",\"case\":\"a100000000000001\",\"decision\":\"failed\","
 		"\"proof\":"
 		"\"p\"}",
-		TAMA_ENOTFOUND, "running server");
+		TAMA_ENOTFOUND, "need an engine");
 	assert_int_equal(lines_of(n, "{\"do\":\"ping\"}"), 1);
 }
 
@@ -196,6 +196,39 @@ static void parked_evidence_of_nobody(void **state)
 	assert_non_null(memmem(n->out.p, n->out.n, "orphan", 6));
 }
 
+/* What two persons wrote: their numbers masked, and whole for whoever gives a reason. */
+static void proofs_of_a_decision(void **state)
+{
+	struct night *n = *state;
+	struct kit *kit = &n->kit;
+	struct purchase_row purchase = kit_purchase(1, 7);
+	struct decision_row row = kit_decision(&purchase, 31);
+
+	row.proof = STR("0700000001 called");
+	purchase.state = PURCHASE_REFUND_DUE;
+	assert_int_equal(DO(begin, NULL), 0);
+	assert_int_equal(DO(purchase_insert, &purchase), 0);
+	assert_int_equal(DO(decision_insert, &row), 0);
+	assert_int_equal(DO(commit, NULL), 0);
+	assert_int_equal(lines_of(n, "{\"do\":\"review.list\"}"), 2);
+	assert_non_null(memmem(n->out.p, n->out.n, "********01 called", 17));
+	assert_null(memmem(n->out.p, n->out.n, "agreed_proof", 12));
+	assert_int_equal(DO(begin, NULL), 0);
+	row.agreed_by = STR("koffi");
+	row.agreed_proof = STR("0500000002 too");
+	row.state = DECISION_APPLIED;
+	assert_int_equal(DO(decision_close, &row), 0);
+	assert_int_equal(DO(commit, NULL), 0);
+	assert_int_equal(lines_of(n, "{\"do\":\"purchases.show\",\"ref\":\"K0000007\"}"), 2);
+	assert_non_null(memmem(n->out.p, n->out.n, "********01 called", 17));
+	assert_non_null(memmem(n->out.p, n->out.n, "********02 too", 14));
+	assert_int_equal(lines_of(n, "{\"do\":\"purchases.show\",\"ref\":\"K0000007\","
+				     "\"full\":true,\"reason\":\"calls\"}"),
+		2);
+	assert_non_null(memmem(n->out.p, n->out.n, "0700000001 called", 17));
+	assert_non_null(memmem(n->out.p, n->out.n, "0500000002 too", 14));
+}
+
 static void what_is_shown_of_text(void **state)
 {
 	static const struct {
@@ -259,6 +292,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(two_partners_with_one_reference, setup, teardown),
 		cmocka_unit_test_setup_teardown(looks_go_on_to_the_oldest, setup, teardown),
 		cmocka_unit_test_setup_teardown(parked_evidence_of_nobody, setup, teardown),
+		cmocka_unit_test_setup_teardown(proofs_of_a_decision, setup, teardown),
 		cmocka_unit_test(what_is_shown_of_text),
 		cmocka_unit_test(socket_paths),
 		cmocka_unit_test(users_have_names),

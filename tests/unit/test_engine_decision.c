@@ -649,6 +649,78 @@ static void a_hold_is_released_by_two(void **state)
 	assert_int_equal(rig_buy(r, "ci-payment", MTN, MTN, 2), ENGINE_DONE);
 }
 
+/* ---- with no server ----------------------------------------------------------------------------
+ */
+
+/* How often what waits was worked on, and when it falls due. */
+static int64_t due_rows(struct rig *r)
+{
+	return fx_sql(r->fx.store,
+		"SELECT sum(id % 1000003 * (tries + 1) + due_ms % 1000003) FROM outbox"
+		" WHERE is_done = 0",
+		0);
+}
+
+/* Recovers, decides, and leaves to the next life all that falls due and all that goes out. */
+static void a_life_that_sends_nothing_only_decides(void **state)
+{
+	struct rig *r = *state;
+	struct attempt_row a = bring_to_review(r, LEG_COLLECT);
+	uint64_t first = r->purchase;
+
+	assert_int_equal(rig_buy(r, "ci-payment", MTN, MTN, 2), ENGINE_DONE);
+	(void)rig_send(r);
+	rig_forget(r);
+	r->sends_nothing = true;
+	rig_crash(r);
+	r->now_ms += 2 * HOUR_MS;
+	rig_step(r);
+	assert_int_equal(r->wait_ms, INT64_MAX);
+	assert_int_equal(rig_attempt(r, LEG_COLLECT).state, ATTEMPT_UNKNOWN);
+	assert_int_equal(rig_count(r, SAID_ALARM, "owner_dead"), 1);
+	int64_t waiting = due_rows(r);
+	assert_true(fx_sql(r->fx.store, "SELECT count(*) FROM outbox WHERE due_ms <= ?1",
+			    (uint64_t)r->now_ms) > 0);
+	for (int i = 0; i < 3; i++)
+		rig_step(r);
+	assert_int_equal(due_rows(r), waiting);
+	assert_int_equal(rig_decide(r, DECIDE_SUCCEEDED, a.id, AWA), ENGINE_PROPOSED);
+	rig_crash(r);
+	rig_step(r);
+	assert_int_equal(due_rows(r), waiting);
+	assert_int_equal(rig_decide(r, DECIDE_SUCCEEDED, a.id, KOFFI), ENGINE_DONE);
+	r->purchase = first;
+	assert_int_equal(rig_attempt(r, LEG_DELIVER).state, ATTEMPT_READY);
+	assert_int_equal(rig_count(r, SAID_ALARM, NULL), r->said_len);
+
+	r->sends_nothing = false;
+	rig_crash(r);
+	rig_step(r);
+	assert_int_equal(rig_count(r, SAID_PREPARE, "airtime"), 1);
+}
+
+static void a_life_that_sends_nothing_says_when_all_is_recovered(void **state)
+{
+	struct rig *r = *state;
+
+	r->is_lax = true;
+	for (unsigned i = 0; i <= LIMIT_OUTBOX_BATCH; i++) {
+		char payer[16];
+
+		(void)snprintf(payer, sizeof(payer), "22501010%05u", i);
+		(void)rig_buy(r, "ci-payment", payer, payer, i + 1);
+		(void)rig_send(r);
+	}
+	r->sends_nothing = true;
+	rig_crash(r);
+	rig_step(r);
+	assert_int_equal(r->wait_ms, 0);
+	rig_step(r);
+	assert_int_equal(r->wait_ms, INT64_MAX);
+	assert_int_equal(fx_sql(r->fx.store, "SELECT count(*) FROM attempt WHERE state = 4", 0),
+		LIMIT_OUTBOX_BATCH + 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -683,6 +755,8 @@ int main(void)
 		RIG_TEST(a_proposed_refund_is_overtaken),
 		RIG_TEST(parked_evidence_is_dismissed_by_one),
 		RIG_TEST(a_hold_is_released_by_two),
+		RIG_TEST(a_life_that_sends_nothing_only_decides),
+		RIG_TEST(a_life_that_sends_nothing_says_when_all_is_recovered),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -444,6 +444,63 @@ static void a_hint_in_sending_teaches_the_id(void **state)
 	assert_int_equal(rig_attempt(r, LEG_COLLECT).state, ATTEMPT_SUCCEEDED);
 }
 
+/* Our own reply does not put off the question that a hint before it has made due. */
+static void a_hint_before_the_reply_is_still_asked_about(void **state)
+{
+	struct rig *r = *state;
+
+	assert_int_equal(rig_buy(r, "ug-airtime", UG, UG, 1), ENGINE_DONE);
+	rig_wait(r, 5000);
+	struct attempt_row a = rig_send(r);
+	/* Both in one commit. */
+	(void)rig_post_ipn(r, &a, "SUCCESS", "X1");
+	rig_reply(r, &a, "PENDING", "X1");
+	assert_int_equal(rig_attempt(r, 0).state, ATTEMPT_ACCEPTED);
+	rig_wait(r, 100);
+	assert_int_equal(rig_count(r, SAID_QUERY, NULL), 1);
+	/* One question: its answer is waited for. */
+	rig_wait(r, 60000);
+	assert_int_equal(rig_count(r, SAID_QUERY, NULL), 1);
+	(void)rig_post_result(r, &a, PROVIDER_STATUS, "COMPLETED", "X1");
+	rig_step(r);
+	assert_int_equal(rig_attempt(r, LEG_COLLECT).state, ATTEMPT_SUCCEEDED);
+}
+
+/* Nor the loss of it, while the provider wants no queries: asked as soon as it does. */
+static void a_hint_before_a_doubt_waits_for_the_provider_only(void **state)
+{
+	struct rig *r = *state;
+
+	assert_int_equal(rig_buy(r, "ug-airtime", UG, UG, 1), ENGINE_DONE);
+	rig_wait(r, 5000);
+	struct attempt_row a = rig_send(r);
+	for (size_t i = 0; i < r->engine->lanes_len; i++)
+		r->engine->lanes[i].refused_until_ms = r->now_ms + 60000;
+	(void)rig_ipn(r, &a, "SUCCESS", "X1");
+	rig_broken(r, &a, TRANSFER_TIMEOUT, 100);
+	assert_int_equal(rig_attempt(r, 0).state, ATTEMPT_UNKNOWN);
+	rig_wait(r, 59000);
+	assert_int_equal(rig_count(r, SAID_QUERY, NULL), 0);
+	rig_wait(r, 2000);
+	assert_int_equal(rig_count(r, SAID_QUERY, NULL), 1);
+}
+
+/* Nor does the end of the life that was to put it. */
+static void a_hint_before_a_crash_is_still_asked_about(void **state)
+{
+	struct rig *r = *state;
+
+	assert_int_equal(rig_buy(r, "ug-airtime", UG, UG, 1), ENGINE_DONE);
+	rig_wait(r, 5000);
+	struct attempt_row a = rig_send(r);
+	(void)rig_ipn(r, &a, "SUCCESS", "X1");
+	rig_forget(r);
+	rig_crash(r);
+	rig_wait(r, 10000); /* a new life begins with no budget for queries */
+	assert_int_equal(rig_attempt(r, 0).state, ATTEMPT_UNKNOWN);
+	assert_int_equal(rig_count(r, SAID_QUERY, NULL), 1);
+}
+
 static void a_hint_reopens_a_review(void **state)
 {
 	struct rig *r = *state;
@@ -499,6 +556,9 @@ int main(void)
 		RIG_TEST(a_hint_of_unknown_words_asks_too),
 		RIG_TEST(a_hint_against_an_end_asks_before_it_contradicts),
 		RIG_TEST(a_hint_in_sending_teaches_the_id),
+		RIG_TEST(a_hint_before_the_reply_is_still_asked_about),
+		RIG_TEST(a_hint_before_a_doubt_waits_for_the_provider_only),
+		RIG_TEST(a_hint_before_a_crash_is_still_asked_about),
 		RIG_TEST(a_hint_reopens_a_review),
 		RIG_TEST(a_query_answer_about_something_else_is_parked),
 	};

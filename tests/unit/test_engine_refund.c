@@ -340,7 +340,7 @@ static void an_unsent_refund_is_not_made_again_for_what_was_written_off(void **s
 	rig_forget(r);
 	rig_wait(r, 2 * HOUR_MS);
 	assert_int_equal(rig_count(r, SAID_PREPARE, NULL), 0);
-	assert_int_equal(rig_attempt(r, LEG_REFUND).state, ATTEMPT_NOT_SENT);
+	assert_int_equal(rig_attempt(r, LEG_REFUND).state, ATTEMPT_EXPIRED);
 }
 
 static void news_of_what_expired_holds_the_account_and_the_refund(void **state)
@@ -382,6 +382,24 @@ static void a_hint_puts_the_refund_off_until_it_is_answered(void **state)
 	rig_step(r);
 	assert_int_equal(deliver_of(r).state, ATTEMPT_CONTRADICTED);
 	assert_int_equal(rig_attempt(r, LEG_REFUND).state, ATTEMPT_EXPIRED);
+}
+
+/* Nor does what was being prepared when it came. */
+static void a_hint_stops_what_is_being_prepared(void **state)
+{
+	struct rig *r = *state;
+	struct attempt_row refund = bring_to_refund(r, "ug-refund");
+	struct attempt_row a = deliver_of(r);
+
+	rig_wait(r, DELAY_MS);
+	assert_int_equal(rig_count(r, SAID_PREPARE, "payout"), 1);
+	(void)rig_ipn(r, &a, "SUCCESS", "D1");
+	rig_forget(r);
+	(void)rig_post_prepared(r, &refund, PREPARED_OK);
+	rig_step(r);
+	assert_int_equal(rig_count(r, SAID_DROP, NULL), 1);
+	assert_int_equal(rig_count(r, SAID_GO, NULL), 0);
+	assert_int_equal(rig_attempt(r, LEG_REFUND).state, ATTEMPT_READY);
 }
 
 static void a_hint_that_was_wrong_lets_the_refund_go(void **state)
@@ -469,6 +487,7 @@ int main(void)
 		RIG_TEST(an_unsent_refund_is_not_made_again_for_what_was_written_off),
 		RIG_TEST(news_of_what_expired_holds_the_account_and_the_refund),
 		RIG_TEST(a_hint_puts_the_refund_off_until_it_is_answered),
+		RIG_TEST(a_hint_stops_what_is_being_prepared),
 		RIG_TEST(a_hint_that_was_wrong_lets_the_refund_go),
 		RIG_TEST(late_money_goes_back),
 		RIG_TEST(money_in_time_buys_the_goods),

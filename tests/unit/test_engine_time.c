@@ -243,6 +243,8 @@ static void verdict(struct rig *r, uint64_t outbox, enum sms_verdict v)
 	rig_step(r);
 }
 
+#define OVER_MS "SELECT over_ms FROM outbox WHERE id = ?1"
+
 static void a_message_is_kept_until_the_gateway_has_it(void **state)
 {
 	struct rig *r = *state;
@@ -257,6 +259,9 @@ static void a_message_is_kept_until_the_gateway_has_it(void **state)
 	assert_true(rig_count(r, SAID_SMS, "delivered") > 2);
 	verdict(r, sms, SMS_SENT);
 	assert_int_equal(owed(r), 0);
+	/* What was told, and when, is part of the history. */
+	assert_int_equal(fx_sql(r->fx.store, OVER_MS, sms), r->now_ms);
+	r->now_ms += 1000;
 	/* The same answer again, and one for another partner's row, find nothing to do. */
 	verdict(r, sms, SMS_SENT);
 	verdict(r, sms, SMS_RETRY);
@@ -268,6 +273,9 @@ static void a_message_is_kept_until_the_gateway_has_it(void **state)
 	rig_step(r);
 	assert_int_equal(
 		fx_sql(r->fx.store, "SELECT count(*) FROM outbox WHERE dlr = 'delivered'", 0), 1);
+	assert_int_equal(fx_sql(r->fx.store, OVER_MS, sms), r->now_ms - 1000);
+	assert_int_equal(
+		fx_sql(r->fx.store, "SELECT dlr_ms FROM outbox WHERE id = ?1", sms), r->now_ms);
 	assert_int_equal(rig_stats(r).sms_rows, 1);
 }
 
@@ -282,6 +290,12 @@ static void a_message_in_doubt_is_tried_once_more(void **state)
 	assert_int_equal(rig_count(r, SAID_SMS, NULL), 2);
 	verdict(r, sms, SMS_DOUBT);
 	assert_int_equal(owed(r), 0);
+	assert_int_equal(
+		fx_sql(r->fx.store, "SELECT count(*) FROM outbox WHERE dlr = 'in_doubt'", 0), 1);
+	rig_event(r, ENGINE_DLR)->as.dlr = (struct engine_dlr){sms, 1, DLR_BUFFERED};
+	rig_step(r);
+	assert_int_equal(
+		fx_sql(r->fx.store, "SELECT count(*) FROM outbox WHERE dlr = 'buffered'", 0), 1);
 }
 
 static void a_message_refused_or_too_old_is_given_up_aloud(void **state)

@@ -170,10 +170,14 @@ static void test_redaction(void **state)
 
 	arena_init(&arena, 1 << 20);
 	for (size_t i = 0; i < ROWS(rows); i++)
-		check_str(
-			secrets_redact(&account, str_c(rows[i].also), str_c(rows[i].text), &arena),
+		check_str(secrets_redact(
+				  &(struct told){.account = &account, .otp = str_c(rows[i].also)},
+				  str_c(rows[i].text), &arena),
 			rows[i].want);
-	assert_int_equal(secrets_redact(&account, STR(""), STR("a\0key-0123456789"), &arena).n, 5);
+	assert_int_equal(secrets_redact(&(struct told){.account = &account},
+				 STR("a\0key-0123456789"), &arena)
+				 .n,
+		5);
 	arena_fini(&arena);
 }
 
@@ -183,12 +187,68 @@ static void test_redaction_of_an_echo_in_json(void **state)
 	static const struct account_field fields[] = {
 		{STR_INIT("app_password"), STR_INIT("pass\"word\\1")}};
 	const struct account account = {.fields = fields, .fields_len = 1};
+	const struct told told = {.account = &account};
 	struct arena arena;
 
 	arena_init(&arena, 1 << 20);
-	check_str(secrets_redact(&account, STR(""), STR("{\"p\":\"pass\\\"word\\\\1\"}"), &arena),
+	check_str(secrets_redact(&told, STR("{\"p\":\"pass\\\"word\\\\1\"}"), &arena),
 		"{\"p\":\"***\"}");
-	check_str(secrets_redact(&account, STR(""), STR("pass\"word\\1"), &arena), "***");
+	check_str(secrets_redact(&told, STR("pass\"word\\1"), &arena), "***");
+	arena_fini(&arena);
+}
+
+#define MAC "0123456789abcdef0123456789abcdef"
+
+/* All that a request tells, each at its place and however a peer writes it. */
+static void test_redaction_of_all_that_was_told(void **state)
+{
+	const struct account account = {
+		.ipn_secret = STR("new-secret-of-ipn"), .ipn_secret_old = STR("old-secret-of-ipn")};
+	const struct told told = {.account = &account,
+		.otp = STR("4821"),
+		.token = STR("eyJ/a.b-c"),
+		.ipn_mac = STR(MAC)};
+	static const struct {
+		const char *text, *want;
+	} rows[] = {
+		{"{\"ipn_url\":\"https://a.example/ipn/et/REF." MAC "\",\"otp\":\"4821\"}",
+			"{\"ipn_url\":\"https://a.example/ipn/et/REF.***\",\"otp\":\"***\"}"},
+		{"https:\\/\\/a.example\\/ipn\\/et\\/REF." MAC,
+			"https:\\/\\/a.example\\/ipn\\/et\\/REF.***"},
+		{"https%3A%2F%2Fa.example%2Fipn%2Fet%2FREF." MAC "&x",
+			"https%3A%2F%2Fa.example%2Fipn%2Fet%2FREF.***&x"},
+		{"Bearer eyJ/a.b-c, eyJ\\/a.b-c", "Bearer ***, ***"},
+		{"/ipn/x/new-secret-of-ipn /ipn/x/old-secret-of-ipn", "/ipn/x/*** /ipn/x/***"},
+		{MAC MAC "0" MAC, "******0***"},
+		{"0123456789abcdef0123456789abcde", "0123456789abcdef0123456789abcde"},
+	};
+	struct arena arena;
+
+	arena_init(&arena, 1 << 20);
+	for (size_t i = 0; i < ROWS(rows); i++)
+		check_str(secrets_redact(&told, str_c(rows[i].text), &arena), rows[i].want);
+	arena_fini(&arena);
+}
+
+/* A piece of a long secret is hidden as it is, and a peer that echoes pieces buys no time with it.
+ */
+static void test_redaction_of_the_beginning_of_a_token(void **state)
+{
+	static char token[64 * 1024 + 1], text[LIMIT_REPLY_BYTES + 1];
+	const struct account account = {0};
+	const struct told told = {.account = &account, .token = {token, sizeof(token) - 1}};
+	struct arena arena;
+
+	memset(token, 'a', sizeof(token) - 1);
+	memset(text, 'a', sizeof(text) - 1);
+	for (size_t at = 31; at < sizeof(text) - 1; at += 32)
+		text[at] = 'b';
+	arena_init(&arena, 1 << 20);
+	check_str(secrets_redact(&told, str_c(text), &arena), text);
+	memset(text, 'a', 100);
+	text[100] = '.';
+	text[101] = '\0';
+	check_str(secrets_redact(&told, str_c(text), &arena), "***.");
 	arena_fini(&arena);
 }
 
@@ -203,6 +263,8 @@ int main(void)
 		cmocka_unit_test(test_has),
 		cmocka_unit_test(test_redaction),
 		cmocka_unit_test(test_redaction_of_an_echo_in_json),
+		cmocka_unit_test(test_redaction_of_all_that_was_told),
+		cmocka_unit_test(test_redaction_of_the_beginning_of_a_token),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -322,8 +322,10 @@ static void owes_each_message_once(void **state)
 
 	assert_int_equal(DO(outbox_insert, &sms), 0);
 	assert_int_equal(DO(outbox_insert, &send), 0);
-	assert_int_equal(DO(outbox_done, 1, 11), 0);
 	assert_int_equal(DO(outbox_done, 1, 11), TAMA_ENOTFOUND);
+	assert_int_equal(DO(outbox_over, 1, 12, "", KIT_NOW + 5), TAMA_ENOTFOUND);
+	assert_int_equal(DO(outbox_over, 1, 11, "", KIT_NOW + 5), 0);
+	assert_int_equal(DO(outbox_over, 1, 11, "refused", KIT_NOW + 6), TAMA_ENOTFOUND);
 	assert_int_equal(DO(outbox_set_due, 1, 11, KIT_NOW, 0), TAMA_ENOTFOUND);
 	assert_int_equal(DO(outbox_due, KIT_NOW + 1000, &kit->arena, &got, 1), 1);
 	assert_int_equal(got.id, 12);
@@ -332,17 +334,17 @@ static void owes_each_message_once(void **state)
 	sms.seq = 1;
 	assert_int_equal(DO(outbox_insert, &sms), 0);
 
-	assert_int_equal(DO(outbox_set_dlr, 1, 11, "delivered"), 0);
+	assert_int_equal(DO(outbox_set_dlr, 1, 11, "delivered", KIT_NOW), 0);
 	assert_int_equal(DO(outbox_get, 1, 11, &kit->arena, &got), 0);
 	check_str(got.dlr, "delivered");
-	assert_int_equal(DO(outbox_set_dlr, 1, 11, "buffered"), 0);
+	assert_int_equal(DO(outbox_set_dlr, 1, 11, "buffered", KIT_NOW), 0);
 	assert_int_equal(DO(outbox_get, 1, 11, &kit->arena, &got), 0);
 	check_str(got.dlr, "delivered");
-	assert_int_equal(DO(outbox_set_dlr, 1, 11, "failed"), 0);
+	assert_int_equal(DO(outbox_set_dlr, 1, 11, "failed", KIT_NOW), 0);
 	assert_int_equal(DO(outbox_get, 1, 11, &kit->arena, &got), 0);
 	check_str(got.dlr, "failed");
-	assert_int_equal(DO(outbox_set_dlr, 1, 12, "delivered"), TAMA_ENOTFOUND);
-	assert_int_equal(DO(outbox_set_dlr, 1, 99, "delivered"), TAMA_ENOTFOUND);
+	assert_int_equal(DO(outbox_set_dlr, 1, 12, "delivered", KIT_NOW), TAMA_ENOTFOUND);
+	assert_int_equal(DO(outbox_set_dlr, 1, 99, "delivered", KIT_NOW), TAMA_ENOTFOUND);
 
 	assert_int_equal(DO(outbox_done, 1, 12), 0);
 	assert_int_equal(DO(outbox_get, 1, 12, &kit->arena, &got), TAMA_ENOTFOUND);
@@ -507,11 +509,48 @@ static void finds_a_message_by_its_seq(void **state)
 
 	assert_int_equal(DO(outbox_message, 1, purchase.id, 1, &kit->arena, &got), TAMA_ENOTFOUND);
 	assert_int_equal(DO(outbox_insert, &sms), 0);
-	assert_int_equal(DO(outbox_done, 1, 11), 0);
+	assert_int_equal(DO(outbox_over, 1, 11, "", KIT_NOW), 0);
 	assert_int_equal(DO(outbox_message, 1, purchase.id, 1, &kit->arena, &got), 0);
 	check_str(got.body, "Recharge canary-sms OK");
 	assert_int_equal(DO(outbox_message, 1, purchase.id, 2, &kit->arena, &got), TAMA_ENOTFOUND);
 	assert_int_equal(DO(outbox_message, 2, purchase.id, 1, &kit->arena, &got), TAMA_ENOTFOUND);
+}
+
+/* Proposed, agreed to, closed; a proof of as many bytes as may be. */
+static void keeps_a_decision_of_two(void **state)
+{
+	struct kit *kit = *state;
+	const struct purchase_row purchase = add_purchase(kit, 1, 1);
+	struct decision_row row = kit_decision(&purchase, 31), got;
+	char longest[1001];
+
+	assert_int_equal(DO(decision_open, &row, &kit->arena, &got), TAMA_ENOTFOUND);
+	assert_int_equal(DO(decision_insert, &row), 0);
+	assert_int_equal(DO(decision_open, &row, &kit->arena, &got), 0);
+	assert_int_equal(got.id, 31);
+	assert_int_equal(got.state, DECISION_PROPOSED);
+	check_str(got.proposed_by, "awa");
+	check_str(got.proof, "canary-proof: 07 00 00 00 01 called");
+	row.id = 32;
+	assert_int_equal(DO(decision_insert, &row), TAMA_EEXIST);
+	got.agreed_by = STR("awa");
+	got.agreed_proof = STR("me too");
+	got.state = DECISION_APPLIED;
+	assert_int_equal(DO(decision_close, &got), TAMA_EINVAL);
+	got.agreed_by = STR("koffi");
+	assert_int_equal(DO(decision_close, &got), 0);
+	assert_int_equal(DO(decision_close, &got), TAMA_ENOTFOUND);
+	assert_int_equal(DO(decision_open, &row, &kit->arena, &got), TAMA_ENOTFOUND);
+
+	memset(longest, 'x', sizeof(longest));
+	row.proof = (struct str){longest, 1001};
+	assert_int_equal(DO(decision_insert, &row), TAMA_EINVAL);
+	row.proof = STR("");
+	assert_int_equal(DO(decision_insert, &row), TAMA_EINVAL);
+	row.proof = (struct str){longest, 1000};
+	assert_int_equal(DO(decision_insert, &row), 0);
+	assert_int_equal(DO(decision_open, &row, &kit->arena, &got), 0);
+	assert_true(str_eq(got.proof, row.proof));
 }
 
 static size_t put(unsigned char *out, uint64_t value, size_t width)
@@ -659,7 +698,7 @@ static void counts(void **state)
 	applied.verdict = VERDICT_APPLIED;
 	assert_int_equal(DO(outbox_insert, &sms), 0);
 	assert_int_equal(DO(outbox_insert, &send), 0);
-	assert_int_equal(DO(outbox_done, 1, 11), 0);
+	assert_int_equal(DO(outbox_over, 1, 11, "", KIT_NOW), 0);
 	assert_int_equal(DO(inbox_insert, &parked), 0);
 	assert_int_equal(DO(inbox_insert, &applied), 0);
 	assert_int_equal(
@@ -699,6 +738,7 @@ int main(void)
 		TEST(keeps_the_inbox_once),
 		TEST(counts_the_replies_of_an_attempt),
 		TEST(finds_a_message_by_its_seq),
+		TEST(keeps_a_decision_of_two),
 		TEST(chains_events),
 		TEST(posts_in_double_entry),
 		TEST(repeats_a_hop),

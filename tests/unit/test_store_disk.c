@@ -160,6 +160,29 @@ static void lets_one_process_in(void **state)
 	assert_true(fcntl(sqlite_store_of(kit->store)->lock_fd, F_GETFD) & FD_CLOEXEC);
 }
 
+/* Nobody gets in between whoever locked the store and the store that he opens. */
+static void takes_a_lock_over(void **state)
+{
+	struct kit *kit = *state;
+	struct store_config config = kit_config(kit);
+	int lock;
+
+	kit_open(kit);
+	kit_close(kit);
+	assert_int_equal(store_lock(config.dir, &config.lock, NULL), 0);
+	refuses_to_open(kit, TAMA_ECONFLICT, "another tama");
+	assert_int_equal(store_sqlite_open(&config, &kit->store, NULL), 0);
+	assert_int_equal(sqlite_store_of(kit->store)->lock_fd, config.lock);
+	assert_int_equal(store_lock(config.dir, &lock, NULL), TAMA_ECONFLICT);
+	kit_close(kit);
+	/* Over, even when it does not open. */
+	assert_int_equal(store_lock(config.dir, &config.lock, NULL), 0);
+	run_raw(kit, "UPDATE meta SET key_check = zeroblob(500)");
+	assert_int_equal(store_sqlite_open(&config, &kit->store, NULL), TAMA_EAUTH);
+	assert_int_equal(store_lock(config.dir, &lock, NULL), 0);
+	(void)close(lock);
+}
+
 static void refuses_another_key(void **state)
 {
 	struct kit *kit = *state;
@@ -470,13 +493,15 @@ static void shows_nothing_of(const char *path, const char *canary)
 static void shows_no_number_and_no_text(void **state)
 {
 	static const char *const canaries[] = {KIT_PAYER, KIT_BENEFICIARY, "0700000001",
-		"0500000002", "canary-text", "canary-sms", "canary-raw", "canary-reply"};
+		"0500000002", "canary-text", "canary-sms", "canary-raw", "canary-reply",
+		"canary-proof", "canary-agreed"};
 	static const char *const files[] = {"tama.db", "tama.db-wal"};
 	struct kit *kit = *state;
 	const struct purchase_row purchase = kit_purchase(1, 1);
 	const struct attempt_row attempt = kit_attempt(&purchase, 1);
 	const struct outbox_row sms = kit_sms(&purchase, 11, 0);
 	const struct inbox_row inbox = kit_inbox(1, 21, 1);
+	struct decision_row decision = kit_decision(&purchase, 31);
 	struct hop_row hop = {.partner = 1, .ordinal = 1, .reply = STR("END canary-reply")};
 	char path[128];
 
@@ -488,6 +513,11 @@ static void shows_no_number_and_no_text(void **state)
 	assert_int_equal(DO(outbox_insert, &sms), 0);
 	assert_int_equal(DO(inbox_insert, &inbox), 0);
 	assert_int_equal(DO(hop_insert, &hop), 0);
+	assert_int_equal(DO(decision_insert, &decision), 0);
+	decision.agreed_by = STR("koffi");
+	decision.agreed_proof = STR("canary-agreed");
+	decision.state = DECISION_APPLIED;
+	assert_int_equal(DO(decision_close, &decision), 0);
 	assert_int_equal(DO(spacing_set, 1, STR("et-ci"), purchase.payer, 525,
 				 &(struct spacing){KIT_NOW, 0}),
 		0);
@@ -607,7 +637,7 @@ static void upgrades_without_losing_a_row(void **state)
 	const struct event_row event = kit_event(&attempt);
 	assert_int_equal(DO(begin, NULL), 0);
 	assert_int_equal(DO(event_append, &event), 0);
-	assert_int_equal(DO(outbox_set_dlr, 1, 11, "delivered"), 0);
+	assert_int_equal(DO(outbox_set_dlr, 1, 11, "delivered", KIT_NOW), 0);
 	assert_int_equal(DO(commit, NULL), 0);
 }
 
@@ -723,6 +753,7 @@ int main(void)
 		TEST(is_open_to_nobody_else),
 		TEST(refuses_a_directory_it_cannot_have),
 		TEST(lets_one_process_in),
+		TEST(takes_a_lock_over),
 		TEST(refuses_another_key),
 		TEST(refuses_schemas_it_does_not_know),
 		TEST(refuses_what_is_no_database),
