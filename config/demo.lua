@@ -29,6 +29,7 @@ gateway {
   -- belongs where there is real money.
   allow_loopback = true,
   allow_http = true,
+  staff = { refunds_a_day = 100, amount_a_day = { XOF = 5000000, UGX = 50000000 } },
   master_key = demo_secret "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff",
 }
 

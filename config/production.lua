@@ -73,6 +73,10 @@ gateway {
   -- Providers and gateways without TLS: for demo and tests.
   allow_http = false,
 
+  -- What one person may refund by hand (tama review decide ... refund) within a day, proposing or
+  -- agreeing: how often, and for how much in whole units. What is not said has no limit.
+  staff = { refunds_a_day = 20, amount_a_day = { XOF = 200000 } },
+
   -- 32 random bytes that all encryption at rest derives from. Lost, the numbers and messages in
   -- the database are lost: keep a copy away from this machine. Make it with
   --   (umask 077; head -c 32 /dev/urandom > /etc/tama/keys/master.key)

@@ -92,6 +92,18 @@ struct limits {
 	struct velocity all; /* of the partner's purchases together */
 };
 
+/* What one person may begin of refunds by hand, or agree to, within a day. */
+struct staff_amount {
+	const struct currency *currency;
+	int64_t amount;
+};
+
+struct staff_limits {
+	uint32_t refunds_a_day; /* 0: no limit */
+	const struct staff_amount *amounts; /* a currency that is not there has no limit */
+	size_t amounts_len;
+};
+
 struct account_field {
 	struct str name; /* "api_key", "app_key", "app_password", "user_id" */
 	struct str value; /* from a file; in locked memory; never logged */
@@ -261,6 +273,7 @@ struct config {
 	const struct str *proxies;
 	size_t proxies_len;
 	struct str master_key; /* 32 bytes from a file: everything at rest derives from it */
+	struct staff_limits staff;
 	const struct partner *partners;
 	size_t partners_len;
 	const struct country *countries;

@@ -313,6 +313,12 @@ int resend_ask(struct engine *e, const struct engine_case *c);
 /* UNKNOWN to SENDING; TAMA_ECONFLICT when the bytes differ, and then it is in REVIEW. */
 int resend_claim(struct engine *e, struct engine_case *c, const struct engine_prepared *p);
 
+/* ---- staff.c ---- */
+
+/* Sets the reason when this person may not begin a refund of it now, or agree to one. */
+int staff_check_refund(
+	struct engine *e, const struct purchase_row *p, struct str user, const char **reason);
+
 /* ---- float.c ---- */
 
 struct float_state *floats_new(void);

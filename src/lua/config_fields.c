@@ -143,6 +143,12 @@ static bool is_segment(struct str s)
 		.name = NULL                                                                       \
 	}
 
+static const struct field staff_fields[] = {
+	{"refunds_a_day", FIELD_NUMBER, AT(decl_staff, refunds_a_day), .min = 1, .max = AMOUNT_MAX},
+	{"amount_a_day", FIELD_AMOUNTS, AT(decl_staff, amount_a_day), .min = 1, .max = VALUE_MAX},
+	END,
+};
+
 static const struct field gateway_fields[] = {
 	{"data", FIELD_TEXT, AT(decl_gateway, data), NEEDED},
 	{"mark", FIELD_TEXT, AT(decl_gateway, mark)},
@@ -159,6 +165,8 @@ static const struct field gateway_fields[] = {
 		.max = LIMIT_HTTP_CONNECTIONS, .def = 1024},
 	{"disk_reserve", FIELD_NUMBER, AT(decl_gateway, disk_reserve), .max = 1024 * 1024,
 		.def = LIMIT_DISK_RESERVE_MIB},
+	{"staff", FIELD_TABLE, AT(decl_gateway, staff), .fields = staff_fields,
+		.want = "refunds_a_day = ..., amount_a_day = { ... } or both"},
 	{"allow_loopback", FIELD_BOOL, AT(decl_gateway, allow_loopback)},
 	{"allow_http", FIELD_BOOL, AT(decl_gateway, allow_http)},
 	{"master_key", FIELD_KEY, AT(decl_gateway, master_key), NEEDED},

@@ -110,8 +110,15 @@ struct secrets_in_turn {
 	struct str now, old;
 };
 
+struct decl_staff {
+	bool is_given;
+	int64_t refunds_a_day;
+	struct pairs amount_a_day;
+};
+
 struct decl_gateway {
 	struct decl decl;
+	struct decl_staff staff;
 	struct str data, mark, listen, admin, master_key;
 	struct str socket, standby;
 	int64_t verify;
@@ -272,6 +279,7 @@ enum field_type {
 	FIELD_TABLE,
 	FIELD_PAIRS, /* names to texts */
 	FIELD_SECRETS, /* names to texts or secrets */
+	FIELD_AMOUNTS, /* names to whole numbers, read into pairs as their digits */
 };
 
 /* One field of a declaration or of a table in it. A list of them ends with a NULL name. */
@@ -418,6 +426,7 @@ const struct decl *config_named(struct loader *loader, const struct decl *at, co
 struct velocity config_velocity(struct loader *loader, const struct decl *at, const char *path,
 	const struct decl_velocity *from, const struct currency *currency);
 void config_resolve_limits(struct loader *loader);
+void config_resolve_staff(struct loader *loader, const struct decl_gateway *gateway);
 void config_resolve_offers(struct loader *loader);
 
 /* ---- config_float.c ---- */

@@ -118,6 +118,7 @@ static void resolve_gateway(struct loader *loader)
 	config->connections = (unsigned)gateway->connections;
 	config->disk_reserve = (uint64_t)gateway->disk_reserve * 1024 * 1024;
 	config->master_key = gateway->master_key;
+	config_resolve_staff(loader, gateway);
 	struct str listen = gateway->listen.n > 0 ? gateway->listen : STR("127.0.0.1:8080");
 	struct str admin = gateway->admin.n > 0 ? gateway->admin : STR("127.0.0.1:8081");
 	config_check_listen(loader, gateway, "listen", listen, &config->listen_port);

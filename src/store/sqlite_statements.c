@@ -191,6 +191,14 @@ static const char *const texts[STATEMENTS] = {
 		" AND coalesce(attempt, 0) = coalesce(:attempt, 0)"
 		" AND coalesce(inbox, 0) = coalesce(:inbox, 0)"
 		" AND coalesce(hold, 0) = coalesce(:hold, 0) AND state = 1",
+	/* Persons decide a few times a day: the table is short. */
+	[ST_DECISION_REFUNDS] =
+		"SELECT count(*), ifnull(sum(p.price) FILTER (WHERE p.currency = :currency), 0)"
+		" FROM decision d JOIN purchase p ON p.partner = d.partner AND p.id = d.purchase"
+		" WHERE d.kind = 4 AND d.state <> 3"
+		" AND ((d.proposed_by = :user AND d.proposed_ms > :since)"
+		" OR (d.agreed_by = :user AND d.agreed_ms > :since))"
+		" AND NOT (d.state = 1 AND d.partner = :partner AND d.purchase = :purchase)",
 	[ST_DECISION_CLOSE] = "UPDATE decision SET agreed_by = :agreed_by, agreed_ms = :agreed_ms,"
 			      " agreed_proof = :agreed_proof, state = :state"
 			      " WHERE id = :id AND partner = :partner AND state = 1",

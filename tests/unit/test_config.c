@@ -163,6 +163,10 @@ static void demo_gateway(void **state)
 	assert_int_equal(config->admin_port, 8081);
 	assert_true(config->allow_loopback && config->allow_http);
 	assert_false(config->is_demo_abroad);
+	assert_int_equal(config->staff.refunds_a_day, 100);
+	assert_int_equal(config->staff.amounts_len, 2);
+	check_str(str_c(config->staff.amounts[1].currency->code), "XOF");
+	assert_int_equal(config->staff.amounts[1].amount, 5000000);
 	assert_int_equal(config_account(config, STR("et-ci"))->private_nets.n, 1);
 	assert_int_equal(config_channel(config, STR("sms-ci"))->private_nets.p[0].bits, 32);
 	assert_int_equal(config->master_key.n, 32);
