@@ -331,11 +331,22 @@ struct velocity_count {
 	int64_t count_max, value_max;
 };
 
+/* UNKNOWN, REVIEW and CONTRADICTED together. */
+struct store_doubt {
+	char currency[4];
+	int64_t amount; /* minor units */
+};
+
+#define STORE_DOUBTS_MAX 16 /* currencies */
+
 struct store_counts {
 	uint64_t attempts[ATTEMPT_STATES]; /* only those are counted that wait for something */
 	uint64_t parked; /* inbox rows with a verdict that waits for a person */
 	uint64_t outbox_due; /* owed, whether due yet or not */
 	uint64_t refund_due;
+	struct store_doubt doubts[STORE_DOUBTS_MAX];
+	size_t doubts_len;
+	int64_t doubt_since_ms; /* when the oldest of them was made; 0: there is none */
 };
 
 /* What the store knows of the life before this one. */
