@@ -368,8 +368,12 @@ static int repeat_leg(struct engine *e, struct engine_case *c)
 	for (int i = 0; i < n; i++)
 		if (rows[i].leg == c->attempt.leg && (last == NULL || rows[i].n > last->n))
 			last = &rows[i];
-	if (last == NULL || last->n >= LIMIT_ATTEMPTS)
+	if (n < 0 || last == NULL)
 		return n < 0 ? n : 0;
+	if (last->n >= LIMIT_ATTEMPTS) {
+		engine_alarm(e, "tries_used_up", c->purchase.ref, "a person decides");
+		return 0;
+	}
 	return start_again(e, &c->purchase, last);
 }
 

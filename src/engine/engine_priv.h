@@ -384,12 +384,12 @@ struct str texts_unpack(struct str packed, enum purchase_text which);
 
 /*
  * An SMS row for the purchase's payer, exactly one of each seq: how it ended, the progress, the
- * refund, and (plus the text) what is true where something else was told as the end before.
+ * refund, and from CORRECTION on what is true where another end was told before.
  */
 #define SMS_SEQ_FINAL 1
 #define SMS_SEQ_PROGRESS 2
 #define SMS_SEQ_REFUNDED 3
-#define SMS_SEQ_CORRECTION 8
+#define SMS_SEQ_CORRECTION 4
 int sms_queue(struct engine *e, const struct purchase_row *purchase, enum purchase_text which,
 	uint32_t seq);
 

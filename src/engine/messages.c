@@ -120,30 +120,49 @@ static enum purchase_text text_of(enum purchase_state state)
 	}
 }
 
+/* The end that was told last (id 0: none was), and the seq under which another can be. */
+static int last_told(struct engine *e, const struct purchase_row *p, struct outbox_row *last_out,
+	uint32_t *free_out)
+{
+	uint32_t seq = SMS_SEQ_FINAL;
+	int rc = 0;
+
+	*last_out = (struct outbox_row){0};
+	for (; seq <= SMS_SEQ_CORRECTION || rc == 0; seq++) {
+		struct outbox_row row;
+
+		rc = STORE(e, outbox_message, p->partner, p->id, seq, &e->arena, &row);
+		if (rc != 0 && rc != TAMA_ENOTFOUND)
+			return rc;
+		if (rc == 0 && seq != SMS_SEQ_PROGRESS && row.id > last_out->id)
+			*last_out = row;
+	}
+	*free_out = seq - 1;
+	return 0;
+}
+
 /*
- * An end was told before, and persons have found that it was another: what is true now. But who
- * paid and was told so is not told of a refund before it is there.
+ * Another end was told before, and persons have found that it is not so: what is true now, however
+ * often that has changed. But who paid and was told so is not told of a refund before it is there.
  */
 static int correct(struct engine *e, const struct purchase_row *p, enum purchase_text which)
 {
 	struct outbox_row told;
-	int rc = STORE(e, outbox_message, p->partner, p->id, SMS_SEQ_FINAL, &e->arena, &told);
+	uint32_t seq;
+	int rc = last_told(e, p, &told, &seq);
 
 	if (rc != 0 || str_eq(told.body, texts_unpack(p->texts, which)))
 		return rc;
 	if (which == TEXT_REFUND_DUE && !p->has_deliver)
 		return 0;
-	return sms_queue(e, p, which, SMS_SEQ_CORRECTION + (uint32_t)which);
+	return sms_queue(e, p, which, seq);
 }
 
 int sms_settle(struct engine *e, const struct purchase_row *p)
 {
 	enum purchase_text which = text_of(p->state);
-	int rc;
+	int rc = queue(e, p, which, which == TEXT_REFUNDED ? SMS_SEQ_REFUNDED : SMS_SEQ_FINAL);
 
-	if (which == TEXT_REFUNDED)
-		return sms_queue(e, p, which, SMS_SEQ_REFUNDED);
-	rc = queue(e, p, which, SMS_SEQ_FINAL);
 	return rc == TAMA_EEXIST ? correct(e, p, which) : rc;
 }
 

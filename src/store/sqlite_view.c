@@ -113,7 +113,7 @@ static const char *const texts[STORE_VIEWS] = {
 	[VIEW_HOLD] = HOLD_COLUMNS "WHERE h.id = :after",
 	[VIEW_REFUNDS] = PURCHASE_COLUMNS
 	"WHERE q.state = 8 AND q.id > :after AND NOT EXISTS (SELECT 1 FROM attempt x"
-	" WHERE x.purchase = q.id AND x.leg = 3) ORDER BY q.id LIMIT :max",
+	" WHERE x.purchase = q.id AND x.leg = 3 AND x.state = 1) ORDER BY q.id LIMIT :max",
 	[VIEW_HOLDS] = HOLD_COLUMNS "WHERE h.released_ms IS NULL AND h.id > :after"
 				    " ORDER BY h.id LIMIT :max",
 	[VIEW_PROPOSED] =

@@ -52,6 +52,8 @@ static enum decision_kind kind_of(struct sim *s, uint64_t attempt, bool is_by_ha
 
 	if (is_by_hand)
 		sent->done = sent->right = 1;
+	else if (sim_below(s, 0, 8) == 0)
+		return DECIDE_WRITE_OFF; /* nobody answers there; proof may turn up another night */
 	for (size_t i = 0; i < s->orders_len; i++)
 		if (s->orders[i].sent == (size_t)(sent - s->sent) &&
 			s->orders[i].state == ORDER_PENDING)
@@ -93,8 +95,8 @@ void person_looks(struct sim *s)
 	if (!s->is_up)
 		return;
 	look_at(s,
-		"SELECT id, partner, verb = 'by_hand' FROM attempt WHERE state IN (9, 10) ORDER BY"
-		" id",
+		"SELECT id, partner, verb = 'by_hand' FROM attempt WHERE state IN (9, 10, 11) ORDER"
+		" BY id",
 		DECIDE_SUCCEEDED);
 	look_at(s,
 		"SELECT id, partner FROM purchase WHERE state = 8 AND NOT EXISTS (SELECT 1 FROM"

@@ -301,6 +301,9 @@ static bool world_go(
 		return false;
 	}
 	uid = s->sent[r->sent].press;
+	if (sqlite3_get_autocommit(sim_handle(s)) == 0)
+		sim_break(s, &s->report->unexplained,
+			"I3: told to send before the claim is committed");
 	sim_trace(s, 2, uid);
 	r->is_kept = false;
 	if (sim_strikes(s, FAULT_STALL, uid))

@@ -327,6 +327,23 @@ static void a_reversal_decided_true_goes_back(void **state)
 	assert_int_equal(rig_attempt(r, LEG_REFUND).state, ATTEMPT_READY);
 }
 
+/* The last word that the customer hears is the true one, however often it changed. */
+static void an_end_that_changes_back_is_told_again(void **state)
+{
+	struct rig *r = *state;
+	struct attempt_row a = bring_to_contradiction(r);
+
+	assert_int_equal(rig_decide_both(r, DECIDE_FAILED, a.id), ENGINE_DONE);
+	assert_int_equal(rig_count(r, SAID_SMS, "refund due"), 1);
+	assert_int_equal(rig_ipn(r, &a, "SUCCESSFUL", "D1"), ENGINE_DONE);
+	assert_int_equal(rig_purchase_state(r), PURCHASE_CONTRADICTED);
+	rig_forget(r);
+	assert_int_equal(rig_decide_both(r, DECIDE_SUCCEEDED, a.id), ENGINE_DONE);
+	assert_int_equal(rig_purchase_state(r), PURCHASE_DELIVERED);
+	assert_int_equal(rig_count(r, SAID_SMS, "delivered"), 1);
+	assert_int_equal(rig_count(r, SAID_SMS, NULL), 1);
+}
+
 static void a_reversal_decided_untrue_tells_nothing_again(void **state)
 {
 	struct rig *r = *state;
@@ -818,6 +835,7 @@ int main(void)
 		RIG_TEST(a_refund_decided_done_tells_the_customer),
 		RIG_TEST(what_nobody_will_know_is_written_off),
 		RIG_TEST(a_reversal_decided_true_goes_back),
+		RIG_TEST(an_end_that_changes_back_is_told_again),
 		RIG_TEST(a_reversal_decided_untrue_tells_nothing_again),
 		RIG_TEST(delivered_after_all_tells_so),
 		RIG_TEST(a_refund_that_expired_is_begun_again_by_persons),
