@@ -65,6 +65,7 @@ account "et-ci" {
   spacing = setting("spacing", "15m"),
   cap = { ten_minutes = { value = 500000000 } },
   polls = { "15m", "30m", "1h", "4h", "12h" },
+  queries = { per_minute = setting("queries", 30) },
   -- Its balance is asked for; an offer that it could not deliver is not sold (docs/operations.md).
   float = floats and { warn = 100000, stop = float_stop, every = float_every },
   reconcile = floats and reconcile_at,

@@ -170,7 +170,7 @@ account "et-ci" {
   -- than the spacing. After the last, one a day for seven days.
   polls = { "15m", "30m", "1h", "4h", "12h" },
 
-  -- Status queries of all its purchases together; 30 where nothing is said.
+  -- Status queries of all its purchases, balances and pages of lists together; 30 where nothing is said.
   -- queries = { per_minute = 30 },
 
   -- Class I: only for an account whose live provider has proven that it knows a request by our id

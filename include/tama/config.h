@@ -139,7 +139,7 @@ struct account {
 	int32_t reconcile_at_s; /* yesterday is reconciled at this second of the UTC day; -1: never
 				 */
 	struct velocity cap; /* of the requests that go out through it */
-	unsigned queries_per_minute; /* status queries of all its attempts together */
+	unsigned queries_per_minute; /* of all its attempts, balances and lists together */
 	/* Class I, once its live account has proven it (reliability 2.5). 0: class N. */
 	uint32_t keeps_ids_ms; /* how long the provider knows a request by our id */
 	uint32_t absent_after_ms; /* "no such request" must have been the answer for so long */

@@ -158,6 +158,7 @@ struct engine_account {
 		ACCOUNT_TOLD,
 		ACCOUNT_SILENT, /* no answer, or none of its documented shape */
 		ACCOUNT_CANNOT, /* this provider has no such call */
+		ACCOUNT_REFUSED, /* 429: it wants no queries for now */
 	} outcome;
 	struct str amount, currency; /* of a BALANCE: decimal text */
 	const struct facts *rows; /* of the LIST's page; none: there is no such page */

@@ -545,7 +545,7 @@ struct store_ops {
 	/* The sum of a book; 0 where nothing was posted. */
 	int (*balance_get)(struct store *, uint32_t partner, struct str account,
 		enum ledger_book book, struct str currency, int64_t *sum_out);
-	/* What left and reached a float since then, by whole minutes. */
+	/* What left and reached a float, an account's or agents', since then, by whole minutes. */
 	int (*flow_get)(struct store *, uint32_t partner, struct str account, int64_t since_ms,
 		int64_t *taken_out, int64_t *added_out);
 	int (*flow_trim)(struct store *, int64_t before_ms);
@@ -572,8 +572,8 @@ struct store_ops {
 	int (*reconciliation_get)(struct store *, uint32_t partner, struct str account, int64_t day,
 		struct reconciliation_row *out); /* account stays the caller's */
 	int (*reconciliation_put)(struct store *, const struct reconciliation_row *);
-	/* Adds or replaces. TAMA_EEXIST when it was put since_ms or later, or is unknown and
-	 * another day's. */
+	/* Adds or replaces. TAMA_EEXIST when it was put since_ms or later, or is the same finding
+	 * of another day. */
 	int (*listing_put)(struct store *, const struct listing_row *, int64_t since_ms);
 	/* What was found of an attempt since_ms or later; TAMA_ENOTFOUND. */
 	int (*listing_of)(struct store *, uint32_t partner, uint64_t attempt, int64_t since_ms,

@@ -14,15 +14,16 @@ static void print_head(struct printed *p, const char *kind)
 	static const struct {
 		const char *kind, *head;
 	} heads[] = {
-		{"balance", "PARTNER ACCOUNT              BOOK                      DEBIT"},
-		{"observation", "\nPARTNER ACCOUNT              TOLD BY ITS PROVIDER (UTC)         "
-				"BALANCE       BOOKS"},
-		{"float", "\nPARTNER FLOAT                     BALANCE        PROMISED       "
-			  "AVAILABLE  LASTS"},
-		{"reconciliation", "\nPARTNER ACCOUNT      DAY         STATE      DIFFERENCE  "
-				   "MATCHED  LATE  MISSING  UNKNOWN  OTHERWISE"},
-		{"finding",
-			"\nPARTNER ACCOUNT      DAY         AMOUNT  THEIRS / OURS, PURCHASE: WHAT"},
+		{"balance", "PARTNER ACCOUNT              BOOK                          DEBIT"},
+		{"observation", "\nPARTNER ACCOUNT              TOLD BY ITS PROVIDER (UTC)       "
+				"      BALANCE           BOOKS"},
+		{"float", "\nPARTNER FLOAT                        BALANCE           PROMISED  "
+			  "        AVAILABLE  LASTS"},
+		{"reconciliation", "\nPARTNER ACCOUNT      DAY         STATE          DIFFERENCE  "
+				   "         MARGIN   PROVIDER FEES  MATCHED  LATE  MISSING  "
+				   "UNKNOWN  OTHERWISE"},
+		{"finding", "\nPARTNER ACCOUNT      DAY                 AMOUNT  "
+			    "THEIRS / OURS, PURCHASE: WHAT"},
 	};
 
 	if (strcmp(p->kind, kind) == 0)
@@ -33,23 +34,40 @@ static void print_head(struct printed *p, const char *kind)
 			(void)printf("%s\n", heads[i].head);
 }
 
+/* With the currency's code: two partners' francs both read "F" on a phone. */
+static const char *coded(const json_t *row, const char *name, char out[static AMOUNT_TEXT])
+{
+	const char *currency = row_text(row, "currency");
+	char *unit;
+
+	if (!json_is_integer(json_object_get(row, name))) {
+		(void)snprintf(out, AMOUNT_TEXT, "unknown");
+		return out;
+	}
+	amount_text(row_number(row, name), currency, out);
+	unit = strrchr(out, ' ');
+	if (unit != NULL)
+		(void)snprintf(unit, AMOUNT_TEXT - (size_t)(unit - out), "%s%.3s",
+			currency[0] != '\0' ? " " : "", currency);
+	return out;
+}
+
 static void print_balance(const json_t *row)
 {
 	char amount[AMOUNT_TEXT];
 
-	(void)printf("%7lld %-20s %-17s %13s\n", (long long)row_number(row, "partner"),
-		row_text(row, "account"), row_text(row, "book"),
-		amount_text(row_number(row, "sum"), row_text(row, "currency"), amount));
+	(void)printf("%7lld %-20s %-17s %17s\n", (long long)row_number(row, "partner"),
+		row_text(row, "account"), row_text(row, "book"), coded(row, "sum", amount));
 }
 
 static void print_observation(const json_t *row)
 {
-	char at[TIME_TEXT];
+	char at[TIME_TEXT], balance[AMOUNT_TEXT], books[AMOUNT_TEXT];
 
-	(void)printf("%7lld %-20s %-23s %-7s %10lld  %10lld\n",
-		(long long)row_number(row, "partner"), row_text(row, "account"),
-		time_text(row_number(row, "at_ms"), at), row_text(row, "source"),
-		(long long)row_number(row, "balance"), (long long)row_number(row, "books"));
+	(void)printf("%7lld %-20s %-23s %-7s %15s %15s\n", (long long)row_number(row, "partner"),
+		row_text(row, "account"), time_text(row_number(row, "at_ms"), at),
+		row_text(row, "source"), coded(row, "balance", balance),
+		coded(row, "books", books));
 }
 
 /* "3 d 4 h": two places are enough to know whether to get up. */
@@ -68,35 +86,29 @@ static const char *lasts(int64_t seconds, char out[static 32])
 
 static void print_float(const json_t *row)
 {
-	const char *currency = row_text(row, "currency");
 	char balance[AMOUNT_TEXT], reserved[AMOUNT_TEXT], available[AMOUNT_TEXT], how_long[32];
 
 	(void)printf("%7lld %-20s ", (long long)row_number(row, "partner"), row_text(row, "name"));
 	if (!json_is_true(json_object_get(row, "known"))) {
-		(void)printf("not known, promised %s: %s\n",
-			amount_text(row_number(row, "reserved"), currency, reserved),
+		(void)printf("not known, promised %s: %s\n", coded(row, "reserved", reserved),
 			json_is_true(json_object_get(row, "sells")) ? "sells" : "sells nothing");
 		return;
 	}
-	(void)printf("%15s %15s %15s  %s%s\n",
-		amount_text(row_number(row, "balance"), currency, balance),
-		amount_text(row_number(row, "reserved"), currency, reserved),
-		amount_text(row_number(row, "available"), currency, available),
+	(void)printf("%18s %18s %18s  %s%s\n", coded(row, "balance", balance),
+		coded(row, "reserved", reserved), coded(row, "available", available),
 		lasts(row_number(row, "seconds_left"), how_long),
 		json_is_true(json_object_get(row, "sells")) ? "" : ", SELLS NOTHING");
 }
 
 static void print_day(const json_t *row)
 {
-	char at[TIME_TEXT], difference[24] = "unknown";
+	char at[TIME_TEXT], difference[AMOUNT_TEXT], margin[AMOUNT_TEXT], fees[AMOUNT_TEXT];
 
-	if (json_is_integer(json_object_get(row, "difference")))
-		(void)snprintf(difference, sizeof(difference), "%lld",
-			(long long)row_number(row, "difference"));
-	(void)printf("%7lld %-12s %.10s  %-9s %11s  %7lld %5lld %8lld %8lld %10lld%s\n",
+	(void)printf("%7lld %-12s %.10s  %-9s %15s %15s %15s  %7lld %5lld %8lld %8lld %10lld%s\n",
 		(long long)row_number(row, "partner"), row_text(row, "account"),
 		time_text(row_number(row, "day") * 86400000, at), row_text(row, "state"),
-		difference, (long long)row_number(row, "matched"),
+		coded(row, "difference", difference), coded(row, "margin", margin),
+		coded(row, "fees", fees), (long long)row_number(row, "matched"),
 		(long long)row_number(row, "late"), (long long)row_number(row, "missing"),
 		(long long)row_number(row, "unknown"), (long long)row_number(row, "differing"),
 		row_number(row, "has_list") != 0 ? "" : "  (no list: balances only)");
@@ -104,13 +116,13 @@ static void print_day(const json_t *row)
 
 static void print_finding(const json_t *row)
 {
-	char at[TIME_TEXT];
+	char at[TIME_TEXT], amount[AMOUNT_TEXT];
 
-	(void)printf("%7lld %-12s %.10s  %6lld  %s / %s, %s: %s\n",
+	(void)printf("%7lld %-12s %.10s %15s  %s / %s, %s: %s\n",
 		(long long)row_number(row, "partner"), row_text(row, "account"),
-		time_text(row_number(row, "day") * 86400000, at),
-		(long long)row_number(row, "amount"), row_text(row, "item"),
-		row_text(row, "our_ref"), row_text(row, "ref"), row_text(row, "finding"));
+		time_text(row_number(row, "day") * 86400000, at), coded(row, "amount", amount),
+		row_text(row, "item"), row_text(row, "our_ref"), row_text(row, "ref"),
+		row_text(row, "finding"));
 }
 
 static void print_row(void *ctx, const json_t *row)

@@ -259,28 +259,61 @@ bool engine_account_sells(const struct engine *e, const struct account *account)
 /* ---- queries
  * --------------------------------------------------------------------------------------- */
 
+static int64_t share_ms(const struct account *account)
+{
+	return 60000 / (account->queries_per_minute > 0 ? account->queries_per_minute : 1);
+}
+
 /*
  * A bucket of queries_per_minute, kept as the moment at which it is full again: each query moves it
  * by its share. A new life begins with an empty one, for nobody knows what the last one asked.
  */
-int64_t lane_wait_query(struct engine *e, const struct account *account)
+static int64_t take_query(struct engine *e, struct lane *lane, int64_t share)
 {
-	struct lane *lane = edit(e, account->partner->id, account->name);
-	int64_t share_ms =
-		60000 / (account->queries_per_minute > 0 ? account->queries_per_minute : 1);
 	int64_t room_ms;
 
-	if (lane == NULL)
-		return 0;
 	if (lane->refused_until_ms > e->now_ms)
 		return lane->refused_until_ms - e->now_ms;
 	if (lane->query_ms < e->now_ms)
 		lane->query_ms = e->now_ms;
 	room_ms = e->now_ms + 60000 - lane->query_ms;
-	if (room_ms < share_ms)
-		return share_ms - room_ms;
-	lane->query_ms += share_ms;
+	if (room_ms < share)
+		return share - room_ms;
+	lane->query_ms += share;
 	return 0;
+}
+
+int64_t lane_wait_query(struct engine *e, const struct account *account)
+{
+	struct lane *lane = edit(e, account->partner->id, account->name);
+
+	return lane != NULL ? take_query(e, lane, share_ms(account)) : 0;
+}
+
+/* Every other one at most: a long list leaves half of the budget to those that settle money. */
+int64_t lane_wait_inquiry(struct engine *e, const struct account *account)
+{
+	struct lane *lane = edit(e, account->partner->id, account->name);
+	int64_t share = share_ms(account), wait_ms;
+
+	if (lane == NULL)
+		return 0;
+	if (lane->inquiry_ms > e->now_ms)
+		return lane->inquiry_ms - e->now_ms;
+	wait_ms = take_query(e, lane, share);
+	if (wait_ms == 0)
+		lane->inquiry_ms = e->now_ms + 2 * share;
+	return wait_ms;
+}
+
+static void note_refused(struct engine *e, struct lane *lane)
+{
+	lane->refused_ms = lane->refused_ms == 0 ? LIMIT_QUERY_REFUSED_MS : 2 * lane->refused_ms;
+	if (lane->refused_ms > LIMIT_QUERY_REFUSED_MAX_MS)
+		lane->refused_ms = LIMIT_QUERY_REFUSED_MAX_MS;
+	lane->refused_until_ms = e->now_ms + lane->refused_ms;
+	engine_alarm(e, "queries_refused", str_c(lane->account),
+		"the provider wants no queries for now");
 }
 
 void lane_note_query(struct engine *e, const struct account *account, const struct engine_result *r)
@@ -294,16 +327,23 @@ void lane_note_query(struct engine *e, const struct account *account, const stru
 	lane = edit(e, account->partner->id, account->name);
 	if (lane == NULL)
 		return;
-	if (!is_refused) {
-		if (r->transfer.end == TRANSFER_COMPLETE && r->transfer.status < 300)
-			lane->refused_ms = 0;
+	if (is_refused)
+		note_refused(e, lane);
+	else if (r->transfer.end == TRANSFER_COMPLETE && r->transfer.status < 300)
+		lane->refused_ms = 0;
+}
+
+void lane_note_inquiry(
+	struct engine *e, const struct account *account, const struct engine_account *told)
+{
+	struct lane *lane = edit(e, account->partner->id, account->name);
+
+	if (lane == NULL)
 		return;
-	}
-	lane->refused_ms = lane->refused_ms == 0 ? LIMIT_QUERY_REFUSED_MS : 2 * lane->refused_ms;
-	if (lane->refused_ms > LIMIT_QUERY_REFUSED_MAX_MS)
-		lane->refused_ms = LIMIT_QUERY_REFUSED_MAX_MS;
-	lane->refused_until_ms = e->now_ms + lane->refused_ms;
-	engine_alarm(e, "queries_refused", account->name, "the provider wants no queries for now");
+	if (told->outcome == ACCOUNT_REFUSED)
+		note_refused(e, lane);
+	else if (told->outcome == ACCOUNT_TOLD)
+		lane->refused_ms = 0;
 }
 
 /* ---- a new life

@@ -53,6 +53,7 @@ struct lane {
 	int64_t pause_ms, until_ms; /* stopped: from then on one may try */
 	uint64_t probe; /* the one that tries; 0: none */
 	int64_t query_ms; /* when the budget for queries is next full; in the past: it is */
+	int64_t inquiry_ms; /* from then on a balance or a page of a list may be asked for */
 	int64_t refused_ms,
 		refused_until_ms; /* the provider wants no queries: for how long, till when */
 	int64_t sold_ms; /* stopped: from then on one may be sold to try with */
@@ -208,6 +209,16 @@ int poll_answered(struct engine *e, const struct attempt_row *attempt, bool is_e
 /* The provider's id, learnt on the way: kept, and queries by it begin. */
 int learn_id(struct engine *e, struct attempt_row *attempt, struct str provider_id);
 
+/* ---- ipn.c: news of an attempt, whoever brings it ---- */
+
+/* What the inbox says of evidence that made this step. */
+enum inbox_verdict news_verdict(const struct attempt_step *step);
+/* Only a hint: asked about as soon as the provider's rules allow, by this id where none was known.
+ */
+int news_ask(struct engine *e, struct engine_case *c, struct str provider_id);
+/* It is of a request that was never sent: an alarm, and its account is held (2.6). */
+int news_hold(struct engine *e, const struct engine_case *c);
+
 /* ---- refund.c ---- */
 
 #define REFUND_DECIDED "decided_refund" /* cause of the events */
@@ -296,9 +307,14 @@ int lane_freeze_one(struct engine *e, void *row);
 /* How long queries of the account must wait now: its budget, or the provider's refusal of the last
  * one (F-D24); 0: one may go, and is counted. */
 int64_t lane_wait_query(struct engine *e, const struct account *account);
+/* The same for balances and pages of lists, which live on the same budget. */
+int64_t lane_wait_inquiry(struct engine *e, const struct account *account);
 /* What a query's answer means for the next. */
 void lane_note_query(
 	struct engine *e, const struct account *account, const struct engine_result *r);
+
+void lane_note_inquiry(
+	struct engine *e, const struct account *account, const struct engine_account *told);
 
 /* ---- resend.c ---- */
 
@@ -340,8 +356,9 @@ bool floats_may_send(const struct engine *e, const struct attempt_row *attempt);
 int floats_heard(struct engine *e, const struct engine_case *c, const struct facts *facts);
 /* Something was observed or posted besides: worked out anew in this step. */
 int floats_observe(struct engine *e, const struct account *account, int64_t balance);
-int floats_ask_account(struct engine *e, const struct account *account, enum provider_call call,
-	int64_t day, uint32_t page);
+/* The chore asks as soon as the account's budget allows, and is due again after a while. */
+int floats_ask_account(struct engine *e, const struct account *account,
+	const struct outbox_row *chore, const struct wire_account *ask, int64_t again_ms);
 /* The account's row of a kind is due at due_ms; made where it is missing. */
 int chore_at(struct engine *e, enum outbox_kind kind, const struct account *account, int64_t day,
 	int64_t due_ms);
@@ -359,6 +376,16 @@ int reconcile_observed(struct engine *e, const struct account *account);
 int handle_list(struct engine *e, struct engine_event *event, const struct account *account);
 int handle_account(struct engine *e, struct engine_event *event);
 int handle_reconcile(struct engine *e, struct engine_event *event);
+
+/* ---- reconcile_row.c ---- */
+
+/* The provider's id of a row; our reference where it has none. */
+struct str reconcile_item(const struct facts *facts);
+/* A row of the list: counted, kept where it is a finding, and followed up. */
+int reconcile_listed(struct engine *e, struct reconciliation_row *r, const struct facts *facts,
+	const struct account *account);
+/* One of ours that succeeded, when the whole list has been read. */
+int reconcile_sought(struct engine *e, struct reconciliation_row *r, const struct attempt_row *a);
 
 /* ---- handlers ---- */
 

@@ -114,7 +114,8 @@ static int64_t seconds_left(int64_t available, int64_t taken, int64_t added, int
 	return available > 0 ? available * (window_ms / 1000) / net : 0;
 }
 
-static int forecast(struct engine *e, const struct account *account, struct engine_float *f)
+/* By the last hour, or where that tells nothing by the last day. */
+static int forecast(struct engine *e, uint32_t partner, struct str name, struct engine_float *f)
 {
 	static const int64_t windows_ms[] = {HOUR_MS, 24 * HOUR_MS};
 	int64_t taken, added;
@@ -122,8 +123,7 @@ static int forecast(struct engine *e, const struct account *account, struct engi
 
 	f->seconds_left = -1;
 	for (size_t i = 0; i < 2 && rc == 0 && f->seconds_left < 0; i++) {
-		rc = STORE(e, flow_get, account->partner->id, account->name,
-			e->now_ms - windows_ms[i], &taken, &added);
+		rc = STORE(e, flow_get, partner, name, e->now_ms - windows_ms[i], &taken, &added);
 		if (rc == 0)
 			f->seconds_left = seconds_left(f->available, taken, added, windows_ms[i]);
 	}
@@ -165,7 +165,7 @@ static int value_account(struct engine *e, const struct account *account, struct
 	f->balance = o.balance - o.slack_high + books - o.books;
 	f->available = f->balance - f->reserved - account->float_stop;
 	f->sells = f->available > 0;
-	return forecast(e, account, f);
+	return forecast(e, account->partner->id, account->name, f);
 }
 
 static int value_agents(struct engine *e, const struct float_cfg *agents, struct engine_float *f)
@@ -177,11 +177,10 @@ static int value_agents(struct engine *e, const struct float_cfg *agents, struct
 	if (rc != 0)
 		return rc;
 	f->is_known = true;
-	f->seconds_left = -1;
 	f->balance = agents->opening - spent;
 	f->available = f->balance - f->reserved;
 	f->sells = f->available > 0;
-	return 0;
+	return forecast(e, agents->partner->id, agents->paid_by, f);
 }
 
 /* One line when it falls below, one more when nothing can be sold. */
@@ -368,24 +367,47 @@ bool floats_may_send(const struct engine *e, const struct attempt_row *attempt)
 /* ---- observing ---------------------------------------------------------------------------------
  */
 
-int floats_ask_account(struct engine *e, const struct account *account, enum provider_call call,
-	int64_t day, uint32_t page)
+static struct asked *asked_of(struct engine *e, const struct account *account)
+{
+	return &e->floats->asked[account - e->config->accounts];
+}
+
+/* What stands in the books now: what moves until the answer is there may be in it or not. */
+static int note_asked(struct engine *e, const struct account *account)
+{
+	struct asked *asked = asked_of(e, account);
+
+	asked->since_ms = e->now_ms - e->now_ms % HOUR_MS;
+	return STORE(e, flow_get, account->partner->id, account->name, asked->since_ms,
+		&asked->taken, &asked->added);
+}
+
+static int ask_wire(struct engine *e, const struct account *account, const struct wire_account *ask)
 {
 	struct effect *effect = engine_effect(e, EFFECT_ACCOUNT);
 
 	if (effect == NULL)
 		return TAMA_ENOMEM;
-	effect->account = (struct wire_account){.partner = account->partner->id,
-		.account = arena_str(&e->arena, account->name),
-		.call = call,
-		.day = day,
-		.page = page};
+	effect->account = *ask;
+	effect->account.partner = account->partner->id;
+	effect->account.account = arena_str(&e->arena, account->name);
 	return 0;
 }
 
-static struct asked *asked_of(struct engine *e, const struct account *account)
+int floats_ask_account(struct engine *e, const struct account *account,
+	const struct outbox_row *chore, const struct wire_account *ask, int64_t again_ms)
 {
-	return &e->floats->asked[account - e->config->accounts];
+	int64_t wait_ms = lane_wait_inquiry(e, account);
+	int rc;
+
+	if (wait_ms > 0)
+		return STORE(e, outbox_set_due, chore->partner, chore->id, e->now_ms + wait_ms,
+			chore->tries);
+	rc = STORE(e, outbox_set_due, chore->partner, chore->id, e->now_ms + again_ms,
+		chore->tries + 1);
+	if (rc == 0 && ask->call == PROVIDER_BALANCE)
+		rc = note_asked(e, account);
+	return rc == 0 ? ask_wire(e, account, ask) : rc;
 }
 
 /* The next multiple of the interval: days begin with one. */
@@ -399,19 +421,11 @@ static int64_t next_ask(const struct engine *e, const struct account *account)
 int due_float(struct engine *e, const struct outbox_row *row)
 {
 	const struct account *account = config_account(e->config, row->channel);
-	struct asked *asked;
-	int rc;
+	const struct wire_account ask = {.call = PROVIDER_BALANCE};
 
 	if (account == NULL || account->partner->id != row->partner || account->float_every_ms == 0)
 		return STORE(e, outbox_done, row->partner, row->id);
-	asked = asked_of(e, account);
-	asked->since_ms = e->now_ms - e->now_ms % HOUR_MS;
-	rc = STORE(e, flow_get, row->partner, account->name, asked->since_ms, &asked->taken,
-		&asked->added);
-	if (rc == 0)
-		rc = STORE(e, outbox_set_due, row->partner, row->id, e->now_ms + LIMIT_LEASE_MS,
-			row->tries + 1);
-	return rc == 0 ? floats_ask_account(e, account, PROVIDER_BALANCE, 0, 0) : rc;
+	return floats_ask_account(e, account, row, &ask, LIMIT_LEASE_MS);
 }
 
 /* What our books moved while the answer was under way may be in it or not. */
@@ -542,6 +556,7 @@ int handle_account(struct engine *e, struct engine_event *event)
 	event->outcome = ENGINE_DONE;
 	if (account == NULL || account->partner->id != told->partner)
 		return 0;
+	lane_note_inquiry(e, account, told);
 	if (told->call == PROVIDER_LIST)
 		return handle_list(e, event, account);
 	rc = take_balance(e, told, account);

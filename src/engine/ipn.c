@@ -106,13 +106,13 @@ static const char *mismatch_text(unsigned bits)
  * Only a hint: ask at once, if the provider's rules allow; the answer is the evidence. Until it is
  * there, nothing leaves that it may forbid (poll_holds).
  */
-static int ask_about(struct engine *e, struct engine_case *c, const struct engine_ipn *ipn)
+int news_ask(struct engine *e, struct engine_case *c, struct str provider_id)
 {
 	struct attempt_row *a = &c->attempt;
 	int rc = 0;
 
-	if (a->provider_id.n == 0)
-		rc = learn_id(e, a, ipn->facts.id);
+	if (a->provider_id.n == 0 && provider_id.n > 0)
+		rc = learn_id(e, a, provider_id);
 	return rc == 0 ? poll_at(e, a, e->now_ms) : rc;
 }
 
@@ -133,7 +133,7 @@ static enum attempt_event event_of(enum reply_word word)
 	return AEV_ACCEPTED;
 }
 
-static enum inbox_verdict verdict_of(const struct attempt_step *step)
+enum inbox_verdict news_verdict(const struct attempt_step *step)
 {
 	switch (step->kind) {
 	case STEP_MOVE:
@@ -168,7 +168,7 @@ static bool is_hint(
  * 2.6, first row: store, alarm, hold the lane. A READY attempt itself goes to REVIEW; what expired
  * unsent stays so, and what else of its purchase was not sent is held.
  */
-static int hold_lane(struct engine *e, const struct engine_case *c)
+int news_hold(struct engine *e, const struct engine_case *c)
 {
 	engine_alarm(e, "never_sent", c->purchase.ref,
 		"news of a request that was not sent: restored store or forgery; account held");
@@ -184,17 +184,17 @@ static int apply(struct engine *e, struct engine_case *c, const struct engine_ip
 	bool asks = is_hint(profile, c, step.kind);
 	bool has_id = c->attempt.provider_id.n == 0 && ipn->facts.id.n > 0;
 	uint64_t evidence;
-	int rc =
-		keep(e, ipn, c->attempt.id, asks ? VERDICT_HINT : verdict_of(&step), "", &evidence);
+	int rc = keep(
+		e, ipn, c->attempt.id, asks ? VERDICT_HINT : news_verdict(&step), "", &evidence);
 
 	if (rc != 0)
 		return rc;
 	if (asks)
-		return ask_about(e, c, ipn);
+		return news_ask(e, c, ipn->facts.id);
 	if (step.kind == STEP_STAY)
 		return has_id ? learn_id(e, &c->attempt, ipn->facts.id) : 0;
 	if (c->attempt.state == ATTEMPT_READY || c->attempt.state == ATTEMPT_EXPIRED) {
-		rc = hold_lane(e, c);
+		rc = news_hold(e, c);
 		if (rc != 0)
 			return rc;
 	}

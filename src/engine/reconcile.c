@@ -5,249 +5,26 @@
  * balances around the day against what the books moved between them. Every step is a commit and
  * a due row, so a restart goes on where it was.
  *
- * Nothing is concluded from the list alone: its filters may be ignored in silence and its days are
- * of an unknown zone (xente.md 2.4). So three days are asked for, and only attempts sent on the day
- * count.
+ * The days of a list are of an unknown zone (xente.md 2.4). So three are asked for, and only
+ * attempts sent on the day count, with those that never were: news of these is a hold (2.6).
  */
 #include "engine_priv.h"
 
 #include "tama/limits.h"
-#include "tama/money.h"
 
 #define MATCH_BATCH 256
 #define ASK_TRIES 5
 #define ASK_AGAIN_MS 20000
-/* An attempt is made this long before it is sent, at most. */
-#define SENT_AFTER_MS (LIMIT_DELIVER_READY_MS + INT64_C(3600000))
-
-static bool is_of_day(const struct attempt_row *a, int64_t day)
-{
-	return a->sent_ms >= day * DAY_MS && a->sent_ms < (day + 1) * DAY_MS;
-}
-
-/* ---- findings ----------------------------------------------------------------------------------
- */
-
-static struct str item_of(const struct facts *facts)
-{
-	return facts->id.n > 0 ? facts->id : facts->our_ref;
-}
-
-static int put_listing(struct engine *e, const struct reconciliation_row *r, struct str item,
-	const struct attempt_row *a, enum listing_finding finding, int64_t amount)
-{
-	struct listing_row row = {.partner = r->partner,
-		.account = r->account,
-		.item = item,
-		.day = r->day,
-		.attempt = a != NULL ? a->id : 0,
-		.finding = finding,
-		.amount = amount,
-		.at_ms = e->now_ms};
-
-	return STORE(e, listing_put, &row, r->begun_ms);
-}
-
-static struct str describe(struct engine *e, const struct facts *f, struct str item)
-{
-	if (f == NULL)
-		return arena_printf(&e->arena, "{\"absent\":\"%.*s\"}", STR_ARG(item));
-	return arena_printf(&e->arena,
-		"{\"id\":\"%.*s\",\"our_ref\":\"%.*s\",\"amount\":\"%.*s\",\"word\":\"%.*s\"}",
-		STR_ARG(f->id), STR_ARG(f->our_ref), STR_ARG(f->amount), STR_ARG(f->word));
-}
-
-struct finding {
-	struct str item;
-	const struct facts *facts; /* NULL: the provider has none */
-	const struct attempt_row *attempt; /* NULL: we have none */
-	enum inbox_verdict verdict;
-	const char *detail;
-};
-
-/* Evidence for a person, or of what follows; once, however often the day is run. */
-static int keep(struct engine *e, const struct reconciliation_row *r, const struct finding *f,
-	uint64_t *id_out)
-{
-	struct inbox_row row = {.id = engine_next_id(e),
-		.partner = r->partner,
-		.kind = INBOX_LIST,
-		.account = r->account,
-		.attempt = f->attempt != NULL ? f->attempt->id : 0,
-		.raw = describe(e, f->facts, f->item),
-		.verdict = f->verdict,
-		.detail = str_c(f->detail),
-		.received_ms = e->now_ms};
-	struct str key = arena_printf(&e->arena, "list %.*s %s", STR_ARG(f->item), f->detail);
-	int rc;
-
-	vault_digest(key, row.key);
-	rc = STORE(e, inbox_insert, &row);
-	if (rc == 0) {
-		*id_out = row.id;
-		e->stats.findings++;
-		engine_alarm(e, "reconcile_finding",
-			f->attempt != NULL ? f->attempt->our_ref : f->item, f->detail);
-	}
-	return rc;
-}
-
-static int park(struct engine *e, const struct reconciliation_row *r, const struct finding *f)
-{
-	uint64_t id;
-	int rc = keep(e, r, f, &id);
-
-	return rc == TAMA_EEXIST ? 0 : rc;
-}
 
 /* ---- the provider's list -----------------------------------------------------------------------
  */
-
-/* Executed there, and open or doubtful here: the facts decide if they suffice, else a query. */
-static int settle_open(struct engine *e, const struct reconciliation_row *r, struct finding *f,
-	const struct account *account)
-{
-	struct engine_case c;
-	struct attempt_terms terms;
-	struct attempt_step step;
-	char national[MSISDN_MAX + 2];
-	uint64_t evidence;
-	int rc = case_load(e, r->partner, f->attempt->id, &c);
-	bool is_proof;
-
-	if (rc != 0)
-		return rc;
-	attempt_terms_of(e, &c.attempt, &terms, national);
-	is_proof = provider_word(account->profile, f->facts) == WORD_SUCCESS &&
-		   provider_mismatch(account->profile, f->facts, &terms,
-			   account->profile->ipn_must_match, true) == 0;
-	f->verdict = is_proof ? VERDICT_APPLIED : VERDICT_HINT;
-	rc = keep(e, r, f, &evidence);
-	if (rc != 0 && rc != TAMA_EEXIST)
-		return rc;
-	if (rc == 0 && is_proof)
-		return case_apply(e, &c, AEV_SUCCESS, evidence, &step);
-	rc = 0;
-	if (c.attempt.provider_id.n == 0 && f->facts->id.n > 0)
-		rc = learn_id(e, &c.attempt, arena_str(&e->arena, f->facts->id));
-	return rc == 0 && c.attempt.provider_id.n > 0 ? poll_at(e, &c.attempt, e->now_ms) : rc;
-}
-
-static int late(struct engine *e, struct reconciliation_row *r, const struct facts *facts,
-	const struct attempt_row *a, const struct account *account)
-{
-	struct finding f = {.item = item_of(facts),
-		.facts = facts,
-		.attempt = a,
-		.verdict = VERDICT_CONTRADICTION,
-		.detail = "executed there, not carried out here"};
-
-	r->late++;
-	return attempt_is_queried(a->state) ? settle_open(e, r, &f, account) : park(e, r, &f);
-}
-
-static int differs(struct engine *e, struct reconciliation_row *r, const struct facts *facts,
-	const struct attempt_row *a, const char *detail)
-{
-	const struct finding f = {.item = item_of(facts),
-		.facts = facts,
-		.attempt = a,
-		.verdict = VERDICT_MISMATCH,
-		.detail = detail};
-
-	r->differing++;
-	return park(e, r, &f);
-}
-
-static int unknown(struct engine *e, struct reconciliation_row *r, const struct facts *facts)
-{
-	const struct finding f = {.item = item_of(facts),
-		.facts = facts,
-		.verdict = VERDICT_ORPHAN,
-		.detail = "there, and nothing we know"};
-
-	r->unknown++;
-	return park(e, r, &f);
-}
-
-static int find_attempt(struct engine *e, const struct reconciliation_row *r,
-	const struct facts *facts, struct attempt_row *out)
-{
-	int rc = TAMA_ENOTFOUND;
-
-	if (facts->our_ref.n > 0)
-		rc = STORE(e, attempt_by_ref, r->partner, facts->our_ref, &e->arena, out);
-	if (rc == TAMA_ENOTFOUND && facts->id.n > 0)
-		rc = STORE(e, attempt_by_provider_id, r->partner, r->account, facts->id, &e->arena,
-			out);
-	return rc == 0 && !str_eq(out->account, r->account) ? TAMA_ENOTFOUND : rc;
-}
-
-static enum listing_finding judge(struct engine *e, const struct account *account,
-	const struct facts *facts, const struct attempt_row *a)
-{
-	struct attempt_terms terms;
-	char national[MSISDN_MAX + 2];
-	enum reply_word word = provider_word(account->profile, facts);
-
-	attempt_terms_of(e, a, &terms, national);
-	if (provider_mismatch(account->profile, facts, &terms, MATCH_ID | MATCH_AMOUNT, false) != 0)
-		return LISTING_DIFFERS;
-	if (word == WORD_FAILURE)
-		return a->state == ATTEMPT_SUCCEEDED ? LISTING_DIFFERS : LISTING_MATCHED;
-	return a->state == ATTEMPT_SUCCEEDED ? LISTING_MATCHED : LISTING_LATE;
-}
-
-static int take_known(struct engine *e, struct reconciliation_row *r, const struct facts *facts,
-	const struct attempt_row *a, const struct account *account)
-{
-	enum listing_finding finding = judge(e, account, facts, a);
-	int rc = put_listing(e, r, item_of(facts), a, finding, a->amount);
-
-	if (rc != 0)
-		return rc == TAMA_EEXIST ? 0 : rc;
-	switch (finding) {
-	case LISTING_MATCHED:
-		r->matched++;
-		return 0;
-	case LISTING_LATE:
-		return late(e, r, facts, a, account);
-	case LISTING_DIFFERS:
-		return differs(e, r, facts, a, "not as we asked for it");
-	case LISTING_MISSING:
-	case LISTING_UNKNOWN:
-		break;
-	}
-	return TAMA_EINVAL;
-}
-
-static int take_row(struct engine *e, struct reconciliation_row *r, const struct facts *facts,
-	const struct account *account)
-{
-	struct attempt_row a;
-	int64_t amount = 0;
-	int rc;
-
-	if (!facts->is_valid || item_of(facts).n == 0)
-		return 0;
-	rc = find_attempt(e, r, facts, &a);
-	if (rc == 0)
-		return is_of_day(&a, r->day) ? take_known(e, r, facts, &a, account) : 0;
-	if (rc != TAMA_ENOTFOUND || provider_word(account->profile, facts) == WORD_FAILURE)
-		return rc == TAMA_ENOTFOUND ? 0 : rc;
-	(void)money_parse_wire(facts->amount, account->currency, &amount);
-	rc = put_listing(e, r, item_of(facts), NULL, LISTING_UNKNOWN, amount);
-	if (rc == TAMA_EEXIST)
-		return 0;
-	return rc == 0 ? unknown(e, r, facts) : rc;
-}
 
 static int64_t mark_of(const struct engine_account *told)
 {
 	unsigned char hash[VAULT_HASH_LEN];
 	int64_t mark;
 
-	vault_digest(item_of(&told->rows[0]), hash);
+	vault_digest(reconcile_item(&told->rows[0]), hash);
 	memcpy(&mark, hash, sizeof(mark));
 	return mark;
 }
@@ -266,7 +43,7 @@ static int take_page(struct engine *e, struct reconciliation_row *r,
 		return 0;
 	}
 	for (size_t i = 0; i < told->rows_len && rc == 0; i++)
-		rc = take_row(e, r, &told->rows[i], account);
+		rc = reconcile_listed(e, r, &told->rows[i], account);
 	r->page_mark = mark_of(told);
 	r->page++;
 	return rc;
@@ -287,6 +64,8 @@ int handle_list(struct engine *e, struct engine_event *event, const struct accou
 	case ACCOUNT_SILENT:
 		engine_alarm(e, "list_unknown", account->name, "its list was not told");
 		return 0; /* the row's lease asks again */
+	case ACCOUNT_REFUSED:
+		return 0; /* and not before queries are wanted again */
 	case ACCOUNT_CANNOT:
 		r.state = RECONCILE_CLOSING;
 		break;
@@ -302,37 +81,19 @@ int handle_list(struct engine *e, struct engine_event *event, const struct accou
 /* ---- ours that the list lacks ------------------------------------------------------------------
  */
 
-/* What succeeded only after the list was begun may rightly be missing from it. */
-static bool is_expected(const struct reconciliation_row *r, const struct attempt_row *a)
+/*
+ * An attempt is made so long before it is sent for the last time, at most: of all legs a refund
+ * waits longest, and a class I request may go once more until the provider forgets its id.
+ */
+static int64_t sent_after_ms(const struct account *account)
 {
-	return is_of_day(a, r->day) && a->updated_ms < r->begun_ms;
+	return LIMIT_REFUND_READY_MS + (int64_t)account->keeps_ids_ms + LIMIT_LEASE_MS;
 }
 
-static int look_for(struct engine *e, struct reconciliation_row *r, const struct attempt_row *a)
-{
-	struct finding f = {.item = a->provider_id.n > 0 ? a->provider_id : a->our_ref,
-		.attempt = a,
-		.verdict = VERDICT_CONTRADICTION,
-		.detail = "carried out here, absent there"};
-	enum listing_finding finding;
-	int rc;
-
-	if (!is_expected(r, a))
-		return 0;
-	rc = STORE(e, listing_of, r->partner, a->id, r->begun_ms, &finding);
-	if (rc != TAMA_ENOTFOUND)
-		return rc;
-	rc = put_listing(e, r, f.item, a, LISTING_MISSING, a->amount);
-	if (rc != 0)
-		return rc == TAMA_EEXIST ? 0 : rc;
-	r->missing++;
-	return park(e, r, &f);
-}
-
-static int match(struct engine *e, struct reconciliation_row *r)
+static int match(struct engine *e, struct reconciliation_row *r, const struct account *account)
 {
 	struct attempt_row *rows = arena_alloc(&e->arena, sizeof(*rows) * MATCH_BATCH);
-	uint64_t first = (uint64_t)(r->day * DAY_MS - SENT_AFTER_MS) << 20;
+	uint64_t first = (uint64_t)(r->day * DAY_MS - sent_after_ms(account)) << 20;
 	uint64_t end = (uint64_t)((r->day + 1) * DAY_MS) << 20;
 	int n, rc = 0;
 
@@ -341,7 +102,7 @@ static int match(struct engine *e, struct reconciliation_row *r)
 	n = STORE(e, attempts_succeeded, r->partner, r->account,
 		r->cursor > first ? r->cursor : first, end, &e->arena, rows, MATCH_BATCH);
 	for (int i = 0; i < n && rc == 0; i++)
-		rc = look_for(e, r, &rows[i]);
+		rc = reconcile_sought(e, r, &rows[i]);
 	if (n < 0 || rc != 0)
 		return n < 0 ? n : rc;
 	if (n > 0)
@@ -421,14 +182,12 @@ static int finish(struct engine *e, struct reconciliation_row *r, const struct o
 static int close_day(struct engine *e, struct reconciliation_row *r, const struct outbox_row *chore,
 	const struct account *account)
 {
+	const struct wire_account ask = {.call = PROVIDER_BALANCE};
 	struct observation_row opening, closing;
 	int rc = closing_find(e, r, &closing);
 
-	if (rc == TAMA_ENOTFOUND && chore->tries < ASK_TRIES) {
-		rc = STORE(e, outbox_set_due, chore->partner, chore->id, e->now_ms + ASK_AGAIN_MS,
-			chore->tries + 1);
-		return rc == 0 ? floats_ask_account(e, account, PROVIDER_BALANCE, 0, 0) : rc;
-	}
+	if (rc == TAMA_ENOTFOUND && chore->tries < ASK_TRIES)
+		return floats_ask_account(e, account, chore, &ask, ASK_AGAIN_MS);
 	if (rc == 0)
 		rc = opening_find(e, r, closing.at_ms, &opening);
 	if (rc == 0 && opening.id != closing.id)
@@ -469,7 +228,7 @@ static struct reconciliation_row begin(
 static int ask_page(struct engine *e, struct reconciliation_row *r, const struct outbox_row *chore,
 	const struct account *account)
 {
-	int rc;
+	const struct wire_account ask = {.call = PROVIDER_LIST, .day = r->day, .page = r->page};
 
 	/* It has a list and does not show it: what the balances say is still worth knowing. */
 	if (chore->tries >= ASK_TRIES) {
@@ -477,9 +236,7 @@ static int ask_page(struct engine *e, struct reconciliation_row *r, const struct
 		r->differing++;
 		return STORE(e, reconciliation_put, r);
 	}
-	rc = STORE(e, outbox_set_due, chore->partner, chore->id, e->now_ms + LIMIT_LEASE_MS,
-		chore->tries + 1);
-	return rc == 0 ? floats_ask_account(e, account, PROVIDER_LIST, r->day, r->page) : rc;
+	return floats_ask_account(e, account, chore, &ask, LIMIT_LEASE_MS);
 }
 
 static int go_on(struct engine *e, struct reconciliation_row *r, const struct outbox_row *chore,
@@ -494,7 +251,7 @@ static int go_on(struct engine *e, struct reconciliation_row *r, const struct ou
 			return rc;
 		break;
 	case RECONCILE_MATCHING:
-		rc = match(e, r);
+		rc = match(e, r, account);
 		if (rc == 0)
 			rc = STORE(e, reconciliation_put, r);
 		break;

@@ -101,6 +101,9 @@ static void inquiry_done(void *ctx, const struct http_out_result *result)
 		else
 			read_balance(q, result, event);
 	}
+	/* Not 403, which may mean this call alone: queries would stop with it. */
+	if (result->transfer.end == TRANSFER_COMPLETE && result->transfer.status == 429)
+		event->as.account.outcome = ACCOUNT_REFUSED;
 	inquiry_end(q, event);
 }
 

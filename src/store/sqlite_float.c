@@ -233,7 +233,7 @@ int sqlite_reconciliation_put(struct store *base, const struct reconciliation_ro
 	return query_run(&query, NULL);
 }
 
-/* Whether this run has put it already, or another day's it was when nobody knew it. */
+/* Whether this run has put it already, or it was found to be so on another day. */
 static int listing_is_told(struct db *db, const struct listing_row *row, int64_t since_ms)
 {
 	struct query query = query_begin(db, ST_LISTING_GET);
@@ -245,7 +245,7 @@ static int listing_is_told(struct db *db, const struct listing_row *row, int64_t
 	int result = read_numbers(&query, out, 3);
 	if (result != 0)
 		return result == TAMA_ENOTFOUND ? 0 : result;
-	if (day != row->day && finding == LISTING_UNKNOWN && row->finding == LISTING_UNKNOWN)
+	if (day != row->day && finding == (int64_t)row->finding && finding != LISTING_MATCHED)
 		return TAMA_EEXIST;
 	return day == row->day && at_ms >= since_ms ? TAMA_EEXIST : 0;
 }

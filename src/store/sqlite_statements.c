@@ -13,6 +13,14 @@
 	" WHERE q.partner = :partner "
 
 /* In the order that attempt_read reads. */
+/* Of a provider account, by what was ever posted to its float; NULL where nothing was. */
+#define CURRENCY_OF(row)                                                                           \
+	"(SELECT currency FROM balance WHERE partner = " row ".partner AND account = " row         \
+	".account AND book = 2) AS currency"
+/* By the account of r, on its day. */
+#define EARNED(book)                                                                               \
+	"(SELECT coalesce(sum(sum), 0) FROM earned WHERE partner = r.partner"                      \
+	" AND account = r.account AND day = r.day AND book = " #book ")"
 #define ATTEMPT                                                                                    \
 	"SELECT a.id, a.partner, a.purchase, a.leg, a.n, a.account, a.our_ref, a.verb, a.service," \
 	" person.hash, person.number, a.amount, a.currency, a.needs_secret, a.secret,"             \
@@ -78,10 +86,9 @@ static const char *const texts[STATEMENTS] = {
 	[ST_PURCHASE_EXISTS] = "SELECT 1 FROM purchase WHERE partner = :partner AND id = :id",
 	[ST_PURCHASE_LEGS] = "SELECT leg, state FROM attempt"
 			     " WHERE purchase = :id AND +partner = :partner ORDER BY leg, n",
-	[ST_PURCHASE_ASKED] =
-		"SELECT 1 FROM outbox o JOIN attempt a ON a.id = o.attempt"
-		" WHERE o.purchase = :id AND o.partner = :partner AND o.kind = 2"
-		" AND a.id <> :attempt AND a.state BETWEEN 5 AND 7",
+	[ST_PURCHASE_ASKED] = "SELECT 1 FROM outbox o JOIN attempt a ON a.id = o.attempt"
+			      " WHERE o.purchase = :id AND o.partner = :partner AND o.kind = 2"
+			      " AND a.id <> :attempt AND a.state BETWEEN 5 AND 7",
 	[ST_PURCHASE_SET_STATE] =
 		"UPDATE purchase SET state = :state, version = version + 1, updated_ms = :now"
 		" WHERE id = :id AND partner = :partner AND version = :version",
@@ -345,20 +352,27 @@ static const char *const texts[STATEMENTS] = {
 			      " ORDER BY partner, account, book, currency LIMIT :max",
 	[ST_BOOKS_FLOATS] =
 		"SELECT o.partner, o.account, o.at_ms, o.source, o.balance, o.books, o.slack_low,"
-		" o.slack_high FROM observation o WHERE :partner IN (0, o.partner)"
-		" AND o.id = (SELECT id FROM observation WHERE partner = o.partner"
-		" AND account = o.account ORDER BY at_ms DESC, id DESC LIMIT 1)"
-		" ORDER BY o.partner, o.account LIMIT :max",
+		" o.slack_high, " CURRENCY_OF(
+			"o") " FROM observation o WHERE :partner IN (0, o.partner)"
+			     " AND o.id = (SELECT id FROM observation WHERE partner = o.partner"
+			     " AND account = o.account ORDER BY at_ms DESC, id DESC LIMIT 1)"
+			     " ORDER BY o.partner, o.account LIMIT :max",
 	[ST_BOOKS_RECONCILIATIONS] =
-		"SELECT partner, account, day, state, begun_ms, closed_ms, has_list, opening,"
-		" closing, booked, difference, slack_low, slack_high, matched, late, missing,"
-		" unknown, differing FROM reconciliation WHERE :partner IN (0, partner)"
-		" ORDER BY day DESC, partner, account LIMIT :max",
+		"SELECT r.partner, r.account, r.day, state, begun_ms, closed_ms, has_list,"
+		" opening, closing, booked, difference, slack_low, slack_high, matched, late,"
+		" missing, unknown, differing, " CURRENCY_OF("r") ", -" EARNED(
+			3) " AS margin, " EARNED(7) " AS fees"
+						    " FROM reconciliation r WHERE :partner IN (0, "
+						    "r.partner)"
+						    " ORDER BY r.day DESC, r.partner, r.account "
+						    "LIMIT :max",
 	[ST_BOOKS_FINDINGS] =
 		"SELECT l.partner, l.account, l.day, l.item, l.finding, l.amount, q.ref, a.our_ref,"
-		" l.at_ms FROM listing l LEFT JOIN attempt a ON a.id = l.attempt"
-		" LEFT JOIN purchase q ON q.id = a.purchase WHERE :partner IN (0, l.partner)"
-		" AND l.finding > 1 ORDER BY l.at_ms DESC, l.item LIMIT :max",
+		" l.at_ms, " CURRENCY_OF(
+			"l") " FROM listing l LEFT JOIN attempt a ON a.id = l.attempt"
+			     " LEFT JOIN purchase q ON q.id = a.purchase WHERE :partner IN (0, "
+			     "l.partner)"
+			     " AND l.finding > 1 ORDER BY l.at_ms DESC, l.item LIMIT :max",
 };
 
 /* The numbers above that schema.sql repeats in its partial indices. */

@@ -131,6 +131,17 @@ CREATE TABLE balance (
 	PRIMARY KEY (partner, account, book, currency)
 ) STRICT, WITHOUT ROWID;
 
+-- What was earned and what providers kept, by the day of the posting: books 3 and 7, as in `balance`.
+CREATE TABLE earned (
+	partner  INTEGER NOT NULL,
+	account  TEXT    NOT NULL,
+	day      INTEGER NOT NULL, -- since 1970, UTC
+	book     INTEGER NOT NULL,
+	currency TEXT    NOT NULL,
+	sum      INTEGER NOT NULL, -- debit
+	PRIMARY KEY (partner, account, day, book, currency)
+) STRICT, WITHOUT ROWID;
+
 -- How fast a float runs, minute by minute; old minutes go.
 CREATE TABLE flow (
 	partner INTEGER NOT NULL,
@@ -205,10 +216,23 @@ BEGIN
 		VALUES (NEW.partner, NEW.account, NEW.book, NEW.currency, NEW.debit)
 		ON CONFLICT DO UPDATE SET sum = sum + excluded.sum;
 END;
+CREATE TRIGGER ledger_earns AFTER INSERT ON ledger WHEN NEW.book = 3 OR NEW.book = 7
+BEGIN
+	INSERT INTO earned (partner, account, day, book, currency, sum)
+		VALUES (NEW.partner, NEW.account, NEW.at_ms / 86400000, NEW.book, NEW.currency, NEW.debit)
+		ON CONFLICT DO UPDATE SET sum = sum + excluded.sum;
+END;
 CREATE TRIGGER ledger_flows AFTER INSERT ON ledger WHEN NEW.book = 2
 BEGIN
 	INSERT INTO flow (partner, account, minute, taken, added)
 		VALUES (NEW.partner, NEW.account, NEW.at_ms / 60000, max(-NEW.debit, 0), max(NEW.debit, 0))
+		ON CONFLICT DO UPDATE SET taken = taken + excluded.taken, added = added + excluded.added;
+END;
+CREATE TRIGGER ledger_flows_of_agents AFTER INSERT ON ledger
+	WHEN NEW.book = 6 AND NEW.account GLOB 'float:*'
+BEGIN
+	INSERT INTO flow (partner, account, minute, taken, added)
+		VALUES (NEW.partner, NEW.account, NEW.at_ms / 60000, max(NEW.debit, 0), max(-NEW.debit, 0))
 		ON CONFLICT DO UPDATE SET taken = taken + excluded.taken, added = added + excluded.added;
 END;
 CREATE TRIGGER observation_as_it_was BEFORE UPDATE ON observation
@@ -218,6 +242,9 @@ BEGIN SELECT RAISE(ABORT, 'observations are only added to'); END;
 
 INSERT INTO balance (partner, account, book, currency, sum)
 	SELECT partner, account, book, currency, sum(debit) FROM ledger GROUP BY 1, 2, 3, 4;
+INSERT INTO earned (partner, account, day, book, currency, sum)
+	SELECT partner, account, at_ms / 86400000, book, currency, sum(debit) FROM ledger
+	WHERE book = 3 OR book = 7 GROUP BY 1, 2, 3, 4, 5;
 
 CREATE INDEX purchase_by_beneficiary ON purchase (beneficiary);
 

@@ -8,7 +8,7 @@ from harness import eventually, run
 from world import World
 
 MTN, UGANDA = "2250501020304", "256772123456"
-SETTINGS = {"push_delay": "0s", "spacing": "0s", "floats": "on", "float_every": "1s"}
+SETTINGS = {"push_delay": "0s", "spacing": "0s", "floats": "on", "float_every": "1s", "queries": 6000}
 BUY = "2 0701020304 500 1"  # 500 F for an Orange number, paid by MTN
 NO_FLOAT = "Stock insuffisant pour ce montant. Rien n'a été débité. Essayez un plus petit montant, ou plus tard."
 
@@ -81,12 +81,19 @@ class Days(Floats):
         self.assertEqual((ci["difference"], ci["state"], ci["has_list"]), (0, "balanced", 0), ci)
         self.assertEqual((ug["difference"], ug["state"], ug["matched"]), (0, "balanced", 2), ug)
         self.assertEqual(ci["closing"] - ci["opening"], 196)
+        # What was earned is what is left of it: prices less costs, and what the provider kept of them.
+        self.assertEqual((ci["margin"], ci["fees"]), (230, 34), ci)
+        self.assertEqual((ug["margin"], ug["fees"]), (0, 0), ug)
         # Once more says the same, in the same row.
         again = self.day("xente-ug")
         self.assertEqual((again["difference"], again["matched"]), (0, 2))
         self.assertEqual(len(self.books("reconciliation")), 2)
         self.assertEqual(self.books("finding"), [])
-        self.assertIn("provider_fees", self.tama("books"))
+        books = self.tama("books")
+        self.assertRegex(books, r"provider_fees +34 XOF\n")
+        self.assertRegex(books, r"et-ci .* balanced +0 XOF +230 XOF +34 XOF ")
+        self.assertRegex(books, r"xente-ug .* balanced +0 UGX ")
+        self.assertNotRegex(books, r"[0-9] F\b")
         self.gateway.stop()
         # The store at rest says the same of all but what only a running engine knows.
         self.assertEqual(len(self.books("reconciliation")), 2)
@@ -100,6 +107,20 @@ class Days(Floats):
         row = self.day("et-ci")
         self.assertEqual((row["difference"], row["state"]), (100, "DIFFERS"), row)
         self.assertTrue(any("reconcile_differs" in line for line in self.gateway.log[-1]))
+
+    def test_a_balance_that_is_refused_is_not_asked_for_again_at_once(self):
+        """F-D24: 429 is heard whatever was asked: nothing more goes out for a minute."""
+        self.start()
+        self.sandbox.fault({"op": "balance", "provider": "easytransfert", "do": "status_429", "always": True})
+        eventually(lambda: self.gateway.metrics().get('tama_events_total{what="queries_refused"}'), "it is heard")
+        asked = self.sandbox.requests()["paths"]["POST /api_v1/admin/partner/wallet/single"]
+
+        def told():
+            return next(row["at_ms"] for row in self.books("observation") if row["account"] == "xente-ug")
+
+        since = told()
+        eventually(lambda: told() > since + 2000, "the other account's is told meanwhile")
+        self.assertEqual(self.sandbox.requests()["paths"]["POST /api_v1/admin/partner/wallet/single"], asked)
 
     def test_tariffs_that_are_not_the_contract(self):
         self.start(wallets={"easytransfert": {"collect_fee": 30}})

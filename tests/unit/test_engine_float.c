@@ -135,6 +135,31 @@ static void agents_spend_what_they_paid_in(void **state)
 	assert_int_equal(float_now(r, "float:agents").balance, 500);
 	assert_int_equal(float_now(r, "float:agents").reserved, 500);
 	assert_false(float_now(r, "float:agents").sells);
+	assert_int_equal(float_now(r, "float:agents").seconds_left, 0);
+}
+
+/* Like an account's: at the pace of what was delivered. */
+static void an_agents_float_is_forecast(void **state)
+{
+	struct rig *r = *state;
+	struct attempt_row a;
+
+	rig_step(r);
+	assert_int_equal(float_now(r, "float:agents").seconds_left, -1);
+	assert_int_equal(rig_buy(r, "agent-airtime", MOOV, MOOV, 1), ENGINE_DONE);
+	a = rig_send(r);
+	rig_reply(r, &a, "SUCCESSFUL", "T1");
+	r->now_ms += 11000;
+	rig_step(r);
+	/* 500 left, at 500 an hour, then at 500 a day. */
+	assert_int_equal(float_now(r, "float:agents").seconds_left, 3600);
+	rig_wait(r, 90 * MINUTE);
+	assert_int_equal(float_now(r, "float:agents").seconds_left, 24 * 3600);
+	/* It was not delivered after all: nobody spends any more. */
+	assert_int_equal(rig_ipn(r, &a, "FAILED", "T1"), ENGINE_DONE);
+	r->now_ms += 11000;
+	rig_step(r);
+	assert_int_equal(float_now(r, "float:agents").seconds_left, -1);
 }
 
 static struct attempt_row bring_delivering(struct rig *r)
@@ -254,6 +279,136 @@ static void another_life_asks_anew(void **state)
 	assert_int_equal(fx_sql(r->fx.store, "SELECT count(*) FROM outbox WHERE kind = 7", 0), 3);
 }
 
+/* ---- the budget --------------------------------------------------------------------------------
+ */
+
+/* Requests that are being asked about, forty of them. */
+static void bring_queried(struct rig *r)
+{
+	char number[16];
+
+	for (unsigned i = 0; i < 40; i++) {
+		struct attempt_row a;
+
+		(void)snprintf(number, sizeof(number), "2567712%05u", i);
+		assert_int_equal(rig_buy(r, "ug-airtime", number, number, i + 1), ENGINE_DONE);
+		rig_wait(r, 6000);
+		a = rig_send(r);
+		rig_reply(r, &a, "PENDING", "T");
+	}
+	rig_forget(r);
+	r->is_lax = true;
+	r->now_ms += 60 * MINUTE;
+}
+
+/* The list never ends: each page that was asked for is answered with one more row. */
+static void answer_lists(struct rig *r, uint32_t *page)
+{
+	char asked[32];
+	struct facts *row;
+	struct engine_account *told;
+
+	(void)snprintf(asked, sizeof(asked), "xente-ug list %u", *page);
+	if (float_asked(r, asked) == 0)
+		return;
+	told = float_told(r, XENTE, PROVIDER_LIST, "");
+	row = arena_alloc(&r->first->arena, sizeof(*row));
+	*row = (struct facts){.id = arena_printf(&r->first->arena, "X%u", *page), .is_valid = true};
+	told->day = r->now_ms / (1440 * MINUTE);
+	told->page = (*page)++;
+	told->rows = row;
+	told->rows_len = 1;
+}
+
+static void begin_day(struct rig *r)
+{
+	rig_event(r, ENGINE_RECONCILE)->as.reconcile = (struct engine_reconcile){
+		.partner = 1, .account = XENTE, .day = r->now_ms / (1440 * MINUTE)};
+	rig_step(r);
+}
+
+/* Whatever a provider is asked, it is not more than it allows; and queries do not wait for lists.
+ */
+static void all_that_is_asked_lives_on_one_budget(void **state)
+{
+	struct rig *r = *state;
+	unsigned queries, lists;
+	uint32_t page = 1;
+
+	float_balance(r, XENTE, "500000");
+	bring_queried(r);
+	float_budget(r, XENTE, 6);
+	begin_day(r);
+	for (unsigned second = 1; second <= 600; second++) {
+		answer_lists(r, &page);
+		rig_wait(r, 1000);
+		queries = rig_count(r, SAID_QUERY, NULL);
+		lists = rig_count(r, SAID_ACCOUNT, "xente-ug");
+		/* A bucket of a minute's queries was full. */
+		assert_true(queries + lists <= 6 + 6 * second / 60 + 1);
+		assert_true(queries >= 3 * (second / 60));
+	}
+	/* Nor does a list wait until everything is settled. */
+	assert_in_range(lists, 2, 31);
+}
+
+/* With nothing else to ask a list takes every other share. */
+static void a_list_alone_leaves_half_of_the_budget(void **state)
+{
+	struct rig *r = *state;
+	uint32_t page = 1;
+
+	float_balance(r, XENTE, "500000");
+	float_budget(r, XENTE, 6);
+	r->now_ms += MINUTE;
+	begin_day(r);
+	for (unsigned second = 1; second <= 300; second++) {
+		answer_lists(r, &page);
+		rig_wait(r, 1000);
+	}
+	assert_in_range(rig_count(r, SAID_ACCOUNT, "xente-ug list"), 14, 16);
+	/* A new life asks no more at once than the last one left. */
+	rig_crash(r);
+	rig_forget(r);
+	rig_step(r);
+	assert_int_equal(rig_count(r, SAID_ACCOUNT, "xente-ug"), 0);
+	rig_wait(r, MINUTE);
+	assert_int_equal(rig_count(r, SAID_ACCOUNT, "xente-ug"), 1);
+}
+
+/* F-D24, of whatever was asked: nothing more is for a while, twice as long each time. */
+static void refused_inquiries_stop_queries_too(void **state)
+{
+	struct rig *r = *state;
+
+	float_balance(r, XENTE, "500000");
+	bring_queried(r);
+	float_told(r, XENTE, PROVIDER_BALANCE, "")->outcome = ACCOUNT_REFUSED;
+	rig_step(r);
+	assert_int_equal(rig_count(r, SAID_ALARM, "queries_refused"), 1);
+	begin_day(r);
+	rig_wait(r, MINUTE - 1000);
+	assert_int_equal(rig_count(r, SAID_QUERY, NULL), 0);
+	assert_int_equal(rig_count(r, SAID_ACCOUNT, "xente-ug"), 0);
+	rig_wait(r, 2000);
+	assert_int_equal(rig_count(r, SAID_QUERY, NULL), 40);
+	assert_int_equal(float_asked(r, "xente-ug list"), 1);
+	/* The list's page is asked for again by its row, when that is allowed. */
+	float_told(r, XENTE, PROVIDER_LIST, "")->outcome = ACCOUNT_REFUSED;
+	r->first->as.account.day = r->now_ms / (1440 * MINUTE);
+	r->first->as.account.page = 1;
+	rig_wait(r, 2 * MINUTE - 1000);
+	assert_int_equal(float_asked(r, "xente-ug list"), 1);
+	rig_wait(r, 2000);
+	assert_int_equal(float_asked(r, "xente-ug list"), 2);
+	assert_int_equal(rig_count(r, SAID_ALARM, "list_unknown"), 0);
+	/* Told, it begins anew. */
+	float_balance(r, XENTE, "500000");
+	float_told(r, XENTE, PROVIDER_BALANCE, "")->outcome = ACCOUNT_REFUSED;
+	rig_wait(r, MINUTE + 1000);
+	assert_int_equal(float_asked(r, "xente-ug list"), 3);
+}
+
 /* ---- books of chance ---------------------------------------------------------------------------
  */
 
@@ -289,7 +444,10 @@ static const char WRONG_BALANCES[] =
 	"SELECT count(*) FROM (SELECT * FROM (SELECT partner, account, book, currency, sum(debit)"
 	" FROM ledger GROUP BY 1, 2, 3, 4 EXCEPT SELECT * FROM balance)"
 	" UNION ALL SELECT * FROM (SELECT * FROM balance EXCEPT SELECT partner, account, book,"
-	" currency, sum(debit) FROM ledger GROUP BY 1, 2, 3, 4))";
+	" currency, sum(debit) FROM ledger GROUP BY 1, 2, 3, 4)"
+	" UNION ALL SELECT partner, account, book, currency, sum FROM (SELECT * FROM (SELECT"
+	" partner, account, at_ms / 86400000, book, currency, sum(debit) AS sum FROM ledger"
+	" WHERE book IN (3, 7) GROUP BY 1, 2, 3, 4, 5 EXCEPT SELECT * FROM earned)))";
 
 static uint32_t chance(struct rig *r, uint32_t below)
 {
@@ -360,11 +518,15 @@ int main(void)
 		FLOAT_TEST(what_is_refused_promises_nothing),
 		FLOAT_TEST(a_commit_that_fails_promises_nothing),
 		FLOAT_TEST(agents_spend_what_they_paid_in),
+		FLOAT_TEST(an_agents_float_is_forecast),
 		FLOAT_TEST(a_refusal_for_lack_of_float_empties_it),
 		FLOAT_TEST(a_customer_without_money_empties_nothing),
 		FLOAT_TEST(what_is_in_doubt_is_not_counted_twice),
 		FLOAT_TEST(warnings_come_once_and_the_forecast_counts),
 		FLOAT_TEST(another_life_asks_anew),
+		FLOAT_TEST(all_that_is_asked_lives_on_one_budget),
+		FLOAT_TEST(a_list_alone_leaves_half_of_the_budget),
+		FLOAT_TEST(refused_inquiries_stop_queries_too),
 		RIG_TEST(books_of_chance_are_what_the_legs_are_worth),
 	};
 

@@ -239,9 +239,18 @@ static void listings_are_told_once_a_run(void **state)
 	row.day = 11;
 	row.at_ms = 900;
 	assert_int_equal(DO(listing_put, &row, 800), TAMA_EEXIST);
+	/* So is any other finding; only what matches then has matched twice. */
+	row.finding = LISTING_LATE;
+	row.attempt = a.id;
+	assert_int_equal(DO(listing_put, &row, 800), 0);
+	row.day = 12;
+	assert_int_equal(DO(listing_put, &row, 1000), TAMA_EEXIST);
+	row.finding = LISTING_MATCHED;
+	assert_int_equal(DO(listing_put, &row, 1000), 0);
+	row.day = 13;
+	assert_int_equal(DO(listing_put, &row, 1000), 0);
 	/* Another partner's attempt is none of this one's. */
 	row.partner = 2;
-	row.attempt = a.id;
 	assert_int_equal(DO(listing_put, &row, 800), TAMA_ENOTFOUND);
 }
 
