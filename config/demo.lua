@@ -25,9 +25,11 @@ gateway {
   workers = 0,
   connections = 1024,
   disk_reserve = setting("disk_reserve", 64),
-  -- These two also permit demo_secret. Neither belongs where there is real money.
+  -- Whoever is called may be on this machine, and need not speak TLS; demo_secret, and port 0. Neither
+  -- belongs where there is real money.
   allow_loopback = true,
   allow_http = true,
+  staff = { refunds_a_day = 100, amount_a_day = { XOF = 5000000, UGX = 50000000 } },
   master_key = demo_secret "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff",
 }
 
@@ -55,6 +57,7 @@ account "et-ci" {
   partner = "demo",
   provider = "easytransfert",
   base_url = easytransfert,
+  private = { "127.0.0.1" },
   ipn_base = public,
   fields = { api_key = demo_secret "demo-api-key" },
   currency = "XOF",
@@ -72,6 +75,7 @@ account "xente-ug" {
   partner = "demo",
   provider = "xente",
   base_url = xente,
+  private = { "127.0.0.1" },
   ipn_base = public,
   fields = {
     app_key = demo_secret "demo-app-key",
@@ -223,6 +227,7 @@ channel "sms-ci" {
   secret = "demo-secret-of-sms-ci",
   codes = { "36789" },
   keywords = { credit = "airtime", recharge = "airtime" },
+  private = { "127.0.0.1" },
   fields = {
     url = sendsms,
     username = "demo",
@@ -241,6 +246,7 @@ channel "sms-ug" {
   secret = "demo-secret-of-sms-ug",
   codes = { "8888" },
   keywords = { airtime = "airtime" },
+  private = { "127.0.0.1" },
   fields = {
     url = sendsms,
     username = "demo",

@@ -66,11 +66,16 @@ gateway {
   -- and IPNs are still taken.
   disk_reserve = 64,
 
-  -- Providers and gateways on this machine, demo_secret, port 0: for demo and tests.
+  -- This machine may be called by every account and channel, demo_secret, port 0: for demo and tests.
+  -- What an account or channel may really reach in private space it lists itself, as `private` below.
   allow_loopback = false,
 
   -- Providers and gateways without TLS: for demo and tests.
   allow_http = false,
+
+  -- What one person may refund by hand (tama review decide ... refund) within a day, proposing or
+  -- agreeing: how often, and for how much in whole units. What is not said has no limit.
+  staff = { refunds_a_day = 20, amount_a_day = { XOF = 200000 } },
 
   -- 32 random bytes that all encryption at rest derives from. Lost, the numbers and messages in
   -- the database are lost: keep a copy away from this machine. Make it with
@@ -152,6 +157,11 @@ account "et-ci" {
 
   -- Addresses IPNs may come from; without the list, any.
   sources = { "41.207.2.10", "102.67.211.210" },
+
+  -- We call public addresses only, whatever DNS says. A provider in private space (a VPN, a proxy on
+  -- this machine) is reached when its address or network is listed, by this account alone. The
+  -- addresses at which clouds keep credentials (169.254.169.254 and their like) are never in a network.
+  -- private = { "10.1.0.0/16" },
 
   -- Between two calls for one number and amount; the provider's own rule when it is not given.
   spacing = "15m",
@@ -298,6 +308,9 @@ channel "sms-ci" {
 
   -- The first word of a message, folded, chooses another service than the one above.
   keywords = { credit = "airtime" },
+
+  -- Where the gateway is in private space, as for an account: a Kannel behind a proxy on this machine.
+  -- private = { "127.0.0.1" },
 
   -- The gateway that sends for us, and who we are to it.
   fields = {

@@ -49,18 +49,16 @@ struct restored {
 };
 
 /*
- * Makes DIR/tama.db of a backup or a standby. Refuses a data directory that holds anything, a copy
- * without a manifest and one that differs from it. The store is checked by SQLite, and nothing is
- * sent from it: see store_hold_all. TAMA_EEXIST, TAMA_EINVAL, TAMA_EAUTH (digest), TAMA_EIO.
+ * Makes DIR/tama.db of a backup or a standby, held: before it gets its name, every account is held
+ * (table `hold`, HOLD_ALL, with the reason) and the generation set behind any mark, because what it
+ * calls READY or SENDING may have been sent since, however short the time. A run that breaks off
+ * leaves no store, and the next begins anew. Refuses a data directory that holds anything else, a
+ * copy without a manifest and one that differs from it; SQLite checks the store. Runs without the
+ * key. TAMA_EEXIST, TAMA_EINVAL, TAMA_EAUTH (digest), TAMA_ECONFLICT (somebody holds the
+ * directory's lock), TAMA_EIO.
  */
-int store_restore(const char *source, struct str dir, struct restored *out, struct err *err);
-
-/*
- * Holds every account of a restored store (table `hold`, HOLD_ALL), and sets its generation behind
- * any mark, before anything opens it to work: what it calls READY or SENDING may have been sent
- * since, however short the time. Runs without the key.
- */
-int store_hold_all(struct str dir, const char *reason, struct err *err);
+int store_restore(const char *source, struct str dir, const char *reason, struct restored *out,
+	struct err *err);
 
 /* ---- standby -----------------------------------------------------------------------------------
  */

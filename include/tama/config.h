@@ -10,6 +10,7 @@
 #ifndef TAMA_CONFIG_H
 #define TAMA_CONFIG_H
 
+#include "tama/address.h"
 #include "tama/err.h"
 #include "tama/money.h"
 #include "tama/msisdn.h"
@@ -91,6 +92,18 @@ struct limits {
 	struct velocity all; /* of the partner's purchases together */
 };
 
+/* What one person may begin of refunds by hand, or agree to, within a day. */
+struct staff_amount {
+	const struct currency *currency;
+	int64_t amount;
+};
+
+struct staff_limits {
+	uint32_t refunds_a_day; /* 0: no limit */
+	const struct staff_amount *amounts; /* a currency that is not there has no limit */
+	size_t amounts_len;
+};
+
 struct account_field {
 	struct str name; /* "api_key", "app_key", "app_password", "user_id" */
 	struct str value; /* from a file; in locked memory; never logged */
@@ -113,6 +126,7 @@ struct account {
 	struct str signature_secret, signature_secret_old;
 	const struct str *sources; /* addresses IPNs may come from; none: any */
 	size_t sources_len;
+	struct address_nets private_nets; /* of private space, where it may be called */
 	const struct currency *currency;
 	uint32_t spacing_ms; /* between two calls for one (number, amount); 0: none */
 	const uint32_t *
@@ -220,6 +234,7 @@ struct channel {
 	struct str secret, secret_old;
 	const struct str *sources; /* addresses callbacks may come from; none: any */
 	size_t sources_len;
+	struct address_nets private_nets; /* of private space, where its gateway may be called */
 	const struct str *codes; /* USSD: "*384*22#"; SMS: short codes "36789" */
 	size_t codes_len;
 	const struct channel_keyword *keywords; /* none: every message goes to `service` */
@@ -250,13 +265,15 @@ struct config {
 	unsigned workers; /* 0: one a processor */
 	unsigned connections;
 	uint64_t disk_reserve; /* bytes: with less free beside the data nothing is sold */
-	bool allow_loopback; /* providers and gateways on this machine: demo and tests only */
+	bool allow_loopback; /* whoever is called may be on this machine: demo and tests only */
 	bool allow_http; /* providers without TLS: demo and tests only */
+	bool is_demo_abroad; /* one of the two, although somebody who is called is elsewhere */
 	/* Proxies in front of us: of X-Forwarded-For, the last address that is none of them is the
 	 * peer. */
 	const struct str *proxies;
 	size_t proxies_len;
 	struct str master_key; /* 32 bytes from a file: everything at rest derives from it */
+	struct staff_limits staff;
 	const struct partner *partners;
 	size_t partners_len;
 	const struct country *countries;

@@ -14,6 +14,7 @@
 #ifndef TAMA_HTTP_OUT_H
 #define TAMA_HTTP_OUT_H
 
+#include "tama/address.h"
 #include "tama/classify.h"
 #include "tama/err.h"
 #include "tama/http.h"
@@ -43,6 +44,7 @@ struct http_out_request {
 	bool is_money; /* fresh connection, never reused */
 	unsigned connect_ms; /* 0: 5000 */
 	unsigned total_ms; /* 0: 45000 */
+	struct address_nets private_nets; /* copied: where the guard lets this peer be, too */
 	http_out_ready_fn ready; /* may be NULL */
 	http_out_done_fn done;
 	void *ctx;
@@ -50,11 +52,13 @@ struct http_out_request {
 
 struct http_out_config {
 	/*
-	 * Where a call may go (SSRF guard): unless allow_loopback, a resolved address that is not
-	 * public (address.h) is refused at the socket, and when no other is left the transfer ends
-	 * as TRANSFER_NOT_STARTED. Test and demo configurations allow loopback.
+	 * Where a call may go (SSRF guard): a resolved address that is neither public (address.h)
+	 * nor in the request's own networks is refused at the socket, and when no other is left the
+	 * transfer ends as TRANSFER_NOT_STARTED. A query that would go over a connection that
+	 * another peer may use and it may not ends so as well. Test and demo configurations allow
+	 * this machine to all; our own tools, which carry no secrets, the whole private space.
 	 */
-	bool allow_loopback;
+	bool allow_loopback, allow_private;
 	bool allow_http; /* else only https */
 	const char *ca_file; /* copied; NULL: the system's */
 	unsigned max_transfers; /* at once, more wait in line; 0: LIMIT_WIRE_TRANSFERS */

@@ -180,6 +180,12 @@ enum decision_state {
 	DECISION_OVERTAKEN, /* the case closed otherwise */
 };
 
+/* Refunds by hand that a person began or agreed to. */
+struct staff_refunds {
+	int64_t count;
+	int64_t amount; /* of one currency, in minor units */
+};
+
 struct decision_row {
 	uint64_t id;
 	uint32_t partner;
@@ -325,11 +331,22 @@ struct velocity_count {
 	int64_t count_max, value_max;
 };
 
+/* UNKNOWN, REVIEW and CONTRADICTED together. */
+struct store_doubt {
+	char currency[4];
+	int64_t amount; /* minor units */
+};
+
+#define STORE_DOUBTS_MAX 16 /* currencies */
+
 struct store_counts {
 	uint64_t attempts[ATTEMPT_STATES]; /* only those are counted that wait for something */
 	uint64_t parked; /* inbox rows with a verdict that waits for a person */
 	uint64_t outbox_due; /* owed, whether due yet or not */
 	uint64_t refund_due;
+	struct store_doubt doubts[STORE_DOUBTS_MAX];
+	size_t doubts_len;
+	int64_t doubt_since_ms; /* when the oldest of them was made; 0: there is none */
 };
 
 /* What the store knows of the life before this one. */
@@ -484,6 +501,10 @@ struct store_ops {
 	/* The open proposal of that kind about the same things; TAMA_ENOTFOUND. */
 	int (*decision_open)(struct store *, const struct decision_row *like, struct arena *,
 		struct decision_row *);
+	/* What this person did of refunds, of any partner's, since then; amounts in the purchase's
+	 * currency. Overtaken ones do not count, nor a proposal about this very purchase. */
+	int (*decision_refunds)(struct store *, const struct purchase_row *, struct str user,
+		int64_t since_ms, struct staff_refunds *out);
 	/* Writes agreed_by, agreed_ms, agreed_proof and state; TAMA_EINVAL for one who agrees with
 	 * himself. */
 	int (*decision_close)(struct store *, const struct decision_row *);

@@ -300,7 +300,7 @@ static int sender_new(struct http_out **out)
 {
 	struct err err = ERR_INIT;
 	const struct http_out_config config = {
-		.allow_loopback = true, .allow_http = true, .max_transfers = 2};
+		.allow_private = true, .allow_http = true, .max_transfers = 2};
 	int rc = http_out_new(out, &config, &err);
 	if (rc != 0)
 		(void)fprintf(stderr, "tama: %s\n", err.text);

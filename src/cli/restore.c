@@ -47,11 +47,9 @@ static int restore(const char *source, struct str dir)
 	struct restored restored;
 	struct err err = ERR_INIT;
 
-	if (store_restore(source, dir, &restored, &err) != 0)
+	if (store_restore(source, dir, HOLD_REASON, &restored, &err) != 0)
 		return say_failed(&err);
 	print_restored(&restored, source);
-	if (store_hold_all(dir, HOLD_REASON, &err) != 0)
-		return say_failed(&err);
 	(void)printf("held: nothing is sent or sold until two persons release it (tama review)\n");
 	return check(dir);
 }

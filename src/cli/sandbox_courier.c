@@ -354,7 +354,7 @@ static void *courier_run(void *arg)
 int courier_start(struct sandbox *sandbox, struct courier **out, struct err *err)
 {
 	/* Whom to call is said by whoever uses the sandbox, on this machine. */
-	const struct http_out_config config = {.allow_loopback = true, .allow_http = true};
+	const struct http_out_config config = {.allow_private = true, .allow_http = true};
 	struct courier *c = calloc(1, sizeof(*c));
 	tama_assert(c != NULL);
 	c->sandbox = sandbox;

@@ -105,6 +105,11 @@ static int serve(const struct serve_options *options, struct log *log, const str
 		STR_ARG(config->listen_address), gateway_port(gateway),
 		STR_ARG(config->admin_address), gateway_admin_port(gateway));
 	(void)fflush(stdout);
+	if (config->is_demo_abroad)
+		log_event(log, "alarm", "demo_switches", STR(""),
+			STR("allow_loopback and allow_http are for demo and tests, and whom we "
+			    "call "
+			    "is elsewhere: list what is in private space, and use TLS"));
 	status = run(gateway, log, options, &set);
 	/* In doubt nothing more may be decided: the next start looks. */
 	if (status == EXIT_IN_DOUBT)

@@ -206,6 +206,7 @@ static int buy_new(struct engine *e, struct engine_event *event)
 	rc = insert_rows(e, buy, &p, &a, first_due(e, buy->intent, p.has_collect));
 	if (rc != 0)
 		return rc;
+	floats_promise(e, buy->intent);
 	lane_note_sale(e, buy->intent->offer->collect.account);
 	lane_note_sale(e, buy->intent->offer->deliver.account);
 	buy->purchase = p.id;

@@ -162,6 +162,8 @@ static int look_refund(struct engine *e, struct subject *s)
 	for (int i = 0; i < n; i++)
 		if (rows[i].leg == LEG_REFUND && rows[i].n == UINT8_MAX)
 			s->reason = "too many refunds were tried";
+	if (n >= 0 && s->reason == NULL)
+		return staff_check_refund(e, p, d->user, &s->reason);
 	return n < 0 ? n : 0;
 }
 

@@ -329,6 +329,12 @@ int resend_ask(struct engine *e, const struct engine_case *c);
 /* UNKNOWN to SENDING; TAMA_ECONFLICT when the bytes differ, and then it is in REVIEW. */
 int resend_claim(struct engine *e, struct engine_case *c, const struct engine_prepared *p);
 
+/* ---- staff.c ---- */
+
+/* Sets the reason when this person may not begin a refund of it now, or agree to one. */
+int staff_check_refund(
+	struct engine *e, const struct purchase_row *p, struct str user, const char **reason);
+
 /* ---- float.c ---- */
 
 struct float_state *floats_new(void);
@@ -340,8 +346,10 @@ void floats_forget(struct float_state *floats);
 int floats_step(struct engine *e);
 /* Before floats_allow: not older than a second. */
 int floats_look(struct engine *e);
-/* Whether all that the purchase needs is there; notes it as promised. */
-bool floats_allow(struct engine *e, const struct buy_intent *intent);
+/* Whether all that the purchase needs is there. */
+bool floats_allow(const struct engine *e, const struct buy_intent *intent);
+/* It is in the store now: what it needs is not sold again before the floats are worked out anew. */
+void floats_promise(struct engine *e, const struct buy_intent *intent);
 /* Whether the leg waits for news of a float that was refused (F-D26). */
 bool floats_may_send(const struct engine *e, const struct attempt_row *attempt);
 /* What a provider said about a leg: a refusal for lack of float empties it (F-D26). */

@@ -326,7 +326,7 @@ int floats_look(struct engine *e)
 	return refresh_after(e, LIMIT_FLOAT_FRESH_MS);
 }
 
-bool floats_allow(struct engine *e, const struct buy_intent *intent)
+bool floats_allow(const struct engine *e, const struct buy_intent *intent)
 {
 	const struct offer *offer = config_offer(e->config, intent->offer->name);
 	struct float_need needs[FLOAT_NEEDS_MAX];
@@ -338,6 +338,15 @@ bool floats_allow(struct engine *e, const struct buy_intent *intent)
 		if (w != NULL && needs[i].amount > w->shown.available)
 			return false;
 	}
+	return true;
+}
+
+void floats_promise(struct engine *e, const struct buy_intent *intent)
+{
+	const struct offer *offer = config_offer(e->config, intent->offer->name);
+	struct float_need needs[FLOAT_NEEDS_MAX];
+	size_t n = float_needs(offer, intent->face_value, intent->price, needs);
+
 	for (size_t i = 0; i < n; i++) {
 		struct watched *w = find(e->floats, needs[i].name);
 
@@ -346,7 +355,6 @@ bool floats_allow(struct engine *e, const struct buy_intent *intent)
 		w->shown.reserved += needs[i].amount;
 		w->shown.available -= needs[i].amount;
 	}
-	return true;
 }
 
 bool floats_may_send(const struct engine *e, const struct attempt_row *attempt)

@@ -64,6 +64,21 @@ static void add_hops(struct gateway *g, struct buf *out)
 		sessions.log_failures);
 }
 
+/* At a glance: how much nobody knows about, and since when (reliability.md 5.6). */
+static void add_doubts(const struct store_counts *c, struct buf *out)
+{
+	int64_t age_ms = c->doubt_since_ms > 0 ? clock_wall_ms() - c->doubt_since_ms : 0;
+
+	buf_add_str(out,
+		STR("# HELP tama_in_doubt Money of attempts UNKNOWN, REVIEW and CONTRADICTED, in "
+		    "minor units.\n# TYPE tama_in_doubt gauge\n"));
+	for (size_t i = 0; i < c->doubts_len; i++)
+		buf_printf(out, "tama_in_doubt{currency=\"%s\"} %lld\n", c->doubts[i].currency,
+			(long long)c->doubts[i].amount);
+	gauge(out, "tama_in_doubt_oldest_seconds", "Since the oldest of them was made; 0: none.",
+		age_ms > 0 ? (uint64_t)age_ms / 1000 : 0);
+}
+
 static void add_purchases(struct gateway *g, struct buf *out)
 {
 	struct engine_stats s;
@@ -105,6 +120,7 @@ static void add_purchases(struct gateway *g, struct buf *out)
 			buf_printf(out, "tama_attempts{state=\"%s\"} %llu\n",
 				attempt_state_name((enum attempt_state)i),
 				(unsigned long long)c.attempts[i]);
+	add_doubts(&c, out);
 	gauge(out, "tama_accounts_held", "Holds that stand: accounts, or the whole node.",
 		s.lanes_held);
 	gauge(out, "tama_clock_off_ms", "Between the engine's clock and the wall clock.",

@@ -147,7 +147,10 @@ static void fill_terms(struct inquiry *q, const struct account *account)
 static int inquiry_send(struct inquiry *q)
 {
 	struct http_call call, filled;
-	struct http_out_request request = {.call = &filled, .done = inquiry_done, .ctx = q};
+	struct http_out_request request = {.call = &filled,
+		.private_nets = q->terms.account->private_nets,
+		.done = inquiry_done,
+		.ctx = q};
 	struct err err = ERR_INIT;
 	struct arena arena;
 	int rc;

@@ -371,6 +371,7 @@ static void launch(struct wire *wire, struct prepared *p, enum provider_call cal
 	struct http_call filled;
 	struct http_out_request request = {.call = &filled,
 		.is_money = call == PROVIDER_SUBMIT,
+		.private_nets = p->terms.account->private_nets,
 		.done = flight_done,
 		.ready = may_leave,
 		.ctx = f};

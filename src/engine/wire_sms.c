@@ -73,8 +73,11 @@ static int submit(struct wire *wire, struct job *job, const struct channel *chan
 	struct sms_message message = {.to = job->sms.to, .text = job->sms.text};
 	struct http_call call, filled;
 	/* A repeated request is a second SMS: never on a connection that libcurl may retry. */
-	struct http_out_request request = {
-		.call = &filled, .is_money = true, .done = sms_done, .ctx = f};
+	struct http_out_request request = {.call = &filled,
+		.is_money = true,
+		.private_nets = channel->private_nets,
+		.done = sms_done,
+		.ctx = f};
 	struct err err = ERR_INIT;
 	struct arena arena;
 	int rc;

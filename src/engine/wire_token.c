@@ -130,7 +130,10 @@ static int login_begin(struct wire *wire, const struct account *account, struct 
 {
 	struct login *login = calloc(1, sizeof(*login));
 	struct http_call call, filled;
-	struct http_out_request request = {.call = &filled, .done = login_done, .ctx = login};
+	struct http_out_request request = {.call = &filled,
+		.private_nets = account->private_nets,
+		.done = login_done,
+		.ctx = login};
 	struct arena arena;
 	int rc;
 

@@ -5,6 +5,7 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <sys/socket.h>
 
 static bool is_loopback(struct str host)
 {
@@ -32,31 +33,85 @@ static bool is_url_text(struct str s, bool is_base)
 	return true;
 }
 
-void config_check_url(struct loader *loader, const struct decl *at, const char *path, bool is_base,
+static struct str authority_of(struct str url)
+{
+	struct str rest = str_from(url, str_has_prefix(url, STR("http://")) ? 7 : 8);
+
+	return str_cut(&rest, '/');
+}
+
+bool config_check_url(struct loader *loader, const struct decl *at, const char *path, bool is_base,
 	struct str *url)
 {
 	const struct config *config = &loader->box->config;
 	bool is_http = str_has_prefix(*url, STR("http://"));
-	struct str rest = str_from(*url, is_http ? 7 : 8);
-	struct str authority = str_cut(&rest, '/');
+	struct str authority = authority_of(*url);
+	const char *wrong = NULL;
+
 	if (url->n == 0)
-		return;
+		return false;
 	/* The address itself is not shown: people put passwords into addresses. */
 	if (!is_http && !str_has_prefix(*url, STR("https://")))
-		config_problem(loader, at, path, "the address must begin with https://");
+		wrong = "the address must begin with https://";
 	else if (!is_url_text(*url, is_base) || host_of(authority).n == 0 ||
 		 str_find(authority, '@') >= 0)
-		config_problem(loader, at, path, "the address must be like \"https://host/path\"");
+		wrong = "the address must be like \"https://host/path\"";
 	else if (is_http && !config->allow_http)
-		config_problem(loader, at, path,
-			"the address is not encrypted: http:// is for demo and tests (allow_http = "
-			"true)");
-	else if (is_loopback(host_of(authority)) && !config->allow_loopback)
+		wrong = "the address is not encrypted: http:// is for demo and tests (allow_http = "
+			"true)";
+	if (wrong != NULL)
+		config_problem(loader, at, path, "%s", wrong);
+	if (is_base && url->p[url->n - 1] == '/')
+		url->n--;
+	return wrong == NULL;
+}
+
+void config_check_ours(
+	struct loader *loader, const struct decl *at, const char *path, struct str url)
+{
+	if (is_loopback(host_of(authority_of(url))) && !loader->box->config.allow_loopback)
 		config_problem(loader, at, path,
 			"the address is this machine: that is for demo and tests (allow_loopback = "
 			"true)");
-	if (is_base && url->n > 0 && url->p[url->n - 1] == '/')
-		url->n--;
+}
+
+void config_check_peer(struct loader *loader, const struct decl *at, const char *path,
+	struct str url, struct address_nets nets)
+{
+	struct sockaddr_storage address;
+	const struct sockaddr *to = (const struct sockaddr *)(const void *)&address;
+	struct str host = host_of(authority_of(url));
+
+	if (str_eq_nocase(host, STR("localhost")))
+		host = nets.n > 0 && nets.p[0].len == 16 ? STR("::1") : STR("127.0.0.1");
+	else if (host.p[0] == '[')
+		host = (struct str){host.p + 1, host.n - 2};
+	loader->box->config.is_demo_abroad |=
+		!is_loopback(host_of(authority_of(url))) &&
+		(loader->box->config.allow_loopback || loader->box->config.allow_http);
+	/* What DNS says is judged when it has been asked, at the socket. */
+	if (!address_read(host, &address) || address_may_be_called(to, nets) ||
+		(loader->box->config.allow_loopback && address_is_loopback(to)))
+		return;
+	config_problem(loader, at, path,
+		address_is_loopback(to)
+			? "the address is this machine: list it, as in private = { \"127.0.0.1\" }"
+			: "the address is in private space: list it, as in private = { "
+			  "\"10.1.0.0/16\" }");
+}
+
+struct address_nets config_private_nets(
+	struct loader *loader, const struct decl *at, const struct texts *texts)
+{
+	struct address_net *nets = config_alloc(loader, texts->n * sizeof(*nets));
+
+	for (size_t i = 0; i < texts->n; i++)
+		(void)address_net_read(texts->p[i], &nets[i]);
+	if (texts->n <= ADDRESS_NETS_MAX)
+		return (struct address_nets){nets, texts->n};
+	config_problem(
+		loader, at, "private", "at most %d networks can be listed", ADDRESS_NETS_MAX);
+	return (struct address_nets){NULL, 0};
 }
 
 /* "127.0.0.1:8080" or "[::1]:8080": false when it is neither. */

@@ -56,11 +56,14 @@ static void check_kind(
 				LIMIT_SCREEN_SEPTETS);
 		if (c->keywords.n > 0)
 			config_problem(loader, d, "keywords", "only an SMS channel has keywords");
+		if (c->private_nets.n > 0)
+			config_problem(loader, d, "private",
+				"only an SMS channel has a gateway that is called");
 	} else if (url.n == 0) {
 		config_problem(loader, d, "fields",
 			"an SMS channel needs the address of its gateway: fields = { url = ... }");
-	} else {
-		config_check_url(loader, d, "fields/url", false, &url);
+	} else if (config_check_url(loader, d, "fields/url", false, &url)) {
+		config_check_peer(loader, d, "fields/url", url, channel->private_nets);
 	}
 }
 
@@ -140,6 +143,7 @@ static void resolve_channel(
 		.secret_old = c->secret.old,
 		.sources = c->sources.p,
 		.sources_len = c->sources.n,
+		.private_nets = config_private_nets(loader, d, &c->private_nets),
 		.codes = c->codes.p,
 		.codes_len = c->codes.n,
 		.lang = c->lang,

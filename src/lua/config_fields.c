@@ -4,7 +4,7 @@
  */
 #include "config_priv.h"
 
-#include <arpa/inet.h>
+#include "tama/address.h"
 
 #define SECOND 1000
 #define MINUTE (60 * SECOND)
@@ -100,26 +100,25 @@ static bool is_channel_kind(struct str s)
 	return str_eq(s, STR("ussd")) || str_eq(s, STR("sms"));
 }
 
-static bool is_ip(struct str s)
-{
-	unsigned char address[16];
-	char text[64];
-	if (s.n >= sizeof(text))
-		return false;
-	(void)snprintf(text, sizeof(text), "%.*s", STR_ARG(s));
-	return inet_pton(AF_INET, text, address) == 1 || inet_pton(AF_INET6, text, address) == 1;
-}
-
 /* An address, or a network such as "192.0.2.0/24". */
 static bool is_source(struct str s)
 {
-	struct str rest = s, network = str_cut(&rest, '/');
-	int64_t bits = 0;
-	if (rest.p == NULL)
-		return is_ip(s);
-	return is_ip(network) && rest.n <= 3 && config_is_digits(rest) && str_to_i64(rest, &bits) &&
-	       bits > 0 && bits <= (str_find(network, ':') >= 0 ? 128 : 32);
+	struct address_net net;
+
+	return address_net_read(s, &net);
 }
+
+static bool is_private(struct str s)
+{
+	struct address_net net;
+
+	return address_net_read(s, &net) && address_net_is_private(&net);
+}
+
+#define PRIVATE_NETS                                                                               \
+	.is_right = is_private,                                                                    \
+	.want = "an address or a network of private space such as \"127.0.0.1\" or "               \
+		"\"10.1.0.0/16\""
 
 static bool is_float(struct str s)
 {
@@ -144,6 +143,12 @@ static bool is_segment(struct str s)
 		.name = NULL                                                                       \
 	}
 
+static const struct field staff_fields[] = {
+	{"refunds_a_day", FIELD_NUMBER, AT(decl_staff, refunds_a_day), .min = 1, .max = AMOUNT_MAX},
+	{"amount_a_day", FIELD_AMOUNTS, AT(decl_staff, amount_a_day), .min = 1, .max = VALUE_MAX},
+	END,
+};
+
 static const struct field gateway_fields[] = {
 	{"data", FIELD_TEXT, AT(decl_gateway, data), NEEDED},
 	{"mark", FIELD_TEXT, AT(decl_gateway, mark)},
@@ -160,6 +165,8 @@ static const struct field gateway_fields[] = {
 		.max = LIMIT_HTTP_CONNECTIONS, .def = 1024},
 	{"disk_reserve", FIELD_NUMBER, AT(decl_gateway, disk_reserve), .max = 1024 * 1024,
 		.def = LIMIT_DISK_RESERVE_MIB},
+	{"staff", FIELD_TABLE, AT(decl_gateway, staff), .fields = staff_fields,
+		.want = "refunds_a_day = ..., amount_a_day = { ... } or both"},
 	{"allow_loopback", FIELD_BOOL, AT(decl_gateway, allow_loopback)},
 	{"allow_http", FIELD_BOOL, AT(decl_gateway, allow_http)},
 	{"master_key", FIELD_KEY, AT(decl_gateway, master_key), NEEDED},
@@ -290,6 +297,7 @@ static const struct field account_fields[] = {
 	{"cap", FIELD_TABLE, AT(decl_account, cap), .fields = velocity_fields},
 	{"sources", FIELD_TEXTS, AT(decl_account, sources), .is_right = is_source,
 		.want = "an IP address or a network such as \"192.0.2.0/24\""},
+	{"private", FIELD_TEXTS, AT(decl_account, private_nets), PRIVATE_NETS},
 	{"currency", FIELD_TEXT, AT(decl_account, currency), NEEDED, .is_right = is_currency,
 		.want = "the code of a known currency such as \"XOF\" or \"UGX\""},
 	{"spacing", FIELD_DURATION, AT(decl_account, spacing), .max = DAY, .def = -1},
@@ -377,6 +385,7 @@ static const struct field channel_fields[] = {
 	{"secret", FIELD_SECRETS_IN_TURN, AT(decl_channel, secret), .may_be_text = true, SEGMENT},
 	{"sources", FIELD_TEXTS, AT(decl_channel, sources), .is_right = is_source,
 		.want = "an IP address or a network such as \"192.0.2.0/24\""},
+	{"private", FIELD_TEXTS, AT(decl_channel, private_nets), PRIVATE_NETS},
 	{"open", FIELD_BOOL, AT(decl_channel, open)},
 	{"codes", FIELD_TEXTS, AT(decl_channel, codes), NEEDED},
 	{"keywords", FIELD_PAIRS, AT(decl_channel, keywords)},

@@ -107,3 +107,25 @@ void config_resolve_limits(struct loader *loader)
 	for (const struct decl *d = list->first; d != NULL; d = d->next)
 		resolve_limits(loader, (const struct decl_limits *)(const void *)d, first, out++);
 }
+
+void config_resolve_staff(struct loader *loader, const struct decl_gateway *gateway)
+{
+	const struct pairs *amounts = &gateway->staff.amount_a_day;
+	struct staff_amount *out = config_alloc(loader, amounts->n * sizeof(*out));
+	struct staff_limits *staff = &loader->box->config.staff;
+
+	*staff = (struct staff_limits){
+		.refunds_a_day = (uint32_t)gateway->staff.refunds_a_day, .amounts = out};
+	for (size_t i = 0; i < amounts->n; i++) {
+		const struct account_field *pair = &amounts->p[i];
+		const struct currency *currency = currency_find(pair->name);
+		int64_t units = 0;
+
+		if (currency == NULL)
+			config_problem(loader, &gateway->decl, "staff/amount_a_day",
+				"\"%.*s\" is no currency that is known", STR_ARG(pair->name));
+		else if (str_to_i64(pair->value, &units))
+			out[staff->amounts_len++] =
+				(struct staff_amount){currency, config_minor(currency, units)};
+	}
+}

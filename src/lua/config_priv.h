@@ -110,8 +110,15 @@ struct secrets_in_turn {
 	struct str now, old;
 };
 
+struct decl_staff {
+	bool is_given;
+	int64_t refunds_a_day;
+	struct pairs amount_a_day;
+};
+
 struct decl_gateway {
 	struct decl decl;
+	struct decl_staff staff;
 	struct str data, mark, listen, admin, master_key;
 	struct str socket, standby;
 	int64_t verify;
@@ -192,7 +199,7 @@ struct decl_account {
 	struct secrets_in_turn ipn_secret, signature_secret;
 	struct decl_velocity cap;
 	struct pairs fields;
-	struct texts sources;
+	struct texts sources, private_nets;
 	struct decl_idempotent idempotent;
 	struct decl_queries queries;
 	int64_t spacing; /* -1: the provider's own */
@@ -251,7 +258,7 @@ struct decl_channel {
 	struct decl decl;
 	struct str partner, kind, dialect, country, service, lang;
 	struct secrets_in_turn secret;
-	struct texts codes, sources;
+	struct texts codes, sources, private_nets;
 	struct pairs keywords, fields;
 	int64_t septets, timeout, resume, hop, in_flight;
 	struct decl_velocity cap;
@@ -272,6 +279,7 @@ enum field_type {
 	FIELD_TABLE,
 	FIELD_PAIRS, /* names to texts */
 	FIELD_SECRETS, /* names to texts or secrets */
+	FIELD_AMOUNTS, /* names to whole numbers, read into pairs as their digits */
 };
 
 /* One field of a declaration or of a table in it. A list of them ends with a NULL name. */
@@ -418,6 +426,7 @@ const struct decl *config_named(struct loader *loader, const struct decl *at, co
 struct velocity config_velocity(struct loader *loader, const struct decl *at, const char *path,
 	const struct decl_velocity *from, const struct currency *currency);
 void config_resolve_limits(struct loader *loader);
+void config_resolve_staff(struct loader *loader, const struct decl_gateway *gateway);
 void config_resolve_offers(struct loader *loader);
 
 /* ---- config_float.c ---- */
@@ -434,9 +443,22 @@ void config_resolve_channels(struct loader *loader);
 
 /* ---- config_address.c ------------------------------------------------------------------------ */
 
-/* Checks an address of HTTP; *url loses a '/' at its end. is_base: neither query nor fragment. */
-void config_check_url(struct loader *loader, const struct decl *at, const char *path, bool is_base,
+/* Checks an address of HTTP; *url loses a '/' at its end. is_base: neither query nor fragment.
+ * False when it is absent or wrong. */
+bool config_check_url(struct loader *loader, const struct decl *at, const char *path, bool is_base,
 	struct str *url);
+
+/* Our own address as others see it, checked already: not this machine, but for demo and tests. */
+void config_check_ours(
+	struct loader *loader, const struct decl *at, const char *path, struct str url);
+
+/* The address of whom we call, checked already: what is of private space must be listed. */
+void config_check_peer(struct loader *loader, const struct decl *at, const char *path,
+	struct str url, struct address_nets nets);
+
+/* The networks of the field "private". */
+struct address_nets config_private_nets(
+	struct loader *loader, const struct decl *at, const struct texts *texts);
 
 /* Reads "address:port" into the listener's address and port; the latter says which of the two. */
 void config_check_listen(struct loader *loader, const struct decl_gateway *gateway,

@@ -381,7 +381,13 @@ static void read_pair(struct reader *r, const struct field *field, struct accoun
 {
 	static const struct field text = {.is_required = true};
 	bool may_be_secret = field->type == FIELD_SECRETS;
-	if (may_be_secret && (lua_islightuserdata(r->loader->L, -1) || sounds_secret(out->name)))
+	int64_t amount = 0;
+	if (field->type == FIELD_AMOUNTS) {
+		if (read_number(r, field, &amount))
+			out->value = config_str(r->loader,
+				arena_printf(&r->loader->arena, "%lld", (long long)amount));
+	} else if (may_be_secret &&
+		   (lua_islightuserdata(r->loader->L, -1) || sounds_secret(out->name)))
 		read_secret(r, &text, &out->value);
 	else
 		(void)read_text(r, &text, &out->value);
@@ -467,6 +473,7 @@ static void read_value(struct reader *r, const struct field *field, char *base)
 		break;
 	case FIELD_PAIRS:
 	case FIELD_SECRETS:
+	case FIELD_AMOUNTS:
 		read_pairs(r, field, out);
 		break;
 	case FIELD_TABLE:

@@ -118,6 +118,7 @@ static void resolve_gateway(struct loader *loader)
 	config->connections = (unsigned)gateway->connections;
 	config->disk_reserve = (uint64_t)gateway->disk_reserve * 1024 * 1024;
 	config->master_key = gateway->master_key;
+	config_resolve_staff(loader, gateway);
 	struct str listen = gateway->listen.n > 0 ? gateway->listen : STR("127.0.0.1:8080");
 	struct str admin = gateway->admin.n > 0 ? gateway->admin : STR("127.0.0.1:8081");
 	config_check_listen(loader, gateway, "listen", listen, &config->listen_port);
@@ -360,8 +361,11 @@ static void resolve_queries(
 static void check_account(
 	struct loader *loader, const struct decl_account *a, struct account *account)
 {
-	config_check_url(loader, &a->decl, "base_url", true, &account->base_url);
-	config_check_url(loader, &a->decl, "ipn_base", true, &account->ipn_base);
+	if (config_check_url(loader, &a->decl, "base_url", true, &account->base_url))
+		config_check_peer(
+			loader, &a->decl, "base_url", account->base_url, account->private_nets);
+	if (config_check_url(loader, &a->decl, "ipn_base", true, &account->ipn_base))
+		config_check_ours(loader, &a->decl, "ipn_base", account->ipn_base);
 	if (account->profile == NULL && a->provider.n > 0)
 		config_problem(loader, &a->decl, "provider", "there is no provider \"%.*s\"",
 			STR_ARG(a->provider));
@@ -394,6 +398,7 @@ static void resolve_account(
 		.signature_secret_old = a->signature_secret.old,
 		.sources = a->sources.p,
 		.sources_len = a->sources.n,
+		.private_nets = config_private_nets(loader, &a->decl, &a->private_nets),
 		.currency = currency_find(a->currency),
 		.out_of_service = a->out_of_service,
 	};

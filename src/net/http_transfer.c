@@ -89,6 +89,24 @@ static size_t on_body(char *bytes, size_t one, size_t n, void *ctx)
 	return 0;
 }
 
+static bool may_call(const struct http_transfer *t, const struct sockaddr *address)
+{
+	const struct http_out_config *config = t->config;
+
+	return address_may_be_called(address, (struct address_nets){t->nets, t->nets_len}) ||
+	       (config->allow_loopback && address_is_loopback(address)) ||
+	       (config->allow_private && address_is_private(address));
+}
+
+/* A connection that is used again was opened for a request that may have been allowed more. */
+static bool is_peer_allowed(const struct http_transfer *t, const char *peer)
+{
+	struct sockaddr_storage address;
+
+	return address_read(str_c(peer), &address) &&
+	       may_call(t, (const struct sockaddr *)(const void *)&address);
+}
+
 /*
  * CURLOPT_PREREQFUNCTION, because it is the last thing before the request is written: connection
  * and TLS handshake are done, and a reused connection passes here too, which opens no socket.
@@ -98,6 +116,10 @@ static size_t on_body(char *bytes, size_t one, size_t n, void *ctx)
 static int on_ready(void *ctx, char *peer, char *local, int peer_port, int local_port)
 {
 	struct http_transfer *t = ctx;
+	if (!is_peer_allowed(t, peer)) {
+		t->is_refused = true;
+		return CURL_PREREQFUNC_ABORT;
+	}
 	if (t->is_money && t->begun > 0) {
 		t->refusal = "not sent a second time";
 		return CURL_PREREQFUNC_ABORT;
@@ -114,7 +136,7 @@ static int on_ready(void *ctx, char *peer, char *local, int peer_port, int local
 static curl_socket_t on_socket(void *ctx, curlsocktype purpose, struct curl_sockaddr *address)
 {
 	struct http_transfer *t = ctx;
-	if (!t->config->allow_loopback && !address_is_public(&address->addr)) {
+	if (!may_call(t, &address->addr)) {
 		t->is_refused = true;
 		return CURL_SOCKET_BAD;
 	}
@@ -370,7 +392,7 @@ int http_transfer_prepare(struct http_transfer *t, const struct http_out_request
 {
 	const struct http_call *call = request->call;
 	const char *method = method_find(call->method);
-	if (method == NULL)
+	if (method == NULL || request->private_nets.n > ADDRESS_NETS_MAX)
 		return TAMA_EINVAL;
 	bool has_body = call->body.n > 0 || method[0] == 'P';
 	buf_add_str(&t->sent, call->body);
@@ -392,6 +414,9 @@ int http_transfer_prepare(struct http_transfer *t, const struct http_out_request
 		(long)(request->connect_ms != 0 ? request->connect_ms : CONNECT_MS));
 	SET(&code, t->easy, CURLOPT_TIMEOUT_MS,
 		(long)(request->total_ms != 0 ? request->total_ms : TOTAL_MS));
+	t->nets_len = request->private_nets.n;
+	if (t->nets_len > 0)
+		memcpy(t->nets, request->private_nets.p, t->nets_len * sizeof(t->nets[0]));
 	t->is_money = request->is_money;
 	t->ready = request->ready;
 	t->done = request->done;
@@ -425,6 +450,7 @@ void http_transfer_reset(struct http_transfer *t)
 	wipe(&t->line);
 	wipe(&t->sent);
 	wipe(&t->body);
+	t->nets_len = 0;
 	t->begun = t->sockets = 0;
 	t->head_bytes = 0;
 	t->is_head_whole = t->is_too_large = t->is_abandoned = t->is_refused = false;

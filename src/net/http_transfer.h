@@ -19,6 +19,8 @@ struct http_transfer {
 	struct buf line; /* scratch for the URL and one header line */
 	struct buf sent; /* the request's body; libcurl reads it in place */
 	struct buf body; /* the response's */
+	struct address_net nets[ADDRESS_NETS_MAX];
+	size_t nets_len;
 	http_out_ready_fn ready;
 	http_out_done_fn done;
 	void *ctx;

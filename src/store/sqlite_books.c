@@ -141,6 +141,26 @@ static int count(struct db *db, enum statement statement, uint64_t *out)
 	return result < 0 ? result : 0;
 }
 
+static int count_doubt(struct db *db, struct arena *arena, struct store_counts *out)
+{
+	struct query query = query_begin(db, ST_COUNT_DOUBT);
+	int result;
+
+	while ((result = query_step(&query)) == 1 && out->doubts_len < STORE_DOUBTS_MAX) {
+		struct store_doubt *doubt = &out->doubts[out->doubts_len++];
+		struct str currency = query_get_str(&query, arena);
+		int64_t since_ms;
+
+		(void)snprintf(doubt->currency, sizeof(doubt->currency), "%.*s", STR_ARG(currency));
+		doubt->amount = query_get_i64(&query);
+		since_ms = query_get_i64(&query);
+		if (out->doubt_since_ms == 0 || since_ms < out->doubt_since_ms)
+			out->doubt_since_ms = since_ms;
+	}
+	(void)query_end(&query);
+	return result < 0 ? result : 0;
+}
+
 int sqlite_counts(struct store *base, struct store_counts *out)
 {
 	struct db *db = &sqlite_store_of(base)->db;
@@ -160,6 +180,13 @@ int sqlite_counts(struct store *base, struct store_counts *out)
 		result = count(db, ST_COUNT_OUTBOX, &counts.outbox_due);
 	if (result == 0)
 		result = count(db, ST_COUNT_REFUND_DUE, &counts.refund_due);
+	if (result == 0) {
+		struct arena arena;
+
+		arena_init(&arena, 4096);
+		result = count_doubt(db, &arena, &counts);
+		arena_fini(&arena);
+	}
 	if (result == 0)
 		*out = counts;
 	return result;

@@ -62,6 +62,25 @@ int sqlite_decision_open(struct store *base, const struct decision_row *like, st
 	return 0;
 }
 
+int sqlite_decision_refunds(struct store *base, const struct purchase_row *p, struct str user,
+	int64_t since_ms, struct staff_refunds *out)
+{
+	struct query query = query_begin(&sqlite_store_of(base)->db, ST_DECISION_REFUNDS);
+
+	query_i64(&query, ":partner", p->partner);
+	query_i64(&query, ":purchase", (int64_t)p->id);
+	query_str(&query, ":currency", p->currency);
+	query_str(&query, ":user", user);
+	query_i64(&query, ":since", since_ms);
+	int result = query_step(&query);
+	if (result == 1) {
+		out->count = query_get_i64(&query);
+		out->amount = query_get_i64(&query);
+	}
+	int ended = query_end(&query);
+	return result < 0 ? result : ended;
+}
+
 int sqlite_decision_close(struct store *base, const struct decision_row *row)
 {
 	struct seal seal = seal_of_agreed_proof(row);

@@ -210,6 +210,7 @@ static const struct store_ops sqlite_ops = {
 	.inbox_dismiss = sqlite_inbox_dismiss,
 	.decision_insert = sqlite_decision_insert,
 	.decision_open = sqlite_decision_open,
+	.decision_refunds = sqlite_decision_refunds,
 	.decision_close = sqlite_decision_close,
 	.hold_insert = sqlite_hold_insert,
 	.hold_release = sqlite_hold_release,

@@ -94,7 +94,9 @@ enum statement {
 	ST_COUNT_PARKED,
 	ST_COUNT_OUTBOX,
 	ST_COUNT_REFUND_DUE,
+	ST_COUNT_DOUBT,
 	ST_HOLD_LIST,
+	ST_DECISION_REFUNDS,
 
 	ST_BALANCE_GET,
 	ST_FLOW_GET,
@@ -426,6 +428,8 @@ int sqlite_inbox_dismiss(struct store *store, uint32_t partner, uint64_t id);
 int sqlite_decision_insert(struct store *store, const struct decision_row *row);
 int sqlite_decision_open(struct store *store, const struct decision_row *like, struct arena *arena,
 	struct decision_row *out);
+int sqlite_decision_refunds(struct store *store, const struct purchase_row *p, struct str user,
+	int64_t since_ms, struct staff_refunds *out);
 int sqlite_decision_close(struct store *store, const struct decision_row *row);
 int sqlite_hold_insert(struct store *store, const struct hold_row *row);
 int sqlite_hold_release(struct store *store, uint32_t partner, uint64_t id, int64_t now_ms);

@@ -113,6 +113,76 @@ static int apply_log(const char *source, const char *path, struct restored *out,
 	return rc;
 }
 
+/* ---- the directory -----------------------------------------------------------------------------
+ */
+
+/* Beside the store's place; what SQLite keeps beside it begins with the same name. */
+#define NEW "tama.db.new"
+
+/* An earlier restore that broke off leaves these; the lock stays for ever. */
+static bool is_leftover(const char *name)
+{
+	return strcmp(name, ".") == 0 || strcmp(name, "..") == 0 || strcmp(name, "lock") == 0 ||
+	       strncmp(name, NEW, sizeof(NEW) - 1) == 0;
+}
+
+/* Nothing there may be overwritten, so there is nothing but what a restore left. */
+static int check_bare(const char *path, struct err *err)
+{
+	DIR *dir = opendir(path);
+	const struct dirent *entry;
+	bool is_store = false, is_bare = true;
+
+	if (dir == NULL)
+		return fail(err, path);
+	while ((entry = readdir(dir)) != NULL) {
+		is_store |= strcmp(entry->d_name, "tama.db") == 0;
+		is_bare &= is_leftover(entry->d_name);
+	}
+	(void)closedir(dir);
+	if (is_store)
+		return err_set(err, TAMA_EEXIST,
+			"%s holds a store already: move it away, or restore to another directory",
+			path);
+	return is_bare ? 0 : err_set(err, TAMA_EEXIST, "%s is not empty", path);
+}
+
+static int remove_file(const char *path, const char *suffix, struct err *err)
+{
+	char name[PATH_MAX + 16];
+
+	(void)snprintf(name, sizeof(name), "%s%s", path, suffix);
+	return unlink(name) == 0 || errno == ENOENT ? 0 : fail(err, name);
+}
+
+static int remove_beside(const char *path, struct err *err)
+{
+	int rc = remove_file(path, "-wal", err);
+
+	if (rc == 0)
+		rc = remove_file(path, "-shm", err);
+	return rc == 0 ? remove_file(path, "-journal", err) : rc;
+}
+
+/* Bare, ours alone and locked: asked before the lock too, which is a file in somebody's folder. */
+static int take_directory(
+	struct str dir, const char *path, const char *new_path, int *lock_fd, struct err *err)
+{
+	int rc = mkdir(path, 0700) == 0 || errno == EEXIST ? 0 : fail(err, path);
+
+	if (rc == 0)
+		rc = directory_check(path, err);
+	if (rc == 0)
+		rc = check_bare(path, err);
+	if (rc == 0)
+		rc = store_lock(dir, lock_fd, err);
+	if (rc == 0)
+		rc = check_bare(path, err);
+	if (rc == 0)
+		rc = remove_file(new_path, "", err);
+	return rc == 0 ? remove_beside(new_path, err) : rc;
+}
+
 /* ---- the store ---------------------------------------------------------------------------------
  */
 
@@ -132,63 +202,6 @@ static int check_integrity(struct db *db, const char *path, struct err *err)
 		(void)err_set(err, rc, "%s: %s", path, said);
 	(void)sqlite3_finalize(stmt);
 	return rc;
-}
-
-/* Opened once as SQLite would: whole, of one piece, and without a WAL afterwards. */
-static int check_store(const char *path, struct err *err)
-{
-	struct db db = {0};
-	int rc = db_open(&db, path, SQLITE_OPEN_READWRITE, err);
-
-	if (rc == 0)
-		rc = check_integrity(&db, path, err);
-	db_close(&db);
-	return rc;
-}
-
-static int find_source(
-	const char *source, char *file, size_t size, struct restored *out, struct err *err)
-{
-	char path[PATH_MAX];
-	struct stat st;
-
-	*out = (struct restored){0};
-	(void)snprintf(path, sizeof(path), "%s/manifest.json", source);
-	if (lstat(path, &st) == 0) {
-		(void)snprintf(file, size, "%s/tama.db", source);
-		int rc = manifest_read(path, &out->manifest, err);
-		out->to_ms = out->manifest.made_ms;
-		return rc;
-	}
-	out->is_standby = true;
-	return standby_find(source, &out->manifest, file, size, err);
-}
-
-int store_restore(const char *source, struct str dir, struct restored *out, struct err *err)
-{
-	char from[PATH_MAX], path[PATH_MAX], data[PATH_MAX], beside[PATH_MAX + 8];
-	int rc = find_source(source, from, sizeof(from), out, err);
-
-	if (rc == 0)
-		rc = db_path(dir, path, err);
-	if (rc != 0)
-		return rc;
-	(void)snprintf(data, sizeof(data), "%.*s", STR_ARG(dir));
-	(void)snprintf(beside, sizeof(beside), "%s.new", path);
-	rc = directory_make(data, err);
-	if (rc != 0)
-		return rc;
-	out->to_ms = out->manifest.made_ms;
-	rc = copy_file(from, beside, err);
-	if (rc == 0)
-		rc = check_copy(beside, &out->manifest, err);
-	if (rc == 0 && out->is_standby)
-		rc = apply_log(source, beside, out, err);
-	if (rc == 0)
-		rc = check_store(beside, err);
-	if (rc == 0 && rename(beside, path) != 0)
-		rc = fail(err, path);
-	return rc == 0 ? directory_sync(data, err) : rc;
 }
 
 /* In one commit. A generation behind any mark makes the next start take nothing for unsent. */
@@ -214,25 +227,83 @@ static int hold(struct db *db, const char *reason)
 }
 
 /*
- * By itself and not through the store's verbs: those want the key, and opening a store to work
- * begins a life of its own.
+ * Checked and held while it has no place yet. By itself and not through the store's verbs: those
+ * want the key, and opening a store to work begins a life of its own. All of it is in the one file
+ * afterwards, because a rename takes no WAL along.
  */
-int store_hold_all(struct str dir, const char *reason, struct err *err)
+static int hold_store(const char *path, const char *reason, struct err *err)
 {
 	struct db db = {0};
+	int rc = db_open(&db, path, SQLITE_OPEN_READWRITE, err);
+
+	if (rc == 0)
+		rc = check_integrity(&db, path, err);
+	if (rc == 0)
+		rc = db_set_pragmas(&db, DB_WRITER, err);
+	if (rc == 0 && (hold(&db, reason) != 0 ||
+			       sqlite3_wal_checkpoint_v2(db.handle, NULL,
+				       SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL) != SQLITE_OK))
+		rc = err_set(err, TAMA_EIO, "%s: %s", path, sqlite3_errmsg(db.handle));
+	db_close(&db);
+	return rc == 0 ? remove_beside(path, err) : rc;
+}
+
+/* Until here there is no store, from here on there is one that is held. */
+static int put_in_place(const char *dir, const char *from, const char *path, struct err *err)
+{
+	if (rename(from, path) != 0)
+		return fail(err, path);
+	if (directory_sync(dir, NULL) == 0)
+		return 0;
+	return err_set(err, TAMA_EIO,
+		"%s: %s; the store stands there, held, but may be gone after a power cut: sync, "
+		"then tama verify",
+		dir, strerror(errno));
+}
+
+static int find_source(
+	const char *source, char *file, size_t size, struct restored *out, struct err *err)
+{
 	char path[PATH_MAX];
-	int lock = -1, rc = store_lock(dir, &lock, err);
+	struct stat st;
+
+	*out = (struct restored){0};
+	(void)snprintf(path, sizeof(path), "%s/manifest.json", source);
+	if (lstat(path, &st) == 0) {
+		(void)snprintf(file, size, "%s/tama.db", source);
+		int rc = manifest_read(path, &out->manifest, err);
+		out->to_ms = out->manifest.made_ms;
+		return rc;
+	}
+	out->is_standby = true;
+	return standby_find(source, &out->manifest, file, size, err);
+}
+
+int store_restore(const char *source, struct str dir, const char *reason, struct restored *out,
+	struct err *err)
+{
+	char from[PATH_MAX], path[PATH_MAX], data[PATH_MAX], new_path[PATH_MAX + 8];
+	int lock_fd = -1, rc = find_source(source, from, sizeof(from), out, err);
 
 	if (rc == 0)
 		rc = db_path(dir, path, err);
+	if (rc != 0)
+		return rc;
+	(void)snprintf(data, sizeof(data), "%.*s", STR_ARG(dir));
+	(void)snprintf(new_path, sizeof(new_path), "%s.new", path);
+	out->to_ms = out->manifest.made_ms;
+	rc = take_directory(dir, data, new_path, &lock_fd, err);
 	if (rc == 0)
-		rc = db_open(&db, path, SQLITE_OPEN_READWRITE, err);
+		rc = copy_file(from, new_path, err);
 	if (rc == 0)
-		rc = db_set_pragmas(&db, DB_WRITER, err);
-	if (rc == 0 && hold(&db, reason) != 0)
-		rc = err_set(err, TAMA_EIO, "%s: %s", path, sqlite3_errmsg(db.handle));
-	db_close(&db);
-	if (lock >= 0)
-		(void)close(lock);
+		rc = check_copy(new_path, &out->manifest, err);
+	if (rc == 0 && out->is_standby)
+		rc = apply_log(source, new_path, out, err);
+	if (rc == 0)
+		rc = hold_store(new_path, reason, err);
+	if (rc == 0)
+		rc = put_in_place(data, new_path, path, err);
+	if (lock_fd >= 0)
+		(void)close(lock_fd);
 	return rc;
 }

@@ -198,6 +198,14 @@ static const char *const texts[STATEMENTS] = {
 		" AND coalesce(attempt, 0) = coalesce(:attempt, 0)"
 		" AND coalesce(inbox, 0) = coalesce(:inbox, 0)"
 		" AND coalesce(hold, 0) = coalesce(:hold, 0) AND state = 1",
+	/* Persons decide a few times a day: the table is short. */
+	[ST_DECISION_REFUNDS] =
+		"SELECT count(*), ifnull(sum(p.price) FILTER (WHERE p.currency = :currency), 0)"
+		" FROM decision d JOIN purchase p ON p.partner = d.partner AND p.id = d.purchase"
+		" WHERE d.kind = 4 AND d.state <> 3"
+		" AND ((d.proposed_by = :user AND d.proposed_ms > :since)"
+		" OR (d.agreed_by = :user AND d.agreed_ms > :since))"
+		" AND NOT (d.state = 1 AND d.partner = :partner AND d.purchase = :purchase)",
 	[ST_DECISION_CLOSE] = "UPDATE decision SET agreed_by = :agreed_by, agreed_ms = :agreed_ms,"
 			      " agreed_proof = :agreed_proof, state = :state"
 			      " WHERE id = :id AND partner = :partner AND state = 1",
@@ -261,6 +269,10 @@ static const char *const texts[STATEMENTS] = {
 			    " WHERE (verdict BETWEEN 4 AND 6 OR verdict > 8) AND dismissed = 0",
 	[ST_COUNT_OUTBOX] = "SELECT count(*) FROM outbox WHERE is_done = 0",
 	[ST_COUNT_REFUND_DUE] = "SELECT count(*) FROM purchase WHERE state = 8",
+	/* The index's own words, so that it is used. */
+	[ST_COUNT_DOUBT] = "SELECT currency, sum(amount), min(created_ms) FROM attempt"
+			   " WHERE (state < 5 OR state = 9 OR state = 10) AND state IN (4, 9, 10)"
+			   " GROUP BY currency",
 	[ST_HOLD_LIST] = "SELECT id, partner, account, reason, since_ms FROM hold"
 			 " WHERE released_ms IS NULL ORDER BY id LIMIT :max",
 

@@ -208,6 +208,8 @@ class Wire(unittest.TestCase):
             db.commit()
         self.gateway.start()
         self.world.metric('tama_attempts{state="REVIEW"}', 1)
+        self.assertGreater(self.gateway.metrics()['tama_in_doubt{currency="XOF"}'], 0)
+        self.assertIn("tama_in_doubt_oldest_seconds", self.gateway.metrics())
         self.assertEqual(bring(), 200)
         eventually(lambda: len(self.world.executed()) == 2, "delivered, once")
         self.check({"ipn": (SUCCEEDED, 1)})

@@ -81,6 +81,7 @@ struct send {
 	bool is_query;
 	unsigned connect_ms, total_ms;
 	http_out_ready_fn ready;
+	const char *listed[3]; /* networks that this peer may be in */
 };
 
 static inline int submit(struct http_out *out, const struct send *send, struct outcome *o)
@@ -92,8 +93,13 @@ static inline int submit(struct http_out *out, const struct send *send, struct o
 		.fields_len = send->fields_len,
 		.body = send->body,
 	};
+	struct address_net nets[3];
+	size_t nets_len = 0;
+	for (; nets_len < 3 && send->listed[nets_len] != NULL; nets_len++)
+		assert_true(address_net_read(str_c(send->listed[nets_len]), &nets[nets_len]));
 	const struct http_out_request request = {
 		.call = &call,
+		.private_nets = {nets, nets_len},
 		.is_money = !send->is_query,
 		.connect_ms = send->connect_ms,
 		.total_ms = send->total_ms != 0 ? send->total_ms : 5000,

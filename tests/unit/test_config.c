@@ -162,6 +162,13 @@ static void demo_gateway(void **state)
 	assert_int_equal(config->listen_port, 8080);
 	assert_int_equal(config->admin_port, 8081);
 	assert_true(config->allow_loopback && config->allow_http);
+	assert_false(config->is_demo_abroad);
+	assert_int_equal(config->staff.refunds_a_day, 100);
+	assert_int_equal(config->staff.amounts_len, 2);
+	check_str(str_c(config->staff.amounts[1].currency->code), "XOF");
+	assert_int_equal(config->staff.amounts[1].amount, 5000000);
+	assert_int_equal(config_account(config, STR("et-ci"))->private_nets.n, 1);
+	assert_int_equal(config_channel(config, STR("sms-ci"))->private_nets.p[0].bits, 32);
 	assert_int_equal(config->master_key.n, 32);
 	assert_memory_equal(config->master_key.p, "\x00\x11\x22\x33", 4);
 	assert_int_equal(config->countries_len, 2);
@@ -399,6 +406,7 @@ static void production_loads(void **state)
 	check_str(config->data_dir, "/var/lib/tama");
 	assert_int_equal(config->proxies_len, 1);
 	assert_false(config->allow_loopback || config->allow_http);
+	assert_int_equal(config_account(config, STR("et-ci"))->private_nets.n, 0);
 	const struct account *et = config_account(config, STR("et-ci"));
 	check_str(account_field(et, "api_key"), "secret-of-16-and-more");
 	check_str(et->signature_secret, "secret-of-16-and-more");

@@ -525,6 +525,85 @@ static void bring_to_refused_refund(struct rig *r)
 	rig_forget(r);
 }
 
+static int staff_open(void **state)
+{
+	static const struct config_setting settings[] = {{STR_INIT("staff"), STR_INIT("on")}};
+	const struct config_options options = {.settings = settings, .settings_len = 1};
+	const struct config *config = NULL;
+	int rc = rig_open(state);
+	struct rig *r = *state;
+
+	assert_int_equal(config_load("tests/fixtures/engine.lua", &options, &config, NULL), 0);
+	engine_set_config(r->engine, config);
+	config_unref(&r->fx.config);
+	r->fx.config = config;
+	return rc;
+}
+
+#define STAFF_TEST(f) cmocka_unit_test_setup_teardown(f, staff_open, rig_close)
+
+/* Paid, undelivered, and no way back by the machine. */
+static uint64_t bring_to_owed(struct rig *r, uint64_t uid, int64_t amount)
+{
+	struct engine_buy *buy = rig_post_buy(r, "ci-airtime", MOOV, MOOV2, uid);
+	struct buy_intent intent = *buy->intent;
+
+	intent.is_repeat_confirmed = true;
+	intent.face_value = amount;
+	intent.price = amount + intent.fee;
+	buy->intent = &intent;
+	rig_step(r);
+	assert_int_equal(r->outcome, ENGINE_DONE);
+	struct attempt_row a = rig_send(r);
+	rig_reply(r, &a, "SUCCESSFUL", "C1");
+	a = rig_send(r);
+	rig_reply(r, &a, "FAILED", "D1");
+	assert_int_equal(rig_purchase_state(r), PURCHASE_REFUND_DUE);
+	rig_wait(r, HOUR_MS / 2);
+	return r->purchase;
+}
+
+/* 5.5: staff refunds are capped, by person and day, in number. */
+static void a_person_begins_so_many_refunds_a_day(void **state)
+{
+	struct rig *r = *state;
+	uint64_t owed[4];
+
+	for (size_t i = 0; i < ROWS(owed); i++)
+		owed[i] = bring_to_owed(r, 1 + i, 500);
+	assert_int_equal(rig_decide(r, DECIDE_REFUND, owed[0], AWA), ENGINE_PROPOSED);
+	assert_int_equal(rig_decide(r, DECIDE_REFUND, owed[1], AWA), ENGINE_PROPOSED);
+	/* What stands proposed counts, and proposing it again is still the same person's. */
+	assert_int_equal(rig_decide(r, DECIDE_REFUND, owed[1], AWA), ENGINE_SAME_PERSON);
+	assert_int_equal(rig_decide(r, DECIDE_REFUND, owed[2], AWA), ENGINE_NOT_DECIDABLE);
+	assert_non_null(strstr(r->reason, "as many refunds by hand as one person may"));
+	/* Agreeing is doing, too. */
+	assert_int_equal(rig_decide(r, DECIDE_REFUND, owed[0], KOFFI), ENGINE_DONE);
+	assert_int_equal(rig_decide(r, DECIDE_REFUND, owed[2], KOFFI), ENGINE_PROPOSED);
+	assert_int_equal(rig_decide(r, DECIDE_REFUND, owed[1], KOFFI), ENGINE_NOT_DECIDABLE);
+	/* Others are not held up, and nor is the next day. */
+	assert_int_equal(rig_decide(r, DECIDE_REFUND, owed[1], "binta"), ENGINE_DONE);
+	r->now_ms += 24 * HOUR_MS;
+	assert_int_equal(rig_decide(r, DECIDE_REFUND, owed[2], AWA), ENGINE_DONE);
+	assert_int_equal(rig_decide(r, DECIDE_REFUND, owed[3], AWA), ENGINE_PROPOSED);
+	assert_int_equal(rig_decide(r, DECIDE_REFUND, owed[3], "binta"), ENGINE_DONE);
+}
+
+/* And in money. */
+static void a_person_refunds_so_much_a_day(void **state)
+{
+	struct rig *r = *state;
+	uint64_t small = bring_to_owed(r, 1, 500), large = bring_to_owed(r, 2, 1000),
+		 fits = bring_to_owed(r, 3, 800), huge = bring_to_owed(r, 4, 1500);
+
+	assert_int_equal(rig_decide(r, DECIDE_REFUND, small, AWA), ENGINE_PROPOSED);
+	assert_int_equal(rig_decide(r, DECIDE_REFUND, large, AWA), ENGINE_NOT_DECIDABLE);
+	assert_non_null(strstr(r->reason, "more money than one person may refund"));
+	assert_int_equal(rig_decide(r, DECIDE_REFUND, fits, AWA), ENGINE_PROPOSED);
+	assert_int_equal(rig_decide(r, DECIDE_REFUND, huge, KOFFI), ENGINE_NOT_DECIDABLE);
+	assert_int_equal(rig_decide(r, DECIDE_REFUND, large, KOFFI), ENGINE_PROPOSED);
+}
+
 static void a_refused_refund_is_tried_again_by_persons(void **state)
 {
 	struct rig *r = *state;
@@ -766,6 +845,8 @@ int main(void)
 		RIG_TEST(a_payment_decided_to_stand_goes_back),
 		RIG_TEST(beside_another_that_ran_only_failure_can_be_decided),
 		RIG_TEST(a_leg_goes_on_when_its_contradiction_is_over),
+		STAFF_TEST(a_person_begins_so_many_refunds_a_day),
+		STAFF_TEST(a_person_refunds_so_much_a_day),
 		RIG_TEST(a_refused_refund_is_tried_again_by_persons),
 		RIG_TEST(a_refund_by_hand_is_proven_by_two),
 		RIG_TEST(a_payment_is_refunded_by_persons_only),

@@ -71,6 +71,38 @@ static void what_is_promised_is_not_sold_again(void **state)
 	assert_int_equal(rig_buy(r, "ci-airtime", MTN, MTN, 6), ENGINE_DONE);
 }
 
+/* One phone that is told to wait, asked "again?" or limited takes nothing from the others. */
+static void what_is_refused_promises_nothing(void **state)
+{
+	struct rig *r = *state;
+	struct buy_intent taken;
+	struct engine_buy *buy;
+	int64_t available;
+
+	float_balance(r, XENTE, "5000");
+	assert_int_equal(rig_buy(r, "ug-airtime", UG, UG, 1), ENGINE_DONE);
+	available = float_now(r, "xente-ug").available;
+	for (uint64_t i = 0; i < 12; i++) {
+		r->now_ms += 10;
+		assert_int_equal(rig_buy(r, "ug-airtime", UG, UG, 50 + i), ENGINE_AGAIN);
+		assert_int_equal(float_now(r, "xente-ug").available, available);
+	}
+	float_balance(r, ET, "125");
+	assert_int_equal(rig_buy(r, "ci-airtime", MOOV, MOOV, 2), ENGINE_DONE);
+	for (uint64_t i = 0; i < 2; i++)
+		assert_int_equal(rig_buy(r, "ci-airtime", MOOV, MOOV, 70 + i), ENGINE_SPACED);
+	/* The reference is somebody else's. */
+	buy = rig_post_buy(r, "ci-airtime", MTN, MTN, 3);
+	taken = *buy->intent;
+	taken.ref = STR("R0000001");
+	buy->intent = &taken;
+	rig_step(r);
+	assert_int_equal(r->outcome, ENGINE_REF_TAKEN);
+	assert_int_equal(float_now(r, "et-ci").reserved, 10);
+	assert_int_equal(rig_buy(r, "ci-airtime", MTN, MTN, 4), ENGINE_DONE);
+	assert_int_equal(rig_buy(r, "ug-airtime", "256771234568", "256771234568", 90), ENGINE_DONE);
+}
+
 static void a_commit_that_fails_promises_nothing(void **state)
 {
 	struct rig *r = *state;
@@ -483,6 +515,7 @@ int main(void)
 		FLOAT_TEST(a_balance_that_is_none_is_no_news),
 		FLOAT_TEST(what_is_not_known_sells_unless_said_otherwise),
 		FLOAT_TEST(what_is_promised_is_not_sold_again),
+		FLOAT_TEST(what_is_refused_promises_nothing),
 		FLOAT_TEST(a_commit_that_fails_promises_nothing),
 		FLOAT_TEST(agents_spend_what_they_paid_in),
 		FLOAT_TEST(an_agents_float_is_forecast),

@@ -187,6 +187,58 @@ static void own_network_is_refused(void **state)
 	assert_int_equal(w.server.connections, 1);
 }
 
+/* What one peer lists is open to that peer; the demo's switch opens this machine and no more. */
+static void each_peer_has_its_own_networks(void **state)
+{
+	struct world w;
+	world_start(&w, &(struct loopback_script){ACT_KEEP, .reply = STR(OK_REPLY)});
+	struct http_out *strict = sender(false);
+	const struct send money[] = {
+		{.url = w.url, .listed = {"127.0.0.1"}},
+		{.url = w.url, .listed = {"10.0.0.0/8", "127.0.0.0/8"}},
+		{.url = w.url, .listed = {"10.0.0.0/8", "::1"}},
+		{.url = w.url, .listed = {"127.0.0.2"}},
+		{.url = w.url},
+	};
+	for (size_t i = 0; i < ROWS(money); i++) {
+		struct outcome o = perform(strict, &money[i]);
+		check_end(&o, i < 2 ? TRANSFER_COMPLETE : TRANSFER_NOT_STARTED);
+	}
+	http_out_free(&strict);
+	static const char *const others[] = {"http://10.0.0.1/", "http://192.168.0.1/",
+		"http://169.254.169.254/", "http://[fe80::1]/", "http://[fd00::1]/",
+		"http://[::ffff:10.0.0.1]/", "http://0.0.0.0/", "http://100.100.100.200/"};
+	for (size_t i = 0; i < ROWS(others); i++) {
+		struct outcome o =
+			perform(w.out, &(struct send){.url = others[i], .connect_ms = 100});
+		check_not_sent(&o, TRANSFER_NOT_STARTED);
+		assert_string_equal(o.reason, "address not allowed");
+	}
+	world_stop(&w);
+	assert_int_equal(w.server.connections, 2);
+}
+
+/* A kept connection opens no socket, so the socket's guard does not see who uses it next. */
+static void a_kept_connection_is_guarded_too(void **state)
+{
+	struct world w;
+	world_start(&w, &(struct loopback_script){ACT_KEEP, .reply = STR(OK_REPLY)});
+	struct http_out *strict = sender(false);
+	struct send query = {.url = w.url, .is_query = true, .listed = {"127.0.0.1"}};
+	for (int i = 0; i < 2; i++) {
+		struct outcome o = perform(strict, &query);
+		check_end(&o, TRANSFER_COMPLETE);
+	}
+	query.listed[0] = NULL;
+	struct outcome o = perform(strict, &query);
+	check_not_sent(&o, TRANSFER_NOT_STARTED);
+	assert_string_equal(o.reason, "address not allowed");
+	http_out_free(&strict);
+	world_stop(&w);
+	assert_int_equal(w.server.connections, 1);
+	assert_int_equal(w.server.requests, 2);
+}
+
 static void bad_urls_and_methods_are_refused(void **state)
 {
 	static const char *const urls[] = {"", "127.0.0.1/", "ftp://1.1.1.1/", "file:///etc/passwd",
@@ -377,6 +429,8 @@ int main(void)
 		cmocka_unit_test(redirects_are_not_followed),
 		cmocka_unit_test(not_ready_sends_nothing),
 		cmocka_unit_test(own_network_is_refused),
+		cmocka_unit_test(each_peer_has_its_own_networks),
+		cmocka_unit_test(a_kept_connection_is_guarded_too),
 		cmocka_unit_test(bad_urls_and_methods_are_refused),
 		cmocka_unit_test(http_is_refused_unless_allowed),
 		cmocka_unit_test(header_injection_is_refused),

@@ -710,9 +710,21 @@ static void counts(void **state)
 	assert_int_equal(got.parked, 1);
 	assert_int_equal(got.refund_due, 1);
 
+	assert_int_equal(got.doubts_len, 0);
+	assert_int_equal(got.doubt_since_ms, 0);
+
+	attempt.state = ATTEMPT_UNKNOWN;
+	assert_int_equal(DO(attempt_update, &attempt), 0);
+	assert_int_equal(DO(counts, &got), 0);
+	assert_int_equal(got.doubts_len, 1);
+	assert_string_equal(got.doubts[0].currency, "XOF");
+	assert_int_equal(got.doubts[0].amount, attempt.amount);
+	assert_int_equal(got.doubt_since_ms, attempt.created_ms);
+	attempt.version++;
 	attempt.state = ATTEMPT_FAILED;
 	assert_int_equal(DO(attempt_update, &attempt), 0);
 	assert_int_equal(DO(counts, &got), 0);
+	assert_int_equal(got.doubts_len, 0);
 	for (size_t i = 0; i < ATTEMPT_STATES; i++)
 		assert_int_equal(got.attempts[i], 0);
 }
