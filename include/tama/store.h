@@ -414,8 +414,8 @@ struct store_ops {
 	/* What its attempts make of the legs; the has_ fields are left as they are. */
 	int (*purchase_legs)(
 		struct store *, uint32_t partner, uint64_t id, struct purchase_legs *out);
-	/* 0 when the provider is still to be asked about an attempt of it, other than this one, that had
-	 * ended SUCCEEDED, FAILED or NOT_SENT; TAMA_ENOTFOUND. */
+	/* 0 when the provider is still to be asked about an attempt of it, other than this one,
+	 * that had ended SUCCEEDED, FAILED or NOT_SENT; TAMA_ENOTFOUND. */
 	int (*purchase_asked)(struct store *, uint32_t partner, uint64_t id, uint64_t attempt);
 	/* Compare-and-set on version; TAMA_ECONFLICT. */
 	int (*purchase_set_state)(struct store *, uint32_t partner, uint64_t id, uint32_t version,
