@@ -40,7 +40,7 @@
  *   I11   codes and keys in logs, pages, a core and memory: test_security_canary
  *   X1 to X6 compare with the providers' ledgers and with what people saw: simulation
  *
- * The tables `flow`, which only forecasts, and `earned` are not checked.
+ * The table `flow`, which only forecasts, is not checked.
  */
 #ifndef TAMA_VERIFY_H
 #define TAMA_VERIFY_H

@@ -7,15 +7,19 @@
 enum { CANCELLED = 6, EXPIRED_PURCHASE = 7, NOT_SENT = 5, EXPIRED = 8 };
 
 /* What a tally is of; a balance is of its book. */
+/* Books that are kept by the day as well. */
+enum { REVENUE = 3, FEES = 7 };
+
 enum { OF_ALL = 3, OF_ACCOUNT = 4, OF_CHANNEL = 5 };
 
 #define HOUR_MS INT64_C(3600000)
+#define DAY_MS (24 * HOUR_MS)
 #define ROWS_A_BREATH 200000
 
 /* How finely is counted and how long that is kept, at least; 0: for ever. */
 static const struct span {
 	int64_t ms, kept_ms;
-} spans[] = {{60000, 2 * HOUR_MS}, {HOUR_MS, 72 * HOUR_MS}, {24 * HOUR_MS, 0}};
+} spans[] = {{60000, 2 * HOUR_MS}, {HOUR_MS, 72 * HOUR_MS}, {DAY_MS, 0}};
 
 /* Without gaps, and zero behind its texts: keys are compared as bytes. */
 struct sum_key {
@@ -36,6 +40,7 @@ enum look {
 	LOOK_PURCHASES,
 	LOOK_ATTEMPTS,
 	LOOK_BALANCES,
+	LOOK_EARNED,
 	LOOK_TALLIES,
 	LOOKS,
 };
@@ -44,13 +49,14 @@ enum look {
 
 static const char *const looks[LOOKS] = {
 	[LOOK_NEWEST] = "SELECT created_ms FROM purchase ORDER BY id DESC LIMIT 1",
-	[LOOK_LINES] = "SELECT partner, account, book, currency, debit FROM ledger"
+	[LOOK_LINES] = "SELECT partner, account, book, currency, debit, at_ms FROM ledger"
 		       " WHERE purchase" OF_RANGE,
 	[LOOK_PURCHASES] = "SELECT partner, currency, channel, created_ms, price, state"
 			   " FROM purchase WHERE id" OF_RANGE,
 	[LOOK_ATTEMPTS] = "SELECT partner, account, created_ms, amount, state FROM attempt"
 			  " WHERE purchase" OF_RANGE,
 	[LOOK_BALANCES] = "SELECT partner, account, book, currency, sum FROM balance",
+	[LOOK_EARNED] = "SELECT partner, account, book, currency, sum, day FROM earned",
 	[LOOK_TALLIES] = "SELECT partner, of, key, span_ms, start_ms, count, value FROM tally",
 };
 
@@ -140,10 +146,16 @@ static void balance_key(sqlite3_stmt *row, struct sum_key *key)
 
 static void add_line(struct v_sums *s, sqlite3_stmt *row)
 {
+	int64_t debit = sqlite3_column_int64(row, 4), at_ms = sqlite3_column_int64(row, 5);
 	struct sum_key key;
 
 	balance_key(row, &key);
-	sum_of(s, &key)->value += sqlite3_column_int64(row, 4);
+	sum_of(s, &key)->value += debit;
+	if (key.of != REVENUE && key.of != FEES)
+		return;
+	key.span_ms = DAY_MS;
+	key.start_ms = at_ms - at_ms % DAY_MS;
+	sum_of(s, &key)->value += debit;
 }
 
 static void count(struct v_sums *s, struct sum_key *key, int64_t at_ms, int64_t value)
@@ -260,6 +272,16 @@ static void see_balance(struct v_sums *s, sqlite3_stmt *row)
 	sum_of(s, &key)->kept_value = sqlite3_column_int64(row, 4);
 }
 
+static void see_earned(struct v_sums *s, sqlite3_stmt *row)
+{
+	struct sum_key key;
+
+	balance_key(row, &key);
+	key.span_ms = DAY_MS;
+	key.start_ms = sqlite3_column_int64(row, 5) * DAY_MS;
+	sum_of(s, &key)->kept_value = sqlite3_column_int64(row, 4);
+}
+
 static void see_tally(struct v_sums *s, sqlite3_stmt *row)
 {
 	struct sum_key key;
@@ -289,8 +311,9 @@ static void tell_balance(const struct sum *sum, struct violation *out)
 {
 	*out = (struct violation){.rule = "I4"};
 	(void)snprintf(out->what, sizeof(out->what),
-		"the balance of partner %lld, %s, book %lld is not what its postings add up to",
-		(long long)sum->key.partner, sum->key.name, (long long)sum->key.of);
+		"%s of partner %lld, %s, book %lld is not what its postings add up to",
+		sum->key.span_ms > 0 ? "a day's part" : "the balance", (long long)sum->key.partner,
+		sum->key.name, (long long)sum->key.of);
 }
 
 static void tell_tally(const struct v_sums *s, const struct sum *sum, struct violation *out)
@@ -320,6 +343,8 @@ static int differences(struct v_sums *s, struct v_sums_found *out, struct err *e
 	const struct sum *balance = NULL, *tally = NULL;
 	int rc = each_row(s, LOOK_BALANCES, see_balance, err);
 
+	if (rc == 0)
+		rc = each_row(s, LOOK_EARNED, see_earned, err);
 	if (rc == 0)
 		rc = each_row(s, LOOK_TALLIES, see_tally, err);
 	for (size_t i = 0; i < s->cap && rc == 0; i++) {

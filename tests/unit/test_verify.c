@@ -217,6 +217,8 @@ static const struct wrong wrongs[] = {
 	{"I4 a balance of nothing", SOLD, "I4",
 		"nowhere, book 2 is not what its postings add up to",
 		"INSERT INTO balance VALUES (1, 'nowhere', 2, 'XOF', 5)", OF_STORE | KEEP_SUMS},
+	{"I4 a day's part", SOLD, "I4", "a day's part of partner 1, et-ci, book 3",
+		"UPDATE earned SET sum = sum - 1 WHERE book = 3", OF_STORE | KEEP_SUMS},
 	{"I5 goods for nothing", PAID, "I5", "without having collected",
 		"DELETE FROM event" OF_P "AND (attempt = " ATTEMPT(
 			"1") " OR seq > 1)" RENUMBER ";"

@@ -219,6 +219,9 @@ static inline void hash_again(struct copy *c)
 static inline void add_up_again(struct copy *c)
 {
 	run_sql(c->db,
+		"DELETE FROM earned; INSERT INTO earned SELECT partner, account, at_ms / 86400000,"
+		" book, currency, sum(debit) FROM ledger WHERE book IN (3, 7) GROUP BY 1, 2, 3, 4,"
+		" 5;"
 		"DELETE FROM balance; INSERT INTO balance SELECT partner, account, book, currency,"
 		" sum(debit) FROM ledger GROUP BY 1, 2, 3, 4; DELETE FROM tally;"
 		"CREATE TEMP TABLE s AS VALUES (60000), (3600000), (86400000);"
