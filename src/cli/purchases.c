@@ -334,7 +334,7 @@ int cmd_purchases(int argc, char **argv)
 		return status - 1;
 	if (line.words_len == 2 && strcmp(words[0], "show") == 0)
 		return show(&o, words[1]);
-	if (line.words_len == 2) {
+	if (line.words_len == 2 || (line.words_len == 1 && strcmp(words[0], "show") == 0)) {
 		(void)fprintf(stderr, "tama: purchases WORD, or purchases show REFERENCE\n");
 		return CLI_USAGE;
 	}
