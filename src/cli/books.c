@@ -145,10 +145,10 @@ static void print_row(void *ctx, const json_t *row)
 int cmd_books(int argc, char **argv)
 {
 	struct admin_target target = {0};
-	int64_t partner = 0;
+	const char *partner = "";
 	const struct cli_option table[] = {
 		ADMIN_OPTIONS(&target),
-		{"partner", CLI_NUMBER, &partner, "ID  of this partner alone"},
+		{"partner", CLI_TEXT, &partner, "NAME  of one partner"},
 		{NULL, CLI_TEXT, NULL, NULL},
 	};
 	struct cli_line line = {.usage = "tama books -c FILE", .options = table};
@@ -157,9 +157,8 @@ int cmd_books(int argc, char **argv)
 
 	if (status != 0)
 		return status - 1;
-	return admin_ask(&target,
-		json_pack("{s:s, s:I}", "do", "books", "partner", (json_int_t)partner), print_row,
-		&printed);
+	return admin_ask(&target, json_pack("{s:s, s:s}", "do", "books", "partner", partner),
+		print_row, &printed);
 }
 
 /* ---- reconcile ---------------------------------------------------------------------------------

@@ -127,9 +127,11 @@ static void say_floats(struct admin_turn *turn, uint32_t partner)
 
 int admin_books(struct admin_turn *turn)
 {
-	uint32_t partner = (uint32_t)admin_number_of(turn, "partner", 0);
-	int rc = admin_reader(turn);
+	uint32_t partner = 0;
+	int rc = admin_partner_of(turn, &partner);
 
+	if (rc == 0)
+		rc = admin_reader(turn);
 	if (rc == 0)
 		rc = say_view(turn, BOOKS_BALANCES, "balance", partner, BOOKS_ROWS);
 	if (rc == 0)

@@ -35,6 +35,9 @@ int admin_reconcile(struct admin_turn *turn);
 int admin_reader(struct admin_turn *turn);
 const char *admin_text_of(const struct admin_turn *turn, const char *name); /* "" when absent */
 int64_t admin_number_of(const struct admin_turn *turn, const char *name, int64_t otherwise);
+/* The partner that the request names, by name, or by id where no configuration is at hand. Without
+ * one *out stays as it is; TAMA_EINVAL for one that is not known. */
+int admin_partner_of(struct admin_turn *turn, uint32_t *out);
 /* Takes the object over and writes it as a line. */
 void admin_say(struct admin_turn *turn, json_t *object);
 void admin_say_all(struct admin_turn *turn, json_t *list);

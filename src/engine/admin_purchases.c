@@ -27,8 +27,7 @@ static int state_of(struct admin_turn *turn, enum purchase_state *out)
 	return err_set(&turn->err, TAMA_EINVAL, "no such state: %.40s", word);
 }
 
-/* By name, or by id where no configuration is at hand. */
-static int partner_of(struct admin_turn *turn, uint32_t *out)
+int admin_partner_of(struct admin_turn *turn, uint32_t *out)
 {
 	const char *word = admin_text_of(turn, "partner");
 	const struct config *config = turn->world->config;
@@ -83,7 +82,7 @@ int admin_purchases_list(struct admin_turn *turn)
 	int rc = state_of(turn, &ask.state);
 
 	if (rc == 0)
-		rc = partner_of(turn, &ask.partner);
+		rc = admin_partner_of(turn, &ask.partner);
 	if (rc == 0)
 		rc = admin_reader(turn);
 	if (rc == 0)
@@ -112,7 +111,7 @@ static int all_partners(struct admin_turn *turn, struct partners *out)
 {
 	const struct store_ask ask = {.max = PARTNERS_MAX};
 	uint32_t only = 0;
-	int rc = partner_of(turn, &only);
+	int rc = admin_partner_of(turn, &only);
 
 	out->n = 0;
 	if (rc != 0)
