@@ -193,9 +193,11 @@ int admin_reconcile(struct admin_turn *turn)
 		return err_set(&turn->err, TAMA_ENOTFOUND,
 			"a provider is asked by the running server; `tama books` shows what was "
 			"found");
-	if (day < 0 || day > now_ms / DAY_MS)
+	if (day < 0)
 		return err_set(&turn->err, TAMA_EINVAL,
 			"--day wants a day such as 2026-11-22, today or yesterday");
+	if (day > now_ms / DAY_MS)
+		return err_set(&turn->err, TAMA_EINVAL, "that day has not begun (UTC)");
 	for (size_t i = 0; i < c->accounts_len && rc == 0; i++) {
 		const struct account *account = &c->accounts[i];
 
@@ -205,8 +207,11 @@ int admin_reconcile(struct admin_turn *turn)
 		rc = begin(turn, account, day);
 		begun++;
 	}
-	if (rc == 0 && begun == 0)
-		rc = err_set(
-			&turn->err, TAMA_ENOTFOUND, "there is no such account: \"%.40s\"", name);
+	if (rc == 0 && begun == 0 && name[0] == '\0')
+		rc = err_set(&turn->err, TAMA_ENOTFOUND,
+			"no account has a time for it (reconcile = \"03:00\"): --account names "
+			"one");
+	else if (rc == 0 && begun == 0)
+		rc = err_set(&turn->err, TAMA_ENOTFOUND, "no such account: %.40s", name);
 	return rc;
 }
