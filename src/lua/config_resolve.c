@@ -45,11 +45,23 @@ static void check_twins(struct loader *loader, enum decl_kind kind)
 	}
 }
 
+static bool is_given_before(const struct config_options *options, size_t i)
+{
+	size_t k = 0;
+	while (!str_eq(options->settings[k].name, options->settings[i].name))
+		k++;
+	return k < i;
+}
+
 static void check_settings(struct loader *loader)
 {
 	const struct config_options *options = loader->options;
 	for (size_t i = 0; i < options->settings_len; i++)
-		if (!loader->settings_used[i])
+		if (is_given_before(options, i))
+			config_problem_at(loader, loader->sources[0], 1,
+				"the setting \"%.*s\" is given twice",
+				STR_ARG(options->settings[i].name));
+		else if (!loader->settings_used[i])
 			config_problem_at(loader, loader->sources[0], 1,
 				"the setting \"%.*s\" is given but nothing asks for it%s",
 				STR_ARG(options->settings[i].name),

@@ -355,6 +355,14 @@ static void settings_nobody_asks_for(void **state)
 		"mean \"sandbox\"?)\n");
 }
 
+static void settings_are_given_once(void **state)
+{
+	const struct config_setting settings[] = {menus, {STR_INIT("spacing"), STR_INIT("0s")},
+		{STR_INIT("spacing"), STR_INIT("1s")}};
+	check_bad("config/demo.lua", settings, ROWS(settings),
+		"config/demo.lua:1: the setting \"spacing\" is given twice\n");
+}
+
 static void settings_have_types(void **state)
 {
 	struct scratch s;
@@ -600,6 +608,7 @@ int main(void)
 		cmocka_unit_test(references),
 		cmocka_unit_test(settings_are_used),
 		cmocka_unit_test(settings_nobody_asks_for),
+		cmocka_unit_test(settings_are_given_once),
 		cmocka_unit_test(settings_have_types),
 		cmocka_unit_test(production_loads),
 		cmocka_unit_test(secret_files),
