@@ -33,13 +33,16 @@ static int place_find(const struct admin_target *target, struct place *out, stru
 		.settings_len = target->settings.n,
 		.problem = print_problem};
 	struct str configured = {NULL, 0};
+	struct err why = ERR_INIT;
 	int rc = 0;
 
 	*out = (struct place){.data = str_c(target->data)};
 	if (target->config != NULL)
-		rc = config_load(target->config, &how, &out->config, err);
+		rc = config_load(target->config, &how, &out->config, &why);
+	if (rc == TAMA_EINVAL)
+		return err_set(err, rc, "%s is wrong, as said above", target->config);
 	if (rc != 0)
-		return rc;
+		return err_set(err, rc, "%s", why.text);
 	if (out->config != NULL) {
 		configured = out->config->socket;
 		out->data = target->data != NULL ? str_c(target->data) : out->config->data_dir;
