@@ -58,7 +58,9 @@ int cmd_restore(int argc, char **argv)
 {
 	struct admin_target target = {0};
 	const struct cli_option table[] = {
-		ADMIN_OPTIONS(&target),
+		{"config", CLI_TEXT, &target.config, "FILE  the configuration"},
+		{"set", CLI_TEXT, NULL, "NAME=VALUE  what setting(NAME) in it answers; repeatable"},
+		{"data", CLI_TEXT, &target.data, "DIR  the data directory to make"},
 		{NULL, CLI_TEXT, NULL, NULL},
 	};
 	const char *source = NULL;
