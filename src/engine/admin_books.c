@@ -48,6 +48,17 @@ static json_t *value_json(const struct books_value *v)
 	return v->is_number ? json_integer(v->number) : admin_string(v->text);
 }
 
+static const char *currency_of(const struct admin_turn *turn, const char *name)
+{
+	const struct config *c = turn->world->config;
+	const struct account *account = c != NULL ? config_account(c, str_c(name)) : NULL;
+	const struct float_cfg *agents = c != NULL ? config_float(c, str_c(name)) : NULL;
+
+	if (account != NULL)
+		return account->currency->code;
+	return agents != NULL ? agents->currency->code : "";
+}
+
 struct books_rows {
 	struct admin_turn *turn;
 	const char *kind;
@@ -60,6 +71,11 @@ static void say_row(void *ctx, const struct books_value *values, size_t n)
 
 	for (size_t i = 0; i < n; i++)
 		(void)json_object_set_new(row, values[i].name, value_json(&values[i]));
+	/* The store knows an account's currency by its first posting only. */
+	if (json_is_null(json_object_get(row, "currency")))
+		(void)json_object_set_new(row, "currency",
+			json_string(currency_of(
+				rows->turn, json_string_value(json_object_get(row, "account")))));
 	admin_say(rows->turn, row);
 }
 
@@ -84,17 +100,6 @@ static uint32_t partner_of(const struct admin_turn *turn, const char *name)
 	if (account != NULL)
 		return account->partner->id;
 	return agents != NULL ? agents->partner->id : 0;
-}
-
-static const char *currency_of(const struct admin_turn *turn, const char *name)
-{
-	const struct config *c = turn->world->config;
-	const struct account *account = c != NULL ? config_account(c, str_c(name)) : NULL;
-	const struct float_cfg *agents = c != NULL ? config_float(c, str_c(name)) : NULL;
-
-	if (account != NULL)
-		return account->currency->code;
-	return agents != NULL ? agents->currency->code : "";
 }
 
 static void say_float(struct admin_turn *turn, const struct engine_float *f)
