@@ -49,11 +49,11 @@ gateway {
   -- a private network.
   listen = "127.0.0.1:8080",
 
-  -- Metrics, health, REST API and console. Never to be reached from outside.
+  -- Metrics and health. Never to be reached from outside.
   admin = "127.0.0.1:8081",
 
   -- The proxies in front of us. Only their X-Forwarded-For is believed, and of that the last
-  -- address, which is what an account's `sources` are compared with.
+  -- address, which is what `sources` of an account or channel are compared with.
   proxies = { "127.0.0.1" },
 
   -- Threads that answer phones; 0 is one for each processor.
@@ -186,7 +186,8 @@ account "et-ci" {
   -- before the balance was first heard: "sell" or "stop".
   float = { warn = 200000, stop = 20000, every = "15m", unknown = "sell" },
 
-  -- When yesterday (UTC) is compared with the provider's list and balance.
+  -- When yesterday (UTC) is compared with the provider's list and balance. It wants `float`, which has
+  -- the balance asked for.
   reconcile = "03:00",
 
   out_of_service = false,
@@ -272,7 +273,8 @@ channel "at-ci" {
   -- The country's language when it is not given.
   lang = "fr",
 
-  -- The most a screen holds, in GSM 03.38 septets: 20 to 182, by what the aggregator adds.
+  -- The most a screen holds, in GSM 03.38 septets: 20 to 182, by what the aggregator adds. Of an SMS
+  -- channel the most an answer holds, up to 1530 in parts of 153.
   septets = 160,
 
   -- A session without a sign of life for so long has ended,
