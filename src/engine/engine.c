@@ -188,8 +188,7 @@ static int work_on_due(struct engine *e, void *what)
 	return TAMA_EINVAL;
 }
 
-/* Runs work in a savepoint; when it fails nothing of it remains, effects and counts included. */
-static int guarded(struct engine *e, int (*work)(struct engine *, void *), void *what)
+int engine_guarded(struct engine *e, int (*work)(struct engine *, void *), void *what)
 {
 	struct engine_stats stats = e->stats;
 	struct effect **mark = e->effects_end;
@@ -226,7 +225,7 @@ static int take_events(struct engine *e, struct engine_event *events)
 		int rc;
 
 		event->outcome = ENGINE_PENDING;
-		rc = guarded(e, handle_event, event);
+		rc = engine_guarded(e, handle_event, event);
 		if (rc == TAMA_EIO || rc == TAMA_EDOUBT)
 			return rc;
 		if (rc != 0)
@@ -266,7 +265,7 @@ static int take_due(struct engine *e, bool *more_out)
 		return n;
 	*more_out = n == LIMIT_OUTBOX_BATCH;
 	for (int i = 0; i < n; i++) {
-		int rc = guarded(e, work_on_due, &rows[i]);
+		int rc = engine_guarded(e, work_on_due, &rows[i]);
 
 		if (rc == TAMA_EIO || rc == TAMA_EDOUBT)
 			return rc;
@@ -276,93 +275,6 @@ static int take_due(struct engine *e, bool *more_out)
 			return rc;
 	}
 	return 0;
-}
-
-/* It may have executed: its owner is dead, nobody can say. */
-static int recover_one(struct engine *e, void *what)
-{
-	const struct attempt_row *row = what;
-	struct attempt_step step;
-	struct engine_case c;
-	int rc = case_load(e, row->partner, row->id, &c);
-
-	if (rc == 0)
-		rc = case_apply(
-			e, &c, MUTANT(CRASH_IS_NOT_SENT) ? AEV_NOT_SENT : AEV_DOUBT, 0, &step);
-	if (rc == 0)
-		engine_alarm(
-			e, "owner_dead", c.purchase.ref, "was being sent when the process died");
-	return rc;
-}
-
-/* A store that has not come as far as its mark, or is somewhere else. */
-static enum mark_verdict verdict(struct engine *e)
-{
-	struct store_past past;
-
-	e->store->ops->past(e->store, &past);
-	return MUTANT(RESTORE_WITHOUT_HOLD) ? MARK_FITS : past.mark;
-}
-
-/*
- * The first commit of a life takes back what the one before had only handed out: that is nobody's
- * now. Whoever is not trusted is held by it, too, before anything else is looked at.
- */
-static int begin_life(struct engine *e)
-{
-	int rc = STORE(e, outbox_release, e->now_ms, LIMIT_LEASE_MS, false);
-
-	return rc != 0 || mark_is_trusted(verdict(e)) ? rc : lanes_distrust(e, verdict(e));
-}
-
-/* What is READY in a store that is not trusted, batch by batch; the last batch accepts the store.
- */
-static int freeze(struct engine *e, bool *more_out)
-{
-	struct attempt_row *rows = arena_alloc(&e->arena, sizeof(*rows) * LIMIT_OUTBOX_BATCH);
-	int n;
-
-	if (mark_is_trusted(verdict(e)))
-		return 0;
-	n = rows != NULL ? STORE(e, attempt_unsent, &e->arena, rows, LIMIT_OUTBOX_BATCH)
-			 : TAMA_ENOMEM;
-	for (int i = 0; i < n; i++) {
-		int rc = guarded(e, lane_freeze_one, &rows[i]);
-
-		if (rc != 0)
-			return rc;
-	}
-	*more_out = n == LIMIT_OUTBOX_BATCH;
-	e->is_accepting = n >= 0 && !*more_out;
-	return n < 0 ? n : 0;
-}
-
-/* What an earlier incarnation was sending. Those beyond a batch are left to the next step. */
-static int recover(struct engine *e, bool *more_out)
-{
-	struct attempt_row *rows = arena_alloc(&e->arena, sizeof(*rows) * LIMIT_OUTBOX_BATCH);
-	int n = 0;
-
-	if (rows == NULL)
-		return TAMA_ENOMEM;
-	if (e->stats.commits == 0)
-		n = begin_life(e);
-	if (n < 0)
-		return n;
-	n = e->store->ops->attempt_orphans(e->store, &e->arena, rows, LIMIT_OUTBOX_BATCH);
-	if (n < 0)
-		return n;
-	for (int i = 0; i < n; i++) {
-		int rc = guarded(e, recover_one, &rows[i]);
-
-		if (rc == TAMA_EIO || rc == TAMA_EDOUBT)
-			return rc;
-		if (rc != 0)
-			engine_alarm(e, "recovery", STR(""), "an orphan could not be moved");
-	}
-	CRASH_POINT("K29");
-	*more_out = n == LIMIT_OUTBOX_BATCH;
-	return *more_out ? 0 : freeze(e, more_out);
 }
 
 static void finish_events(struct engine_event *events, enum engine_outcome outcome)
@@ -403,7 +315,7 @@ static int work(struct engine *e, struct engine_event *events, bool *more_out)
 	if (events != NULL && events->kind != ENGINE_ACCOUNT)
 		CRASH_POINT("K5");
 	if (!e->has_recovered)
-		rc = recover(e, &more_orphans);
+		rc = engine_recover(e, &more_orphans);
 	if (rc == 0)
 		rc = floats_step(e);
 	if (rc == 0)

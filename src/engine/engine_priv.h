@@ -112,6 +112,9 @@ uint64_t engine_next_id(struct engine *e);
 struct effect *engine_effect(struct engine *e, enum effect_kind kind);
 void engine_alarm(struct engine *e, const char *what, struct str ref, const char *detail);
 
+/* Runs work in a savepoint; when it fails nothing of it remains, effects and counts included. */
+int engine_guarded(struct engine *e, int (*work)(struct engine *, void *), void *what);
+
 /* Forgets what was prepared under that epoch, or calls it back before its first byte. */
 int engine_drop(struct engine *e, uint64_t attempt, uint32_t epoch);
 
@@ -125,6 +128,14 @@ struct str engine_reference(struct engine *e);
 
 /* Our two-leg view of the configuration behind a stored attempt; NULL when it is gone. */
 const struct account *engine_account(struct engine *e, const struct attempt_row *attempt);
+
+/* ---- recovery.c ---- */
+
+/*
+ * One batch of what an earlier life left, in this step's commit. more_out: there is more, and the
+ * next step is to go on with it.
+ */
+int engine_recover(struct engine *e, bool *more_out);
 
 /* ---- attempt.c ---- */
 
@@ -335,7 +346,7 @@ int resend_claim(struct engine *e, struct engine_case *c, const struct engine_pr
 int staff_check_refund(
 	struct engine *e, const struct purchase_row *p, struct str user, const char **reason);
 
-/* ---- float.c ---- */
+/* ---- float.c, float_ask.c ---- */
 
 struct float_state *floats_new(void);
 void floats_free(struct float_state **floats);
