@@ -181,19 +181,7 @@ static int keep(struct engine *e, const struct engine_result *r, const struct at
 
 static enum inbox_verdict verdict_of(const struct attempt_step *step, enum inbox_verdict otherwise)
 {
-	switch (step->kind) {
-	case STEP_MOVE:
-		return step->next == ATTEMPT_CONTRADICTED ? VERDICT_CONTRADICTION : VERDICT_APPLIED;
-	case STEP_CONTRADICTION:
-		return VERDICT_CONTRADICTION;
-	case STEP_PROPOSAL:
-		return VERDICT_PROPOSAL;
-	case STEP_IMPOSSIBLE:
-		return VERDICT_IMPOSSIBLE;
-	case STEP_STAY:
-		break;
-	}
-	return otherwise;
+	return step->kind == STEP_STAY ? otherwise : news_verdict(step);
 }
 
 /* Whether what was read is about another transaction than this attempt's. */

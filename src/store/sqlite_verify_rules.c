@@ -143,7 +143,7 @@ static bool check_books(const struct v_purchase *p, int64_t is[static BOOKS], st
 	/* The floor: nobody has more of us than was claimed. */
 	if (is[CUSTOMER] + is[PAYABLE] > 0)
 		return v_broken(out, "I4", "more was given for it than was claimed: %lld",
-			(long long)(is[CUSTOMER] + is[PAYABLE]));
+			(long long)is[CUSTOMER] + (long long)is[PAYABLE]);
 	return true;
 }
 

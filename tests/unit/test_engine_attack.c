@@ -89,7 +89,7 @@ static unsigned wait_and_prepare(struct rig *r, enum leg_kind leg, int64_t ms)
 	return rig_count(r, SAID_GO, NULL);
 }
 
-static void answer(struct rig *r, const struct attempt_row *a, const char *word, const char *id)
+static void say(struct rig *r, const struct attempt_row *a, const char *word, const char *id)
 {
 	(void)rig_post_result(r, a, PROVIDER_STATUS, word, id);
 	rig_step(r);
@@ -179,7 +179,7 @@ static void a_hint_about_an_unsent_request_holds_the_next(void **state)
 	(void)rig_ipn(r, &first, "SUCCESS", "D1");
 	assert_int_equal(rig_verdicts(r, VERDICT_HINT), 1);
 	assert_int_equal(wait_and_prepare(r, LEG_DELIVER, 10 * MINUTE), 0);
-	answer(r, &first, "COMPLETED", "D1");
+	say(r, &first, "COMPLETED", "D1");
 	assert_int_equal(rig_purchase_state(r), PURCHASE_CONTRADICTED);
 	assert_int_equal(of(r, LEG_DELIVER).state, ATTEMPT_EXPIRED);
 }
@@ -195,7 +195,7 @@ static void a_hint_about_an_unsent_payment_tells_nothing_yet(void **state)
 	assert_int_equal(wait_and_prepare(r, LEG_COLLECT, 30 * MINUTE), 0);
 	assert_int_equal(rig_count(r, SAID_SMS, "expired"), 0);
 	assert_int_equal(of(r, LEG_COLLECT).state, ATTEMPT_READY);
-	answer(r, &first, "COMPLETED", "C1");
+	say(r, &first, "COMPLETED", "C1");
 	assert_int_equal(rig_purchase_state(r), PURCHASE_CONTRADICTED);
 	assert_int_equal(rig_count(r, SAID_SMS, "expired"), 0);
 }
@@ -221,7 +221,7 @@ static void a_hint_that_was_wrong_lets_the_next_go(void **state)
 
 	rig_broken(r, &first, TRANSFER_CONNECT, 0);
 	(void)rig_ipn(r, &first, "SUCCESS", "D1");
-	answer(r, &first, "FAILED", "D1");
+	say(r, &first, "FAILED", "D1");
 	assert_int_equal(wait_and_prepare(r, LEG_DELIVER, 2 * MINUTE), 1);
 }
 
@@ -250,7 +250,7 @@ static void a_hint_before_a_refusal_is_asked_about_before_the_refund(void **stat
 	assert_int_equal(of(r, LEG_REFUND).state, ATTEMPT_READY);
 	assert_int_equal(wait_and_prepare(r, LEG_REFUND, DELAY_MS + 5 * MINUTE), 0);
 	assert_true(rig_count(r, SAID_QUERY, NULL) > 0);
-	answer(r, &a, "COMPLETED", "D1");
+	say(r, &a, "COMPLETED", "D1");
 	assert_int_equal(rig_purchase_state(r), PURCHASE_CONTRADICTED);
 	assert_int_equal(of(r, LEG_REFUND).state, ATTEMPT_EXPIRED);
 }
@@ -269,11 +269,11 @@ static void a_hint_answered_without_an_end_is_asked_about_again(void **state)
 	rig_wait(r, DELAY_MS - MINUTE);
 	(void)rig_ipn(r, &a, "SUCCESS", "D1");
 	for (size_t i = 0; i < ROWS(answers); i++) {
-		answer(r, &a, answers[i].word, answers[i].id);
+		say(r, &a, answers[i].word, answers[i].id);
 		assert_int_equal(wait_and_prepare(r, LEG_REFUND, 10 * MINUTE), 0);
 		assert_true(rig_count(r, SAID_QUERY, NULL) > 0);
 	}
-	answer(r, &a, "COMPLETED", "D1");
+	say(r, &a, "COMPLETED", "D1");
 	assert_int_equal(of(r, LEG_REFUND).state, ATTEMPT_EXPIRED);
 }
 
@@ -299,7 +299,7 @@ static void a_hint_holds_what_would_be_sent_again(void **state)
 	assert_int_equal(rig_count(r, SAID_PREPARE, NULL), 0);
 	assert_int_equal(rig_count(r, SAID_GO, NULL), 0);
 	/* It was not: the refund goes on. */
-	answer(r, &deliver, "FAILED", "D1");
+	say(r, &deliver, "FAILED", "D1");
 	absent(r, LEG_REFUND);
 	assert_int_equal(rig_count(r, SAID_PREPARE, "payout"), 1);
 }
@@ -314,7 +314,7 @@ static void a_hint_about_the_payment_holds_the_goods(void **state)
 	collect = of(r, LEG_COLLECT);
 	(void)rig_ipn(r, &collect, "REVERSED", "C1");
 	assert_int_equal(wait_and_prepare(r, LEG_DELIVER, 5 * MINUTE), 0);
-	answer(r, &collect, "REVERSED", "C1");
+	say(r, &collect, "REVERSED", "C1");
 	assert_int_equal(rig_purchase_state(r), PURCHASE_CONTRADICTED);
 	assert_int_equal(of(r, LEG_DELIVER).state, ATTEMPT_EXPIRED);
 }
@@ -329,7 +329,7 @@ static void a_hint_about_the_payment_holds_the_refund(void **state)
 	rig_wait(r, DELAY_MS - MINUTE);
 	(void)rig_ipn(r, &collect, "REVERSED", "C1");
 	assert_int_equal(wait_and_prepare(r, LEG_REFUND, 10 * MINUTE), 0);
-	answer(r, &collect, "REVERSED", "C1");
+	say(r, &collect, "REVERSED", "C1");
 	assert_int_equal(of(r, LEG_REFUND).state, ATTEMPT_EXPIRED);
 }
 
@@ -349,7 +349,7 @@ static void a_hint_holds_what_persons_begin(void **state)
 	(void)rig_ipn(r, &a, "SUCCESS", "D1");
 	assert_int_equal(rig_decide(r, DECIDE_REFUND, r->purchase, "koffi"), ENGINE_DONE);
 	assert_int_equal(wait_and_prepare(r, LEG_REFUND, 10 * MINUTE), 0);
-	answer(r, &a, "COMPLETED", "D1");
+	say(r, &a, "COMPLETED", "D1");
 	assert_int_equal(of(r, LEG_REFUND).state, ATTEMPT_EXPIRED);
 }
 
@@ -462,7 +462,7 @@ static void what_was_sent_again_is_called_back_by_an_end(void **state)
 	assert_int_equal(rig_count(r, SAID_GO, NULL), 1);
 	rig_forget(r);
 	a = of(r, LEG_DELIVER);
-	answer(r, &a, "FAILED", "D1");
+	say(r, &a, "FAILED", "D1");
 	assert_int_equal(rig_count(r, SAID_DROP, NULL), 1);
 	/* Which proves nothing of the first, nor starts anything. */
 	rig_broken(r, &a, TRANSFER_NOT_STARTED, 0);

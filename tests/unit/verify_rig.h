@@ -23,9 +23,9 @@
 #define PAID "R0000006" /* the delivery is READY */
 #define PURCHASES 6
 
-static struct rig *world; /* one for all tests: each breaks a copy */
+static struct rig *shared; /* one for all tests: each breaks a copy */
 
-static inline struct attempt_row buy(struct rig *r, unsigned uid)
+static inline struct attempt_row begin(struct rig *r, unsigned uid)
 {
 	char payer[24], to[24];
 
@@ -37,7 +37,7 @@ static inline struct attempt_row buy(struct rig *r, unsigned uid)
 
 static inline struct attempt_row buy_and_pay(struct rig *r, unsigned uid)
 {
-	struct attempt_row a = buy(r, uid);
+	struct attempt_row a = begin(r, uid);
 	char id[8];
 
 	(void)snprintf(id, sizeof(id), "C%u", uid);
@@ -84,22 +84,22 @@ static inline int make_world(void **state)
 	void *made = NULL;
 
 	(void)rig_open(&made);
-	world = made;
-	make_decided(world);
-	make_corrected(world);
-	make_refunded(world);
-	(void)buy_and_pay(world, 4);
-	struct attempt_row a = rig_send(world);
-	rig_reply(world, &a, "SUCCESSFUL", "D4");
-	a = buy(world, 5);
-	rig_broken(world, &a, TRANSFER_TIMEOUT, 100);
-	(void)buy_and_pay(world, 6);
+	shared = made;
+	make_decided(shared);
+	make_corrected(shared);
+	make_refunded(shared);
+	(void)buy_and_pay(shared, 4);
+	struct attempt_row a = rig_send(shared);
+	rig_reply(shared, &a, "SUCCESSFUL", "D4");
+	a = begin(shared, 5);
+	rig_broken(shared, &a, TRANSFER_TIMEOUT, 100);
+	(void)buy_and_pay(shared, 6);
 	return 0;
 }
 
 static inline int unmake_world(void **state)
 {
-	void *made = world;
+	void *made = shared;
 
 	return rig_close(&made);
 }
@@ -130,7 +130,7 @@ static inline void copy_open(struct copy *c)
 	assert_int_equal(sqlite3_open(c->path, &c->db), SQLITE_OK);
 	run_sql(c->db, "PRAGMA synchronous = OFF"); /* for speed */
 	backup = sqlite3_backup_init(
-		c->db, "main", sqlite_store_of(world->fx.store)->db.handle, "main");
+		c->db, "main", sqlite_store_of(shared->fx.store)->db.handle, "main");
 	assert_non_null(backup);
 	assert_int_equal(sqlite3_backup_step(backup, -1), SQLITE_DONE);
 	assert_int_equal(sqlite3_backup_finish(backup), SQLITE_OK);
