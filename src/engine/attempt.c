@@ -52,10 +52,15 @@ int leg_start(struct engine *e, const struct purchase_row *purchase, struct atte
 	rc = STORE(e, attempt_insert, attempt);
 	if (rc != 0)
 		return rc;
-	/* The row is the promise; the effect only saves the wait. */
+	/*
+	 * The row is the promise; the effect only saves the wait. What waits for as long as a lease
+	 * would look handed out, and be called before its time (outbox_release).
+	 */
 	if (is_due)
 		due_ms = e->now_ms + LIMIT_LEASE_MS;
-	else if (due_ms > attempt_expires_ms(attempt))
+	else if (due_ms == e->now_ms + LIMIT_LEASE_MS)
+		due_ms++;
+	if (!is_due && due_ms > attempt_expires_ms(attempt))
 		due_ms = attempt_expires_ms(attempt);
 	rc = attempt_wait(e, attempt, OUTBOX_SEND, due_ms);
 	if (rc == 0)

@@ -455,6 +455,26 @@ static void what_news_called_back_is_a_persons(void **state)
 	assert_int_equal(rig_count(r, SAID_PREPARE, "payout"), 0);
 }
 
+/* A refund that waits for a minute looks like one handed out: neither a new life nor a lane that
+ * opens takes it before its time. */
+static void a_delay_as_long_as_a_lease_is_kept(void **state)
+{
+	struct rig *r = *state;
+	struct offer *offer =
+		(struct offer *)(uintptr_t)config_offer(r->fx.config, STR("ug-refund"));
+	int64_t kept_ms = offer->refund_delay_ms;
+
+	offer->refund_delay_ms = LIMIT_LEASE_MS;
+	(void)bring_to_refund(r, "ug-refund");
+	rig_wait(r, 1000);
+	rig_crash(r);
+	rig_wait(r, 50000);
+	assert_int_equal(rig_count(r, SAID_PREPARE, "payout"), 0);
+	rig_wait(r, 10000);
+	assert_int_equal(rig_count(r, SAID_PREPARE, "payout"), 1);
+	offer->refund_delay_ms = kept_ms;
+}
+
 /* What the provider has given an id was there: that it knows none of that id is no absence. */
 static void what_the_provider_has_named_is_not_sent_again(void **state)
 {
@@ -596,6 +616,7 @@ int main(void)
 		RIG_TEST(a_request_made_again_counts_its_own_absences),
 		RIG_TEST(news_of_what_expired_ends_sending_again),
 		RIG_TEST(what_news_called_back_is_a_persons),
+		RIG_TEST(a_delay_as_long_as_a_lease_is_kept),
 		RIG_TEST(what_the_provider_has_named_is_not_sent_again),
 		RIG_TEST(what_was_sent_again_is_called_back_by_an_end),
 		RIG_TEST(a_payment_that_would_come_too_late_is_not_sent_again),
