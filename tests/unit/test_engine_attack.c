@@ -475,6 +475,32 @@ static void a_delay_as_long_as_a_lease_is_kept(void **state)
 	offer->refund_delay_ms = kept_ms;
 }
 
+/* What cannot be made again does not end either, and nobody is told, while a hint says that the
+ * first one ran. */
+static void what_cannot_be_prepared_waits_for_the_answer(void **state)
+{
+	struct rig *r = *state;
+	struct attempt_row a = bring_to_collect(r, "ug-refund"), again;
+
+	rig_broken(r, &a, TRANSFER_CONNECT, 0);
+	rig_wait(r, 5000);
+	again = of(r, LEG_COLLECT);
+	assert_int_equal(again.n, 2);
+	rig_forget(r);
+	(void)rig_ipn(r, &a, "SUCCESS", "C1");
+	assert_int_equal(rig_count(r, SAID_QUERY, NULL), 1);
+	(void)rig_post_prepared(r, &again, PREPARED_SECRET_LOST);
+	rig_step(r);
+	assert_int_equal(of(r, LEG_COLLECT).state, ATTEMPT_READY);
+	assert_int_equal(rig_count(r, SAID_SMS, NULL), 0);
+	/* It did not: then it ends. */
+	(void)rig_post_result(r, &a, PROVIDER_STATUS, "FAILED", "C1");
+	rig_step(r);
+	(void)rig_post_prepared(r, &again, PREPARED_SECRET_LOST);
+	rig_step(r);
+	assert_int_equal(of(r, LEG_COLLECT).state, ATTEMPT_EXPIRED);
+}
+
 /* What the provider has given an id was there: that it knows none of that id is no absence. */
 static void what_the_provider_has_named_is_not_sent_again(void **state)
 {
@@ -617,6 +643,7 @@ int main(void)
 		RIG_TEST(news_of_what_expired_ends_sending_again),
 		RIG_TEST(what_news_called_back_is_a_persons),
 		RIG_TEST(a_delay_as_long_as_a_lease_is_kept),
+		RIG_TEST(what_cannot_be_prepared_waits_for_the_answer),
 		RIG_TEST(what_the_provider_has_named_is_not_sent_again),
 		RIG_TEST(what_was_sent_again_is_called_back_by_an_end),
 		RIG_TEST(a_payment_that_would_come_too_late_is_not_sent_again),
