@@ -265,6 +265,20 @@ static int64_t share_ms(const struct account *account)
 }
 
 /*
+ * Who has to wait is given a moment of his own within the minute. Were it the same for all, all of
+ * them would be looked at and put off anew each time that one may go.
+ */
+static int64_t take_turn(const struct engine *e, struct lane *lane, int64_t wait_ms, int64_t share)
+{
+	int64_t at_ms = e->now_ms + wait_ms;
+
+	if (lane->turn_ms > at_ms && lane->turn_ms <= e->now_ms + 60000)
+		at_ms = lane->turn_ms;
+	lane->turn_ms = at_ms + share;
+	return at_ms - e->now_ms;
+}
+
+/*
  * A bucket of queries_per_minute, kept as the moment at which it is full again: each query moves it
  * by its share. A new life begins with an empty one, for nobody knows what the last one asked.
  */
@@ -278,7 +292,7 @@ static int64_t take_query(struct engine *e, struct lane *lane, int64_t share)
 		lane->query_ms = e->now_ms;
 	room_ms = e->now_ms + 60000 - lane->query_ms;
 	if (room_ms < share)
-		return share - room_ms;
+		return take_turn(e, lane, share - room_ms, share);
 	lane->query_ms += share;
 	return 0;
 }
