@@ -304,7 +304,11 @@ int64_t lane_wait_query(struct engine *e, const struct account *account)
 	return lane != NULL ? take_query(e, lane, share_ms(account)) : 0;
 }
 
-/* Every other one at most: a long list leaves half of the budget to those that settle money. */
+/*
+ * Every other one at most: a long list leaves half of the budget to those that settle money. But
+ * who has to wait takes his part at once: deliveries may wait for a balance, and be it that more
+ * queries wait than are ever made.
+ */
 int64_t lane_wait_inquiry(struct engine *e, const struct account *account)
 {
 	struct lane *lane = edit(e, account->partner->id, account->name);
@@ -314,9 +318,13 @@ int64_t lane_wait_inquiry(struct engine *e, const struct account *account)
 		return 0;
 	if (lane->inquiry_ms > e->now_ms)
 		return lane->inquiry_ms - e->now_ms;
-	wait_ms = take_query(e, lane, share);
-	if (wait_ms == 0)
-		lane->inquiry_ms = e->now_ms + 2 * share;
+	if (lane->refused_until_ms > e->now_ms)
+		return lane->refused_until_ms - e->now_ms;
+	wait_ms = lane->has_inquiry ? 0 : take_query(e, lane, share);
+	lane->has_inquiry = wait_ms > 0;
+	if (wait_ms > 0)
+		lane->query_ms += share;
+	lane->inquiry_ms = e->now_ms + (wait_ms > 0 ? wait_ms : 2 * share);
 	return wait_ms;
 }
 

@@ -482,7 +482,10 @@ static void who_waits_for_the_budget_waits_for_his_turn(void **state)
 		(void)snprintf(id, sizeof(id), "T%u", i);
 		rig_reply(r, &a, "PENDING", id);
 	}
-	/* All fall due while the machine sleeps. */
+	/* All fall due while the machine sleeps, and then a balance is wanted, too. */
+	((struct account *)(uintptr_t)config_account(r->fx.config, STR("et-ci")))->float_every_ms =
+		60 * MINUTE;
+	floats_forget(r->engine->floats);
 	r->now_ms += 30 * MINUTE;
 	rig_step(r);
 	rig_forget(r);
@@ -491,6 +494,7 @@ static void who_waits_for_the_budget_waits_for_his_turn(void **state)
 	assert_in_range(rig_count(r, SAID_QUERY, NULL), LIMIT_QUERIES_PER_MINUTE - 2,
 		LIMIT_QUERIES_PER_MINUTE + 1);
 	assert_in_range(sqlite3_total_changes(db) - before, 60, 60 * 6);
+	assert_int_equal(rig_count(r, SAID_ACCOUNT, "et-ci balance"), 1);
 }
 
 static void a_crash_forgets_no_stop(void **state)
