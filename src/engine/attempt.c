@@ -52,10 +52,15 @@ int leg_start(struct engine *e, const struct purchase_row *purchase, struct atte
 	rc = STORE(e, attempt_insert, attempt);
 	if (rc != 0)
 		return rc;
-	/* The row is the promise; the effect only saves the wait. */
+	/*
+	 * The row is the promise; the effect only saves the wait. What waits for as long as a lease
+	 * would look handed out, and be called before its time (outbox_release).
+	 */
 	if (is_due)
 		due_ms = e->now_ms + LIMIT_LEASE_MS;
-	else if (due_ms > attempt_expires_ms(attempt))
+	else if (due_ms == e->now_ms + LIMIT_LEASE_MS)
+		due_ms++;
+	if (!is_due && due_ms > attempt_expires_ms(attempt))
 		due_ms = attempt_expires_ms(attempt);
 	rc = attempt_wait(e, attempt, OUTBOX_SEND, due_ms);
 	if (rc == 0)
@@ -384,6 +389,13 @@ static bool is_needless(const struct attempt_row *a)
 	return a->epoch > 1 && (a->state == ATTEMPT_SUCCEEDED || a->state == ATTEMPT_FAILED);
 }
 
+/* News of what was never sent came while it was on its way (end_resending): whatever follows it is
+ * held as it would have been. */
+static bool is_frozen(const struct attempt_row *a)
+{
+	return a->state == ATTEMPT_NOT_SENT && a->first_sent_ms == 0;
+}
+
 static int move(struct engine *e, struct engine_case *c, enum attempt_state next,
 	enum attempt_event event, uint64_t evidence)
 {
@@ -408,6 +420,8 @@ static int move(struct engine *e, struct engine_case *c, enum attempt_state next
 		rc = case_settle(e, c, &after, row.cause);
 	if (rc == 0 && is_unsent && sends_nothing(c->purchase.state))
 		rc = end_unsent(e, c, AEV_EXPIRE, evidence);
+	else if (rc == 0 && is_unsent && is_frozen(&c->attempt))
+		rc = end_unsent(e, c, AEV_FREEZE, evidence);
 	count(e, &c->attempt);
 	lane_note(e, &c->attempt, next);
 	return rc;

@@ -265,6 +265,20 @@ static int64_t share_ms(const struct account *account)
 }
 
 /*
+ * Who has to wait is given a moment of his own within the minute. Were it the same for all, all of
+ * them would be looked at and put off anew each time that one may go.
+ */
+static int64_t take_turn(const struct engine *e, struct lane *lane, int64_t wait_ms, int64_t share)
+{
+	int64_t at_ms = e->now_ms + wait_ms;
+
+	if (lane->turn_ms > at_ms && lane->turn_ms <= e->now_ms + 60000)
+		at_ms = lane->turn_ms;
+	lane->turn_ms = at_ms + share;
+	return at_ms - e->now_ms;
+}
+
+/*
  * A bucket of queries_per_minute, kept as the moment at which it is full again: each query moves it
  * by its share. A new life begins with an empty one, for nobody knows what the last one asked.
  */
@@ -278,7 +292,7 @@ static int64_t take_query(struct engine *e, struct lane *lane, int64_t share)
 		lane->query_ms = e->now_ms;
 	room_ms = e->now_ms + 60000 - lane->query_ms;
 	if (room_ms < share)
-		return share - room_ms;
+		return take_turn(e, lane, share - room_ms, share);
 	lane->query_ms += share;
 	return 0;
 }
@@ -290,7 +304,11 @@ int64_t lane_wait_query(struct engine *e, const struct account *account)
 	return lane != NULL ? take_query(e, lane, share_ms(account)) : 0;
 }
 
-/* Every other one at most: a long list leaves half of the budget to those that settle money. */
+/*
+ * Every other one at most: a long list leaves half of the budget to those that settle money. But
+ * who has to wait takes his part at once: deliveries may wait for a balance, and be it that more
+ * queries wait than are ever made.
+ */
 int64_t lane_wait_inquiry(struct engine *e, const struct account *account)
 {
 	struct lane *lane = edit(e, account->partner->id, account->name);
@@ -300,9 +318,13 @@ int64_t lane_wait_inquiry(struct engine *e, const struct account *account)
 		return 0;
 	if (lane->inquiry_ms > e->now_ms)
 		return lane->inquiry_ms - e->now_ms;
-	wait_ms = take_query(e, lane, share);
-	if (wait_ms == 0)
-		lane->inquiry_ms = e->now_ms + 2 * share;
+	if (lane->refused_until_ms > e->now_ms)
+		return lane->refused_until_ms - e->now_ms;
+	wait_ms = lane->has_inquiry ? 0 : take_query(e, lane, share);
+	lane->has_inquiry = wait_ms > 0;
+	if (wait_ms > 0)
+		lane->query_ms += share;
+	lane->inquiry_ms = e->now_ms + (wait_ms > 0 ? wait_ms : 2 * share);
 	return wait_ms;
 }
 

@@ -53,7 +53,9 @@ struct lane {
 	int64_t pause_ms, until_ms; /* stopped: from then on one may try */
 	uint64_t probe; /* the one that tries; 0: none */
 	int64_t query_ms; /* when the budget for queries is next full; in the past: it is */
+	int64_t turn_ms; /* the moment for the next that has to wait for it */
 	int64_t inquiry_ms; /* from then on a balance or a page of a list may be asked for */
+	bool has_inquiry; /* its part of the budget is taken already */
 	int64_t refused_ms,
 		refused_until_ms; /* the provider wants no queries: for how long, till when */
 	int64_t sold_ms; /* stopped: from then on one may be sold to try with */

@@ -106,6 +106,21 @@ static int try_resend(struct engine *e, struct engine_case *c, const struct engi
 	return rc == TAMA_ECONFLICT ? engine_drop(e, p->attempt, p->epoch) : rc;
 }
 
+/* It cannot be sent. But as in due_send nothing ends while a hint about it is asked about: its SEND
+ * row comes again. */
+static int end_unsendable(struct engine *e, struct engine_case *c, int outcome)
+{
+	bool is_asked = false;
+	int rc = poll_holds(e, &c->attempt, &is_asked);
+
+	if (rc != 0 || is_asked)
+		return rc;
+	if (outcome == PREPARED_NEVER)
+		engine_alarm(
+			e, "unsendable", c->purchase.ref, "the dialect cannot say this request");
+	return expire(e, c);
+}
+
 int handle_prepared(struct engine *e, struct engine_event *event)
 {
 	const struct engine_prepared *p = &event->as.prepared;
@@ -129,11 +144,8 @@ int handle_prepared(struct engine *e, struct engine_event *event)
 	case PREPARED_LATER:
 		return 0; /* the SEND row's lease brings it again */
 	case PREPARED_NEVER:
-		engine_alarm(
-			e, "unsendable", c.purchase.ref, "the dialect cannot say this request");
-		return expire(e, &c);
 	case PREPARED_SECRET_LOST:
-		return expire(e, &c);
+		return end_unsendable(e, &c, p->outcome);
 	}
 	return TAMA_EINVAL;
 }

@@ -158,8 +158,9 @@ static const char *const texts[STATEMENTS] = {
 			      " AND kind <= :last AND (tries > 0 OR due_ms = (id >> 20) + :lease)",
 	[ST_OUTBOX_REMOVE] = "DELETE FROM outbox"
 			     " WHERE id = :id AND partner = :partner AND kind <> 3",
-	[ST_OUTBOX_OVER] = "UPDATE outbox SET is_done = 1, dlr = CASE :dlr WHEN '' THEN dlr ELSE"
-			   " :dlr END, over_ms = :now"
+	/* What the gateway has reported says more than why we gave up. */
+	[ST_OUTBOX_OVER] = "UPDATE outbox SET is_done = 1, dlr = CASE dlr WHEN '' THEN :dlr ELSE"
+			   " dlr END, over_ms = :now"
 			   " WHERE id = :id AND partner = :partner AND kind = 3 AND is_done = 0",
 	[ST_OUTBOX_CANCEL] =
 		"DELETE FROM outbox WHERE partner = :partner AND purchase IS NOT NULL AND purchase "

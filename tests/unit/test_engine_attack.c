@@ -429,6 +429,78 @@ static void news_of_what_expired_ends_sending_again(void **state)
 	assert_int_equal(rig_count(r, SAID_GO, NULL), 0);
 }
 
+/* The refund of a delivery that expired is called back by news of that delivery: it is not made
+ * again, but held, as it would have been had it not been on its way. */
+static void what_news_called_back_is_a_persons(void **state)
+{
+	struct rig *r = *state;
+	struct attempt_row deliver = bring_to_paid(r, "ug-refund"), refund;
+
+	(void)rig_post_prepared(r, &deliver, PREPARED_NEVER);
+	rig_step(r);
+	refund = rig_send(r);
+	assert_int_equal(refund.leg, LEG_REFUND);
+	rig_forget(r);
+	deliver = of(r, LEG_DELIVER);
+	assert_int_equal(deliver.state, ATTEMPT_EXPIRED);
+	(void)rig_ipn(r, &deliver, "SUCCESS", "D1");
+	assert_int_equal(rig_count(r, SAID_DROP, NULL), 1);
+	rig_broken(r, &refund, TRANSFER_NOT_STARTED, 0);
+	refund = of(r, LEG_REFUND);
+	assert_int_equal(refund.n, 2);
+	assert_int_equal(refund.state, ATTEMPT_REVIEW);
+	assert_int_equal(rig_purchase_state(r), PURCHASE_REVIEW);
+	rig_release_holds(r);
+	rig_wait(r, 5 * MINUTE);
+	assert_int_equal(rig_count(r, SAID_PREPARE, "payout"), 0);
+}
+
+/* A refund that waits for a minute looks like one handed out: neither a new life nor a lane that
+ * opens takes it before its time. */
+static void a_delay_as_long_as_a_lease_is_kept(void **state)
+{
+	struct rig *r = *state;
+	struct offer *offer =
+		(struct offer *)(uintptr_t)config_offer(r->fx.config, STR("ug-refund"));
+	int64_t kept_ms = offer->refund_delay_ms;
+
+	offer->refund_delay_ms = LIMIT_LEASE_MS;
+	(void)bring_to_refund(r, "ug-refund");
+	rig_wait(r, 1000);
+	rig_crash(r);
+	rig_wait(r, 50000);
+	assert_int_equal(rig_count(r, SAID_PREPARE, "payout"), 0);
+	rig_wait(r, 10000);
+	assert_int_equal(rig_count(r, SAID_PREPARE, "payout"), 1);
+	offer->refund_delay_ms = kept_ms;
+}
+
+/* What cannot be made again does not end either, and nobody is told, while a hint says that the
+ * first one ran. */
+static void what_cannot_be_prepared_waits_for_the_answer(void **state)
+{
+	struct rig *r = *state;
+	struct attempt_row a = bring_to_collect(r, "ug-refund"), again;
+
+	rig_broken(r, &a, TRANSFER_CONNECT, 0);
+	rig_wait(r, 5000);
+	again = of(r, LEG_COLLECT);
+	assert_int_equal(again.n, 2);
+	rig_forget(r);
+	(void)rig_ipn(r, &a, "SUCCESS", "C1");
+	assert_int_equal(rig_count(r, SAID_QUERY, NULL), 1);
+	(void)rig_post_prepared(r, &again, PREPARED_SECRET_LOST);
+	rig_step(r);
+	assert_int_equal(of(r, LEG_COLLECT).state, ATTEMPT_READY);
+	assert_int_equal(rig_count(r, SAID_SMS, NULL), 0);
+	/* It did not: then it ends. */
+	(void)rig_post_result(r, &a, PROVIDER_STATUS, "FAILED", "C1");
+	rig_step(r);
+	(void)rig_post_prepared(r, &again, PREPARED_SECRET_LOST);
+	rig_step(r);
+	assert_int_equal(of(r, LEG_COLLECT).state, ATTEMPT_EXPIRED);
+}
+
 /* What the provider has given an id was there: that it knows none of that id is no absence. */
 static void what_the_provider_has_named_is_not_sent_again(void **state)
 {
@@ -569,6 +641,9 @@ int main(void)
 		RIG_TEST(nothing_waits_for_an_account_that_is_gone),
 		RIG_TEST(a_request_made_again_counts_its_own_absences),
 		RIG_TEST(news_of_what_expired_ends_sending_again),
+		RIG_TEST(what_news_called_back_is_a_persons),
+		RIG_TEST(a_delay_as_long_as_a_lease_is_kept),
+		RIG_TEST(what_cannot_be_prepared_waits_for_the_answer),
 		RIG_TEST(what_the_provider_has_named_is_not_sent_again),
 		RIG_TEST(what_was_sent_again_is_called_back_by_an_end),
 		RIG_TEST(a_payment_that_would_come_too_late_is_not_sent_again),

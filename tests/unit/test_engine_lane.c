@@ -465,6 +465,38 @@ static void ipns_that_settle_all_doubts_open_a_lane(void **state)
 	assert_true(sells(r, "et-ci"));
 }
 
+/* When nothing comes but what is asked for, many wait for the budget: each is looked at once a
+ * minute, not whenever one of them may go. */
+static void who_waits_for_the_budget_waits_for_his_turn(void **state)
+{
+	struct rig *r = *state;
+	sqlite3 *db = sqlite_store_of(r->fx.store)->db.handle;
+	int before;
+
+	for (unsigned i = 0; i < 90; i++) {
+		struct attempt_row a;
+		char id[8];
+
+		assert_int_equal(buy_number(r, i), ENGINE_DONE);
+		a = rig_send(r);
+		(void)snprintf(id, sizeof(id), "T%u", i);
+		rig_reply(r, &a, "PENDING", id);
+	}
+	/* All fall due while the machine sleeps, and then a balance is wanted, too. */
+	((struct account *)(uintptr_t)config_account(r->fx.config, STR("et-ci")))->float_every_ms =
+		60 * MINUTE;
+	floats_forget(r->engine->floats);
+	r->now_ms += 30 * MINUTE;
+	rig_step(r);
+	rig_forget(r);
+	before = sqlite3_total_changes(db);
+	rig_wait(r, MINUTE);
+	assert_in_range(rig_count(r, SAID_QUERY, NULL), LIMIT_QUERIES_PER_MINUTE - 2,
+		LIMIT_QUERIES_PER_MINUTE + 1);
+	assert_in_range(sqlite3_total_changes(db) - before, 60, 60 * 6);
+	assert_int_equal(rig_count(r, SAID_ACCOUNT, "et-ci balance"), 1);
+}
+
 static void a_crash_forgets_no_stop(void **state)
 {
 	struct rig *r = *state;
@@ -617,6 +649,7 @@ int main(void)
 		RIG_TEST(each_doubt_more_doubles_the_pause),
 		RIG_TEST(a_try_that_never_left_is_tried_again),
 		RIG_TEST(ipns_that_settle_all_doubts_open_a_lane),
+		RIG_TEST(who_waits_for_the_budget_waits_for_his_turn),
 		RIG_TEST(a_crash_forgets_no_stop),
 		RIG_TEST(a_stop_that_was_not_kept_is_none),
 		RIG_TEST(want_of_float_stops_a_lane),

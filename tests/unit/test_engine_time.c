@@ -279,6 +279,22 @@ static void a_message_is_kept_until_the_gateway_has_it(void **state)
 	assert_int_equal(rig_stats(r).sms_rows, 1);
 }
 
+/* The report overtakes the gateway's own answer, which never comes. */
+static void a_doubt_hides_no_report(void **state)
+{
+	struct rig *r = *state;
+	uint64_t sms = settle_silently(r);
+
+	verdict(r, sms, SMS_DOUBT);
+	rig_wait(r, 20 * 1000);
+	rig_event(r, ENGINE_DLR)->as.dlr = (struct engine_dlr){sms, 1, DLR_DELIVERED};
+	rig_step(r);
+	verdict(r, sms, SMS_DOUBT);
+	assert_int_equal(owed(r), 0);
+	assert_int_equal(
+		fx_sql(r->fx.store, "SELECT count(*) FROM outbox WHERE dlr = 'delivered'", 0), 1);
+}
+
 static void a_message_in_doubt_is_tried_once_more(void **state)
 {
 	struct rig *r = *state;
@@ -576,6 +592,7 @@ int main(void)
 		RIG_TEST(progress_is_told_once_and_only_while_it_lasts),
 		RIG_TEST(a_message_is_kept_until_the_gateway_has_it),
 		RIG_TEST(a_message_in_doubt_is_tried_once_more),
+		RIG_TEST(a_doubt_hides_no_report),
 		RIG_TEST(a_message_refused_or_too_old_is_given_up_aloud),
 		RIG_TEST(a_route_that_comes_later_is_taken),
 		RIG_TEST(what_an_earlier_life_was_sending_is_in_doubt),
