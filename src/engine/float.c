@@ -11,6 +11,7 @@
 #include "tama/limits.h"
 
 #define HOUR_MS INT64_C(3600000)
+#define FLOW_KEPT_MS (48 * HOUR_MS)
 
 struct float_state *floats_new(void)
 {
@@ -227,6 +228,17 @@ static int refresh_after(struct engine *e, int64_t ms)
 	return age_ms >= 0 && age_ms < ms ? 0 : refresh(e);
 }
 
+/* No forecast looks further back. */
+static int trim(struct engine *e)
+{
+	int64_t age_ms = e->now_ms - e->floats->trimmed_ms;
+
+	if (age_ms >= 0 && age_ms < HOUR_MS)
+		return 0;
+	e->floats->trimmed_ms = e->now_ms;
+	return STORE(e, flow_trim, e->now_ms - FLOW_KEPT_MS);
+}
+
 int floats_step(struct engine *e)
 {
 	int rc = 0;
@@ -235,6 +247,8 @@ int floats_step(struct engine *e)
 		return 0;
 	if (!e->floats->is_planned)
 		rc = floats_plan(e);
+	if (rc == 0)
+		rc = trim(e);
 	return rc == 0 ? refresh_after(e, LIMIT_FLOAT_IDLE_MS) : rc;
 }
 

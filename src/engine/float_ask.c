@@ -167,8 +167,6 @@ int floats_observe(struct engine *e, const struct account *account, int64_t bala
 		rc = add_passed(e, account, &o);
 	if (rc == 0)
 		rc = STORE(e, observation_insert, &o);
-	if (rc == 0)
-		rc = e->store->ops->flow_trim(e->store, e->now_ms - 48 * HOUR_MS);
 	e->stats.observations++;
 	e->floats->fresh_ms = 0;
 	return rc;

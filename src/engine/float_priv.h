@@ -21,6 +21,7 @@ struct asked {
 struct float_state {
 	bool is_planned, is_awake;
 	int64_t fresh_ms; /* 0: nothing is worked out */
+	int64_t trimmed_ms; /* when old minutes of flows went last */
 	size_t n;
 	struct watched
 		list[ENGINE_FLOATS_MAX]; /* the accounts of the configuration, then its floats */

@@ -37,10 +37,18 @@ static int open_dir(const char *path, int *fd_out, struct err *err)
 }
 
 /* The lock is held for life: whoever has it knows that no earlier process can still send (2.5). */
+/* What root makes here the server must be able to open. */
+static bool is_given_to_owner(int dir, int fd)
+{
+	struct stat st;
+
+	return geteuid() != 0 || (fstat(dir, &st) == 0 && fchown(fd, st.st_uid, st.st_gid) == 0);
+}
+
 static int take_lock(int dir, int *fd_out, struct err *err)
 {
 	*fd_out = openat(dir, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (*fd_out < 0)
+	if (*fd_out < 0 || !is_given_to_owner(dir, *fd_out))
 		return err_set(err, TAMA_EIO, "the lock file: %s", strerror(errno));
 	if (flock(*fd_out, LOCK_EX | LOCK_NB) == 0)
 		return 0;

@@ -427,6 +427,7 @@ class DecisionsWithoutServer(Ops):
         ref = self.contradicted()
         self.gateway.stop()
         self.give_away()
+        (self.gateway.data / "lock").unlink()
         case = self.case()
         self.assertIn("proposed by root; another person", self.decide(case, "succeeded", "0701020304 has it"))
         self.assertIn("root proposed this already", self.decide(case, "succeeded", "really", expect=1))

@@ -508,6 +508,21 @@ static void books_of_chance_are_what_the_legs_are_worth(void **state)
 				    (uint64_t)book) > 0);
 }
 
+/* With or without a balance that is asked for. */
+static void old_minutes_of_flows_go(void **state)
+{
+	struct rig *r = *state;
+	struct attempt_row a;
+
+	assert_int_equal(rig_buy(r, "ci-payment", MOOV, MOOV, 1), ENGINE_DONE);
+	a = rig_send(r);
+	rig_reply(r, &a, "SUCCESSFUL", "T1");
+	assert_true(fx_sql(r->fx.store, "SELECT count(*) FROM flow", 0) > 0);
+	r->is_lax = true;
+	rig_wait(r, INT64_C(50) * 3600000);
+	assert_int_equal(fx_sql(r->fx.store, "SELECT count(*) FROM flow", 0), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -527,6 +542,7 @@ int main(void)
 		FLOAT_TEST(all_that_is_asked_lives_on_one_budget),
 		FLOAT_TEST(a_list_alone_leaves_half_of_the_budget),
 		FLOAT_TEST(refused_inquiries_stop_queries_too),
+		RIG_TEST(old_minutes_of_flows_go),
 		RIG_TEST(books_of_chance_are_what_the_legs_are_worth),
 	};
 
