@@ -256,12 +256,12 @@ class Hops(unittest.TestCase):
 class Deadline(unittest.TestCase):
     """Both sides of a hop's deadline."""
 
-    HOP = [('hop = "5s"', 'hop = "300ms"')]
+    HOP = [('hop = "5s"', 'hop = "900ms"')]
 
     def test_a_commit_under_way_is_in_progress(self):
         with Gateway(self.HOP) as g:
             g.at("a", "1*500")
-            with SlowDisk(g, 1500):
+            with SlowDisk(g, 2700):
                 self.assertEqual(g.at("a", "1*500*1"), "END Demande en cours. Ne recomposez pas : un SMS suivra.")
                 # The repeat waits for nothing: it is told the same while the commit lasts.
                 self.assertEqual(g.at("a", "1*500*1"), "END Demande en cours. Ne recomposez pas : un SMS suivra.")
@@ -276,7 +276,7 @@ class Deadline(unittest.TestCase):
         with Gateway(self.HOP) as g:
             g.at("a", "1*500", "+2250501000001")
             g.at("b", "1*500", "+2250501000002")
-            with SlowDisk(g, 1500):
+            with SlowDisk(g, 2700):
                 first = Later(g.at, "a", "1*500*1", "+2250501000001")
                 g.until(lambda: g.metric("tama_http_suspended") == 1)
                 second = g.at("b", "1*500*1", "+2250501000002")
