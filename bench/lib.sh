@@ -64,11 +64,11 @@ start_sandbox() {
 	sandbox_url=http://$address
 }
 
-# On an empty database, so that no round inherits another's sessions.
+# On an empty database, so that no round inherits another's sessions; its mark would hold the next.
 start_tama() {
 	local port
 	port=$(free_port)
-	rm -rf "$out/data"
+	rm -rf "$out/data" "$out/data.mark"
 	start tama "$tama" serve -c "$here/config.lua" --set data="$out/data" \
 		--set listen="127.0.0.1:$port" --set admin=127.0.0.1:0 \
 		--set public="http://127.0.0.1:$port" \
