@@ -13,7 +13,7 @@ struct engine_thread {
 	struct queue *events;
 	pthread_t thread;
 	bool has_thread;
-	atomic_bool stop, is_dead;
+	atomic_bool stop, is_dead, is_halted;
 	atomic_bool is_stepping; /* set before events are taken, so that none is overlooked */
 	pthread_mutex_t lock; /* of stats and config below */
 	struct engine_stats stats;
@@ -147,13 +147,13 @@ static void publish(struct engine_thread *t, int64_t *counted_ms)
 	(void)pthread_mutex_unlock(&t->lock);
 }
 
-static void refuse(struct queue_item *items)
+static void refuse(struct queue_item *items, enum engine_outcome outcome)
 {
 	while (items != NULL) {
 		struct engine_event *event = (struct engine_event *)items;
 
 		items = items->next;
-		event->outcome = ENGINE_IN_DOUBT;
+		event->outcome = outcome;
 		event->done(event);
 	}
 }
@@ -183,7 +183,7 @@ static void *engine_main(void *arg)
 		if (items == NULL && atomic_load(&t->stop))
 			break;
 		if (atomic_load(&t->is_dead)) {
-			refuse(items);
+			refuse(items, ENGINE_IN_DOUBT);
 			atomic_store(&t->is_stepping, false);
 			wait_ms = 1000;
 			continue;
@@ -228,17 +228,36 @@ int engine_thread_start(struct gateway *gateway, struct engine_thread **out, str
 	return rc;
 }
 
-void engine_thread_stop(struct engine_thread **thread)
+/* What nobody will work on any more. Under the lock: the queue is for one taker. */
+static void refuse_all(struct engine_thread *t)
+{
+	struct queue_item *items;
+
+	(void)pthread_mutex_lock(&t->lock);
+	items = queue_take(t->events, SIZE_MAX);
+	(void)pthread_mutex_unlock(&t->lock);
+	refuse(items, ENGINE_NOT_DONE);
+}
+
+void engine_thread_halt(struct engine_thread *t)
+{
+	if (t == NULL || !t->has_thread)
+		return;
+	atomic_store(&t->stop, true);
+	queue_wake(t->events);
+	(void)pthread_join(t->thread, NULL);
+	t->has_thread = false;
+	atomic_store(&t->is_halted, true);
+	refuse_all(t);
+}
+
+void engine_thread_free(struct engine_thread **thread)
 {
 	struct engine_thread *t = *thread;
 
 	if (t == NULL)
 		return;
-	if (t->has_thread) {
-		atomic_store(&t->stop, true);
-		queue_wake(t->events);
-		(void)pthread_join(t->thread, NULL);
-	}
+	engine_thread_halt(t);
 	engine_free(&t->engine);
 	queue_free(&t->events);
 	config_unref(&t->next_config);
@@ -249,7 +268,12 @@ void engine_thread_stop(struct engine_thread **thread)
 
 int engine_thread_post(struct engine_thread *t, struct engine_event *event)
 {
-	return queue_push(t->events, (struct queue_item *)event);
+	int rc = queue_push(t->events, (struct queue_item *)event);
+
+	/* First the push, then the flag: whoever halts sets the flag and then looks. */
+	if (rc == 0 && atomic_load(&t->is_halted))
+		refuse_all(t);
+	return rc;
 }
 
 void engine_thread_post_always(void *ctx, struct engine_event *event)

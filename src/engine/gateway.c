@@ -304,10 +304,13 @@ void gateway_stop(struct gateway **gateway, int64_t wait_ms)
 	admin_stop(g);
 	/* The wire posts what was under way, the engine commits it and answers every turn. */
 	wire_halt(g->wire);
-	reader_stop(&g->reader);
-	engine_thread_stop(&g->engine);
-	wire_stop(&g->wire);
+	reader_halt(g->reader);
+	engine_thread_halt(g->engine);
+	/* A hop that was in a worker's hands may still look at what these threads left. */
 	http_in_stop(&g->public_in);
+	reader_free(&g->reader);
+	engine_thread_free(&g->engine);
+	wire_stop(&g->wire);
 	for (unsigned i = 0; i < g->workers_len; i++)
 		worker_free(&g->workers[i]);
 	free(g->workers);

@@ -86,8 +86,10 @@ const struct config *gateway_config(struct gateway *gateway);
 /* ---- engine_thread.c ---- */
 
 int engine_thread_start(struct gateway *gateway, struct engine_thread **out, struct err *err);
-/* Ends when its queue is empty. */
-void engine_thread_stop(struct engine_thread **thread);
+/* Ends when its queue is empty; what is posted from then on is answered "not done". */
+void engine_thread_halt(struct engine_thread *thread);
+/* Once nobody can ask it anything any more. */
+void engine_thread_free(struct engine_thread **thread);
 /* TAMA_EFULL: an honest "try again" before anything was confirmed. */
 int engine_thread_post(struct engine_thread *thread, struct engine_event *event);
 void engine_thread_post_always(void *thread, struct engine_event *event);
@@ -118,7 +120,9 @@ struct reader_job {
 };
 
 int reader_start(const struct store_config *config, struct reader **out, struct err *err);
-void reader_stop(struct reader **reader);
+/* Ends when its queue is empty; nothing is to be posted from then on. */
+void reader_halt(struct reader *reader);
+void reader_free(struct reader **reader);
 int reader_post(struct reader *reader, struct reader_job *job);
 
 /* ---- routes.c ---- */

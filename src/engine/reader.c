@@ -79,17 +79,23 @@ int reader_start(const struct store_config *config, struct reader **out, struct 
 	return rc;
 }
 
-void reader_stop(struct reader **reader)
+void reader_halt(struct reader *r)
+{
+	if (r == NULL || !r->has_thread)
+		return;
+	atomic_store(&r->stop, true);
+	queue_wake(r->jobs);
+	(void)pthread_join(r->thread, NULL);
+	r->has_thread = false;
+}
+
+void reader_free(struct reader **reader)
 {
 	struct reader *r = *reader;
 
 	if (r == NULL)
 		return;
-	if (r->has_thread) {
-		atomic_store(&r->stop, true);
-		queue_wake(r->jobs);
-		(void)pthread_join(r->thread, NULL);
-	}
+	reader_halt(r);
 	if (r->store != NULL)
 		store_reader_close(&r->store);
 	queue_free(&r->jobs);
