@@ -8,7 +8,6 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <pwd.h>
-#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -83,16 +82,6 @@ void admin_say_all(struct admin_turn *turn, json_t *list)
 	json_decref(list);
 }
 
-/* What root begins while no server runs is the server's, which could not add to it else. */
-static void give_to_owner(int fd, const char *dir)
-{
-	struct stat file, owner;
-	bool is_known = fstat(fd, &file) == 0 && stat(dir, &owner) == 0;
-
-	if (geteuid() == 0 && is_known && file.st_uid != owner.st_uid)
-		(void)!fchown(fd, owner.st_uid, owner.st_gid);
-}
-
 static int append(const char *dir, const char *path, const char *text)
 {
 	int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
@@ -101,8 +90,8 @@ static int append(const char *dir, const char *path, const char *text)
 
 	if (fd < 0)
 		return TAMA_EIO;
-	give_to_owner(fd, dir);
-	if (file_write_all(fd, text, n) != 0 || fdatasync(fd) != 0)
+	if (file_give_to_owner(fd, AT_FDCWD, dir) != 0 || file_write_all(fd, text, n) != 0 ||
+		fdatasync(fd) != 0)
 		rc = TAMA_EIO;
 	(void)close(fd);
 	return rc;

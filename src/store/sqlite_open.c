@@ -1,6 +1,8 @@
 /* From a directory to a store that may be trusted: files, lock, connection, incarnation. */
 #include "sqlite_priv.h"
 
+#include "tama/file.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -37,18 +39,10 @@ static int open_dir(const char *path, int *fd_out, struct err *err)
 }
 
 /* The lock is held for life: whoever has it knows that no earlier process can still send (2.5). */
-/* What root makes here the server must be able to open. */
-static bool is_given_to_owner(int dir, int fd)
-{
-	struct stat st;
-
-	return geteuid() != 0 || (fstat(dir, &st) == 0 && fchown(fd, st.st_uid, st.st_gid) == 0);
-}
-
 static int take_lock(int dir, int *fd_out, struct err *err)
 {
 	*fd_out = openat(dir, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (*fd_out < 0 || !is_given_to_owner(dir, *fd_out))
+	if (*fd_out < 0 || file_give_to_owner(*fd_out, dir, ".") != 0)
 		return err_set(err, TAMA_EIO, "the lock file: %s", strerror(errno));
 	if (flock(*fd_out, LOCK_EX | LOCK_NB) == 0)
 		return 0;
